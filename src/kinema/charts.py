@@ -1,0 +1,306 @@
+"""Charts as matplotlib figures, drawn with the object interface: no pyplot, no global state, safe in threads.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart. Text and axes are all of one ink, so that
+`figure_svg` can hand them to the page (`currentColor`) and a chart reads on light and on dark ground alike.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kinema.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from kinema.types import Prediction, Timeline
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
+INK = "#262b33"
+REST = "#9aa2ad"
+"""For what is not among the named classes."""
+
+_GROUPS = (("loss", ("loss",)), ("score", ("hit", "accuracy", "f1", "precision")), ("rate", ("lr", "learning_rate")))
+
+
+def new_figure(width: float, height: float, rows: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
+    """An empty figure (inches) with its axes below each other, already attached to an Agg canvas."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(rows, 1, squeeze=False, **grid)[:, 0])
+    for ax in axes:
+        _plain(ax)
+    return figure, axes
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure, whole or not at all; the ending (.png, .svg, .pdf) chooses the format.
+
+    Raises:
+        OutputError: it could not be written.
+    """
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150, facecolor="white", bbox_inches="tight")
+
+
+def figure_svg(figure: Figure, prefix: str = "") -> str:
+    """A figure as an <svg> element for a page: no ground, ink in the page's colour, ids made unique by `prefix`."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}", svg)
+    return re.sub(
+        r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", svg, count=1)
+    )
+
+
+def plot_prediction(prediction: Prediction, top: int = 5) -> Figure:
+    """The timeline of the best labels over a ribbon of the segments; bars where there is only one moment."""
+    best = prediction.top(top)
+    if prediction.timeline is None or len(prediction.timeline) < 2:
+        names = [label for label, _ in best]
+        return bars(
+            [(label, score, score, score) for label, score in best], title=Path(prediction.path).name, colours=names
+        )
+    figure = timeline(prediction.timeline, [label for label, _ in best])
+    ribbon = figure.axes[-1]
+    ribbon.clear()
+    _plain(ribbon)
+    colours = _colours([label for label, _ in best])
+    for segment in prediction.segments:
+        width = segment.span.duration_s
+        ribbon.broken_barh([(segment.span.start_s, width)], (0, 1), facecolor=colours.get(segment.label, REST))
+    _ribbon_axis(ribbon)
+    _title(figure, Path(prediction.path).name)
+    return figure
+
+
+def timeline(track: Timeline, shown: Sequence[str] = ()) -> Figure:
+    """Scores over time: smoothed lines, raw ones thin behind them, and a ribbon of the best label below.
+
+    Args:
+        track: scores along a video.
+        shown: labels to draw; empty means the five with the highest mean.
+    """
+    if not shown:
+        order = np.argsort(-track.scores.mean(axis=0), kind="stable")[:5]
+        shown = [track.labels[index] for index in order]
+    figure, (lines, ribbon) = new_figure(9, 3.6, rows=2, height_ratios=(8, 1), sharex=True)
+    colours = _colours(shown)
+    for label in shown:
+        column = track.labels.index(label)
+        if track.rolling > 1:
+            lines.plot(track.times_s, track.raw[:, column], color=colours[label], linewidth=0.8, alpha=0.35)
+        lines.plot(track.times_s, track.scores[:, column], color=colours[label], linewidth=2, label=label)
+    lines.set_ylim(-0.02, 1.02)
+    lines.set_ylabel("score", color=INK)
+    lines.tick_params(axis="x", labelbottom=False)
+    _legend(lines, min(len(shown), 5))
+    edges = _cell_edges(track)
+    for left, right, label in zip(edges[:-1], edges[1:], track.top_labels, strict=True):
+        ribbon.broken_barh([(left, right - left)], (0, 1), facecolor=colours.get(label, REST))
+    _ribbon_axis(ribbon)
+    return figure
+
+
+def confusion_matrix(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure:
+    """Rows are the truth, columns the prediction; shades are shares of the row; up to 25 classes get numbers."""
+    count = len(labels)
+    side = float(np.clip(0.42 * count + 2.2, 3.6, 11))
+    figure, (ax,) = new_figure(side + 0.8, side)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    bar = figure.colorbar(image, ax=ax, fraction=0.045, pad=0.03)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK, labelsize=8, length=0)
+    bar.set_label("share of the true class", color=INK, fontsize=9)
+    ax.grid(False)
+    _class_ticks(ax, labels)
+    ax.set_xlabel("predicted", color=INK)
+    ax.set_ylabel("true", color=INK)
+    if count <= 25:
+        for (row, column), number in np.ndenumerate(matrix):
+            if number:
+                # not INK: it must keep its contrast with the cell, whatever the page's colours are
+                colour = "white" if share[row, column] > 0.55 else "#0b1f33"
+                ax.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def curves(rows: Sequence[Mapping[str, Any]], x: str = "epoch") -> Figure:
+    """Training curves: one panel each for losses, for scores and for the learning rate, whatever of it the rows hold.
+
+    Args:
+        rows: one mapping an epoch; numbers are drawn, other values are passed over.
+        x: the key of the horizontal axis.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    numbers = [key for key in dict.fromkeys(k for row in rows for k in row) if key != x and _is_number(rows, key)]
+    panels = [(name, [key for key in numbers if _belongs(key, words)]) for name, words in _GROUPS]
+    panels = [(name, keys) for name, keys in panels if keys]
+    figure, axes = new_figure(8, 0.6 + 2.2 * max(len(panels), 1), rows=max(len(panels), 1), sharex=True)
+    for ax, (name, keys) in zip(axes, panels, strict=False):
+        for key, colour in zip(keys, _cycle(len(keys)), strict=True):
+            points = [(row[x], row[key]) for row in rows if _number(row.get(key))]
+            marker = "o" if len(points) < 40 else ""
+            ax.plot(
+                *zip(*points, strict=True), color=colour, linewidth=1.8, marker=marker, markersize=3, label=_words(key)
+            )
+        ax.set_ylabel(name, color=INK)
+        _legend(ax, 4)
+    axes[-1].set_xlabel(x, color=INK)
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def bars(
+    rows: Sequence[tuple[str, float, float, float]],
+    title: str = "",
+    colours: Sequence[str] = (),
+    limit: float | None = 1.0,
+) -> Figure:
+    """Horizontal bars with intervals, first row on top.
+
+    Args:
+        rows: (name, value, low, high) each.
+        title: stands above.
+        colours: names that get a colour of their own, as in `timeline`; empty draws all bars alike.
+        limit: right end of the axis; None fits the data.
+    """
+    figure, (ax,) = new_figure(8, 0.9 + 0.42 * len(rows))
+    values = np.array([row[1] for row in rows], dtype=float)
+    spread = np.abs(np.array([[row[1] - row[2], row[3] - row[1]] for row in rows], dtype=float).reshape(-1, 2).T)
+    named = _colours(colours)
+    ax.barh(range(len(rows)), values, color=[named.get(row[0], PALETTE[0]) for row in rows], height=0.62)
+    if spread.any():
+        ax.errorbar(values, range(len(rows)), xerr=spread, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
+    ax.set_yticks(range(len(rows)), [row[0] for row in rows])
+    ax.invert_yaxis()
+    ax.set_xlim(0, limit)
+    ax.grid(False, axis="y")
+    for place, row in enumerate(rows):
+        ax.annotate(
+            f"{row[1]:.3g}",
+            (max(row[1], row[3]), place),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            color=INK,
+            fontsize=9,
+        )
+    if title:
+        _title(figure, title)
+    return figure
+
+
+def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str) -> Figure:
+    """Worth against cost: one named dot a network; the cost axis is logarithmic where it reaches over a decade.
+
+    Args:
+        rows: (name, cost, worth) each.
+        x_label: what cost is, with its unit.
+        y_label: what worth is, with its unit.
+    """
+    figure, (ax,) = new_figure(8, 4.4)
+    costs, worths = (np.array([row[column] for row in rows], dtype=float) for column in (1, 2))
+    ax.scatter(costs, worths, s=64, color=PALETTE[0], zorder=3)
+    best = [i for i in range(len(rows)) if not ((costs <= costs[i]) & (worths > worths[i])).any()]
+    front = sorted(best, key=lambda i: costs[i])
+    ax.step(costs[front], worths[front], where="post", color=PALETTE[1], linewidth=1.2, linestyle="--", zorder=2)
+    for name, cost, worth in rows:
+        ax.annotate(name, (cost, worth), (7, 5), textcoords="offset points", color=INK, fontsize=9)
+    if len(rows) > 1 and costs.min() > 0 and costs.max() > 10 * costs.min():
+        ax.set_xscale("log")
+    ax.margins(0.14, 0.14)
+    ax.set_xlabel(x_label, color=INK)
+    ax.set_ylabel(y_label, color=INK)
+    return figure
+
+
+def _plain(ax: Axes) -> None:
+    ax.set_facecolor("none")
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(INK)
+        ax.spines[side].set_alpha(0.45)
+    ax.tick_params(colors=INK, labelsize=9, length=3)
+    ax.grid(True, color=INK, alpha=0.12, linewidth=0.8)
+    ax.set_axisbelow(True)
+
+
+def _title(figure: Figure, text: str) -> None:
+    figure.suptitle(text, color=INK, x=0.01, ha="left", fontsize=11, fontweight="bold")
+
+
+def _legend(ax: Axes, columns: int) -> None:
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        borderaxespad=0.2,
+    )
+
+
+def _ribbon_axis(ax: Axes) -> None:
+    ax.set_ylim(0, 1)
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("time in seconds", color=INK)
+
+
+def _class_ticks(ax: Axes, labels: Sequence[str]) -> None:
+    every = max(1, len(labels) // 60)
+    places = range(0, len(labels), every)
+    size = 9 if len(labels) <= 25 else 6
+    ax.set_xticks(places, [labels[i] for i in places], rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
+    ax.set_yticks(places, [labels[i] for i in places], fontsize=size)
+
+
+def _cell_edges(track: Timeline) -> NDArray[np.float64]:
+    """Borders midway between the centres, the outer ones where the first clip begins and the last ends."""
+    middle = (track.times_s[1:] + track.times_s[:-1]) / 2
+    return np.concatenate([track.spans_s[:1, 0], middle, track.spans_s[-1:, 1]])
+
+
+def _colours(labels: Sequence[str]) -> dict[str, str]:
+    return dict(zip(labels, _cycle(len(labels)), strict=True))
+
+
+def _cycle(count: int) -> list[str]:
+    return [PALETTE[index % len(PALETTE)] for index in range(count)]
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _is_number(rows: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return any(_number(row.get(key)) for row in rows)
+
+
+def _belongs(key: str, words: Sequence[str]) -> bool:
+    return any(re.search(rf"(^|[_.]){word}($|[_.@\d])", key) for word in words)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ").replace(".", " ")

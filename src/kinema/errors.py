@@ -1,0 +1,108 @@
+"""Every error that kinema raises on purpose, drawn as a tree.
+
+    KinemaError                 anything below; the command line prints it as one line and leaves with `exit_status`
+    ├── UsageError              the request itself is wrong (a name, an option, a combination): exit status 2
+    │   ├── UnknownName         no network, data set, label, key … of that name; says the nearest ones
+    │   └── ConfigError         a configuration file or value cannot be used
+    ├── VideoError              a file, camera or stream cannot be read or written
+    │   ├── UnreadableVideo     not a video, damaged, or no picture track in it
+    │   └── EmptyVideo          a video without a single frame
+    ├── DataError               a data set cannot be listed, split or trained on
+    │   └── TooManyBroken       more examples were lost than the run allows
+    ├── CheckpointError         a checkpoint is missing, damaged or made for something else
+    ├── OutputError             a result could not be written (no space, no permission, exists already)
+    └── MissingExtra            an optional package is needed for this; says which extra to install
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KinemaError(Exception):
+    """Base of all errors raised on purpose. `what: where: what to do`, on one line.
+
+    Args:
+        what: what went wrong, in a few words.
+        where: the file, key or option concerned.
+        do: what the user can do about it.
+    """
+
+    exit_status = 1
+
+    def __init__(self, what: str, where: object = "", do: str = "") -> None:
+        self.what, self.where, self.do = what, str(where), do
+        super().__init__(what, self.where, do)
+
+    def __str__(self) -> str:
+        parts = (self.what, self.where, self.do)
+        return " ".join(": ".join(part for part in parts if part).split())
+
+
+class UsageError(KinemaError):
+    """The request itself cannot be carried out as it stands."""
+
+    exit_status = 2
+
+
+class UnknownName(UsageError):
+    """A name that is not among the known ones.
+
+    >>> str(UnknownName("network", "r2plus1d_81", ["r2plus1d_18", "c3d"]))
+    "no network called 'r2plus1d_81': Did you mean r2plus1d_18?"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], do: str = "") -> None:
+        names = list(known)
+        self.near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        if self.near:
+            do = f"Did you mean {' or '.join(self.near)}?"
+        elif not do:
+            do = f"known: {', '.join(sorted(names)[:40])}"
+        super().__init__(f"no {kind} called {name!r}", do=do)
+        self.args = (kind, name, names, do)  # what pickle calls the class with
+
+
+class ConfigError(UsageError):
+    """A configuration file, key or value cannot be used."""
+
+
+class VideoError(KinemaError):
+    """A file, camera or stream cannot be read or written."""
+
+
+class UnreadableVideo(VideoError):
+    """Not a video, damaged before its first frame, or no picture track in it."""
+
+
+class EmptyVideo(VideoError):
+    """A video without a single frame."""
+
+
+class DataError(KinemaError):
+    """A data set cannot be listed, split or trained on."""
+
+
+class TooManyBroken(DataError):
+    """More examples could not be read than the run allows to lose."""
+
+
+class CheckpointError(KinemaError):
+    """A checkpoint is missing, damaged, or made for something else."""
+
+
+class OutputError(KinemaError):
+    """A result could not be written."""
+
+
+class MissingExtra(KinemaError):
+    """An optional package is needed.
+
+    >>> str(MissingExtra("Parquet manifests", "pyarrow", "parquet"))
+    "Parquet manifests need the package pyarrow: pip install 'kinema[parquet]'"
+    """
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        super().__init__(f"{purpose} need the package {package}", do=f"pip install 'kinema[{extra}]'")
+        self.args = (purpose, package, extra)
