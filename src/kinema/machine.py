@@ -1,0 +1,29 @@
+"""What this machine has to offer."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_MOST_WORKERS = 8
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_count(wanted: int | None) -> int:
+    """Processes that decode: as asked for, else one for each core but one, at most 8."""
+    return wanted if wanted is not None else max(1, min(num_cores() - 1, _MOST_WORKERS))
+
+
+def processor() -> str:
+    """The processor's name, as well as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()

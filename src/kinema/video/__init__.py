@@ -1,0 +1,23 @@
+"""Files, folders, cameras and streams in; frames [t h w c] uint8 RGB out. No torch here."""
+
+from __future__ import annotations
+
+from kinema.video.contract import Size, Video
+from kinema.video.listing import IMAGE_ENDINGS, VIDEO_ENDINGS, is_image, is_video, list_media
+from kinema.video.reader import open_video
+from kinema.video.stream import Stream, open_stream
+from kinema.video.writer import VideoWriter
+
+__all__ = [
+    "IMAGE_ENDINGS",
+    "VIDEO_ENDINGS",
+    "Size",
+    "Stream",
+    "Video",
+    "VideoWriter",
+    "is_image",
+    "is_video",
+    "list_media",
+    "open_stream",
+    "open_video",
+]

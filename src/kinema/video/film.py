@@ -1,0 +1,359 @@
+"""Films read with PyAV (FFmpeg): exact frames by display number, all clips of a file in one pass.
+
+What makes it quick: packets are read once and kept (small films) or sought by a known keyframe (large ones); a jump is
+made only where a later keyframe lies before the next wanted frame; frames that nobody wants and no other frame refers
+to are never decoded (bit-exact: in H.264, MPEG-2 and MPEG-4 the stream itself marks them); pixels are resized while
+they turn into RGB.
+
+What makes it right: frames are known by their timestamps, not by counting; a frame that does not come out is looked for
+once more from some keyframes earlier, with nothing left out, before it is called damaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.stream import Discard, Disposition
+from numpy.typing import NDArray
+
+from kinema.errors import EmptyVideo, UnreadableVideo
+from kinema.machine import num_cores
+from kinema.types import VideoInfo
+from kinema.video.contract import Frame, Video
+from kinema.video.packets import Run, scan
+from kinema.video.pixels import Painter, turn_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+# Codecs in which "no other frame refers to this one" is said by the stream and holds without exception. Not HEVC: there
+# it holds within one temporal layer only.
+_SKIPPING_CODECS = frozenset({"h264", "mpeg4", "mpeg2video", "mpeg1video"})
+_THREADED_PIXELS = 20_000_000  # decoded pixels from which a second thread saves more than it costs to start
+_MAX_THREADS = 4
+_KEPT_BYTES = 64 << 20  # films that had to be decoded once to be counted stay decoded up to this size
+_PROBED_PACKETS = 500  # how many packets may pass before the first picture
+
+
+class Film(Video):
+    """A video file read with PyAV; see `kinema.video.open_video`.
+
+    Args:
+        path: the file.
+        threads: decoding threads; None takes one for small films, else as many as there are cores (at most 4).
+
+    Raises:
+        UnreadableVideo: not a video, damaged, or no picture track in it.
+        EmptyVideo: a picture track without frames.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+        self._path = os.fspath(path)
+        self._threads = threads
+        self._container: InputContainer | None = None
+        self._run_number = 0  # which call the decoder works for: a generator notices when another took it over
+        self._next = self._emitted = 0  # next packet to feed; frames that came out since the start (counted films)
+        self._fresh, self._steady = True, False
+        self._spare: dict[int, av.VideoFrame] = {}
+        self._flying: set[int] = set()  # packets whose frames are wanted and still inside the decoder
+        self._feed: Iterator[tuple[int, av.Packet]] | None = None
+        try:
+            self._open()
+            self._describe()
+        except BaseException:
+            self.close()
+            raise
+
+    # Opening ----------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._container, self._track = open_container(self._path)
+        self._index = scan(self._container, self._track)
+        if not self._index.num_frames:
+            raise EmptyVideo("no frames in this video", self._path, "record or export it again")
+        self._codec = self._track.codec_context
+        self._set_threads()
+        self._skips = self._codec.name in _SKIPPING_CODECS and self._index.counted is None
+        if self._index.counted is not None:
+            self._index = replace(self._index, counted=self._count())
+
+    def _set_threads(self) -> None:
+        codec = self._codec
+        threads = self._threads
+        if threads is None:
+            work = codec.width * codec.height * self._index.num_frames
+            threads = min(num_cores(), _MAX_THREADS) if work > _THREADED_PIXELS else 1
+        codec.thread_count = threads
+        codec.thread_type = "AUTO" if threads > 1 else "NONE"
+
+    def _count(self) -> int:
+        """Number of frames that the decoder gives: without timestamps only decoding tells. Small films stay decoded."""
+        pictures: list[av.VideoFrame] | None = []
+        count = num_bytes = 0
+        self._restart(0)
+        for batch in itertools.chain(
+            (self._send(packet) for _, packet in self._packets(0)), (self._send(None) for _ in "1")
+        ):
+            count += len(batch)
+            num_bytes += sum(plane.buffer_size for picture in batch for plane in picture.planes)
+            if pictures is not None:
+                pictures = [*pictures, *batch] if num_bytes < _KEPT_BYTES else None
+        self._fresh = False
+        if not count:
+            raise UnreadableVideo("no frame of this video can be decoded", self._path, "export it again")
+        self._spare = dict(enumerate(pictures or []))
+        return count
+
+    def _describe(self) -> None:
+        picture = self._first_picture()
+        self._turn = turn_of(picture)
+        height, width = (picture.width, picture.height) if self._turn.transposed else (picture.height, picture.width)
+        rate = self._track.guessed_rate or self._track.average_rate
+        nominal = float(rate) if rate and 0 < rate <= 1000 else 25.0
+        self.times_s = self._index.times_s(nominal)
+        num_frames = self._index.num_frames
+        last_s = float(self._index.last_ticks * self._index.time_base)
+        if num_frames > 1 and not 0 < last_s < 100 * float(self.times_s[-1]) / (num_frames - 1):
+            last_s = float(self.times_s[-1]) / (num_frames - 1)
+        duration_s = float(self.times_s[-1]) + (last_s if last_s > 0 else 1 / nominal)
+        measured = num_frames / duration_s
+        fps = nominal if abs(measured / nominal - 1) < 0.01 else measured
+        aspect = self._track.sample_aspect_ratio
+        self.pixel_aspect = float(aspect) if aspect else 1.0
+        self.info = VideoInfo(self._path, num_frames, fps, duration_s, height, width)
+
+    def _first_picture(self) -> av.VideoFrame:
+        """The first picture that can be decoded; it knows size and rotation, which containers get wrong."""
+        if self._spare:
+            return self._spare[0]
+        self._restart(0)
+        for number, packet in self._packets(0):
+            pictures = self._send(packet)
+            self._next = number + 1
+            if self._index.counted is None:
+                self._flying.add(number)
+            if pictures:
+                break
+            if number > _PROBED_PACKETS:
+                break
+        else:
+            pictures = self._send(None)
+            self._fresh = False
+        if not pictures:
+            raise UnreadableVideo("the video cannot be decoded", self._path, "it is damaged: export it again")
+        self._spare = dict(self._named(pictures))
+        return pictures[0]
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    def _read(self, indices: NDArray[np.int64], rows: NDArray[np.int64], out: Frame) -> None:
+        painter = Painter(out.shape[1], out.shape[2], self._turn)
+        left = dict(zip(indices.tolist(), rows.tolist(), strict=True))
+        for index, picture in self._decode(indices):
+            painter.paint(picture, out[left.pop(index)])
+        if left:  # look once more, from further back, leaving nothing out
+            for index, picture in self._decode(np.array(sorted(left), np.int64), thorough=True):
+                painter.paint(picture, out[left.pop(index)])
+        if left:
+            index = min(left)
+            where = f"{self._path} frame {index} ({self.times_s[index]:.3f} s)"
+            raise UnreadableVideo("the video is damaged", where, "export it again, or read around the damage")
+
+    def _stream(self, indices: range, height: int, width: int) -> Iterator[tuple[int, Frame]]:
+        painter = Painter(height, width, self._turn)
+        position = 0
+        while position < len(indices):
+            pictures = self._decode(np.asarray(indices[position:], np.int64))
+            turn = self._run_number + 1
+            for index, picture in pictures:
+                if index < indices[position]:
+                    continue
+                frame = np.empty((height, width, 3), np.uint8)
+                painter.paint(picture, frame)
+                position = indices.index(index) + 1
+                yield index, frame
+                if self._run_number != turn or position == len(indices):  # somebody else used the decoder meanwhile
+                    break
+            else:
+                return
+
+    def _decode(self, wanted: NDArray[np.int64], thorough: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Pictures of sorted frames with their numbers; those that cannot be decoded are missing."""
+        self._run_number += 1
+        runs = [self._index.thorough_run(wanted)] if thorough else self._index.runs(wanted)
+        for number, run in enumerate(runs):
+            pending = set(run.wanted.tolist())
+            spare = self._spare
+            for index in itertools.takewhile(spare.__contains__, run.wanted.tolist()):  # in order, as all others come
+                pending.remove(index)
+                yield index, spare[index]
+            if pending:
+                drain = number + 1 < len(runs) or not self._steady
+                yield from self._decode_run(run, pending, drain=drain, thorough=thorough)
+
+    def _decode_run(
+        self, run: Run, pending: set[int], *, drain: bool, thorough: bool
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        counted = self._index.counted is not None
+        needed = {int(packet) for packet in self._index.decode_order[sorted(pending)]}
+        last, skips = max(needed), self._skips and not thorough
+        self._place(run.start, needed if not counted else set(pending), resume=not thorough)
+        for number, packet in self._packets(self._next):
+            wanted = not skips or number in needed or number > last
+            self._codec.skip_frame = "DEFAULT" if wanted else "NONREF"
+            if wanted and not counted:
+                self._flying.add(number)
+            pictures = self._send(packet)
+            self._next = number + 1
+            yield from self._hand_out(pictures, pending)
+            if not pending:
+                return
+            if drain and number >= last and not counted:
+                break
+        pictures = self._send(None)
+        self._fresh = False
+        yield from self._hand_out(pictures, pending)
+
+    def _hand_out(self, pictures: Sequence[av.VideoFrame], pending: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        named = list(self._named(pictures))
+        if named:
+            self._spare = {index: picture for index, picture in named if index not in pending}
+        for index, picture in named:
+            if index in pending:
+                pending.remove(index)
+                yield index, picture
+
+    def _named(self, pictures: Sequence[av.VideoFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
+        for picture in pictures:
+            if self._index.counted is not None:
+                self._emitted += 1
+                yield self._emitted - 1, picture
+            elif picture.pts in self._index.frame_of:
+                self._flying.discard(self._index.packet_of[picture.pts])
+                yield self._index.frame_of[picture.pts], picture
+
+    # The decoder ------------------------------------------------------------------------------------------------------
+
+    def _place(self, start: int, needed: set[int], *, resume: bool) -> None:
+        """Bring the decoder to packet `start`; leave it be if all packets needed are in it or still to come."""
+        reached = self._next if self._index.counted is None else self._emitted
+        ahead = start <= reached and all(packet >= reached or packet in self._flying for packet in needed)
+        if ahead and not self._fresh:
+            self._steady = True  # frames are asked for one call after the other: do not drain the decoder next time
+        if not (resume and ahead and self._fresh):
+            self._restart(start)
+
+    def _restart(self, packet: int) -> None:
+        self._codec.flush_buffers()
+        self._fresh, self._next, self._emitted = True, packet, 0
+        self._spare, self._flying = {}, set()
+        self._feed = None
+
+    def _send(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        """Give a packet to the decoder; a damaged one gives no picture."""
+        try:
+            return self._codec.decode(packet)
+        except (av.FFmpegError, EOFError):
+            return []
+
+    def _packets(self, start: int) -> Iterator[tuple[int, av.Packet]]:
+        """Number and packet from `start` on, from memory or from the file."""
+        if self._index.packets is not None:
+            return zip(range(start, len(self._index.packets)), self._index.packets[start:], strict=True)
+        if self._feed is None:
+            self._feed = self._packets_of_file(start)
+        return self._feed
+
+    def _packets_of_file(self, start: int) -> Iterator[tuple[int, av.Packet]]:
+        number, packets = self._seek(start)
+        with contextlib.suppress(av.FFmpegError):
+            for packet in packets:
+                if not packet.size and packet.pts is None:
+                    return
+                if number >= start:
+                    yield number, packet
+                number += 1
+
+    def _seek(self, start: int) -> tuple[int, Iterator[av.Packet]]:
+        """Seek to packet `start` or before it; says where it landed. Where that fails the file is opened again."""
+        assert self._container is not None
+        if self._index.counted is None and start > 0:
+            for key in self._index.keys[self._index.keys <= start][::-1][:2]:
+                with contextlib.suppress(av.FFmpegError, StopIteration):
+                    self._container.seek(int(self._index.pts[key]), stream=self._track)
+                    packets = self._container.demux(self._track)
+                    first = next(packets)
+                    number = self._index.packet_of.get(first.pts, start + 1)
+                    if number <= start:
+                        return number, _chain(first, packets)
+        self._reopen()
+        return 0, self._container.demux(self._track)
+
+    def _reopen(self) -> None:
+        assert self._container is not None
+        self._container.close()
+        self._container, self._track = open_container(self._path)
+
+    def close(self) -> None:
+        """Let go of the file and the decoder's memory."""
+        if self._feed is not None:
+            self._feed.close()  # type: ignore[attr-defined]
+            self._feed = None
+        self._spare = {}
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+
+def open_container(path: str) -> tuple[InputContainer, av.VideoStream]:
+    """Open a file and choose its picture track; other tracks are not even read."""
+    try:
+        container = av.open(path, metadata_errors="ignore")
+    except (av.FFmpegError, OSError) as error:
+        raise _open_error(path, error) from error
+    try:
+        videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        streams = [s for s in videos if s.codec_context is not None]
+        if not streams:
+            raise _track_error(path, container, bool(videos))
+        best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.frames))
+        for stream in container.streams:
+            if stream.index != best.index:
+                stream.discard = Discard.all
+    except BaseException:
+        container.close()
+        raise
+    return container, best
+
+
+def _open_error(path: str, error: Exception) -> UnreadableVideo:
+    if os.path.isdir(path):
+        return UnreadableVideo("a folder, not a video", path, "give a file, or a folder of images")
+    if not os.path.exists(path):
+        return UnreadableVideo("no such video", path, "check the spelling of the path")
+    if not os.access(path, os.R_OK):
+        return UnreadableVideo("no permission to read this video", path, "change its permissions")
+    if os.path.getsize(path) == 0:
+        return UnreadableVideo("the file is empty", path, "copy or download it again")
+    reason = getattr(error, "strerror", None) or str(error)
+    return UnreadableVideo(f"not a video, or damaged ({reason})", path, "copy it again, or convert it with ffmpeg")
+
+
+def _track_error(path: str, container: InputContainer, has_video: bool) -> UnreadableVideo | EmptyVideo:
+    if has_video:
+        return UnreadableVideo("no decoder for this video's codec", path, "convert it to H.264 with ffmpeg")
+    if len(container.streams):
+        return UnreadableVideo("no picture track in this file, only sound or text", path, "give a video file")
+    return EmptyVideo("no frames in this video", path, "record or export it again")
+
+
+def _chain(first: av.Packet, rest: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    yield first
+    yield from rest

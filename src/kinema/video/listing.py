@@ -1,0 +1,88 @@
+"""Which files are videos, and which ones a user means by files, patterns and folders."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from kinema.errors import VideoError
+
+_VIDEOS = (
+    "264 265 3g2 3gp asf avi divx dv f4v flv gif h264 h265 hevc m1v m2t m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpeg mpg "
+    "mts mxf nut ogm ogv qt rm rmvb ts vob webm wmv y4m"
+)
+_IMAGES = "bmp jpeg jpg pgm png ppm tif tiff webp"
+VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())
+IMAGE_ENDINGS = frozenset(f".{ending}" for ending in _IMAGES.split())
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's ending is one of a video; animated GIFs count, stills do not."""
+    return Path(path).suffix.lower() in VIDEO_ENDINGS
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's ending is one of a still picture."""
+    return Path(path).suffix.lower() in IMAGE_ENDINGS
+
+
+def natural_key(path: str | os.PathLike[str]) -> list[tuple[int, int, str]]:
+    """Sorts as people count: frame_2 before frame_10.
+
+    >>> sorted(["b10", "b9", "a"], key=natural_key)
+    ['a', 'b9', 'b10']
+    """
+    parts = re.split(r"(\d+)", os.fspath(path))
+    return [(1, int(part), part) if part.isdecimal() else (2, 0, part.lower()) for part in parts if part]
+
+
+def list_images(folder: str | os.PathLike[str]) -> list[str]:
+    """The pictures that lie directly in a folder, in natural order."""
+    return sorted(
+        (e.path for e in os.scandir(folder) if is_image(e.name) and not e.name.startswith(".")), key=natural_key
+    )
+
+
+def list_media(paths: Iterable[str]) -> list[str]:
+    """The files that a user means, each once: files as named, patterns, and folders with all below in natural order.
+
+    Raises:
+        VideoError: a path that is not there, or a folder or pattern without a video or picture.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        found.update(dict.fromkeys(_media_of(os.fspath(path))))
+    return list(found)
+
+
+def _media_of(path: str) -> list[str]:
+    if os.path.isdir(path):
+        files = _media_below(path)
+        if not files:
+            raise VideoError("no video or picture in this folder", path, f"videos end in {_some(VIDEO_ENDINGS)}, …")
+        return files
+    if os.path.exists(path):
+        return [path]
+    matches = sorted(glob.glob(path, recursive=True), key=natural_key)
+    files = [f for match in matches for f in (_media_below(match) if os.path.isdir(match) else [match])]
+    files = [f for f in files if is_video(f) or is_image(f)]
+    if files:
+        return files
+    if glob.has_magic(path):
+        raise VideoError("no video or picture matches this pattern", path, "check it, and put it in quotes")
+    raise VideoError("no such file or folder", path, "check the spelling of the path")
+
+
+def _media_below(folder: str) -> list[str]:
+    files = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [os.path.join(where, n) for n in names if not n.startswith(".") and (is_video(n) or is_image(n))]
+    return sorted(files, key=natural_key)
+
+
+def _some(endings: frozenset[str]) -> str:
+    return ", ".join(sorted(endings & {".mp4", ".mkv", ".avi", ".mov", ".webm"}))

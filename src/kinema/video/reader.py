@@ -1,0 +1,55 @@
+"""`open_video`: one door for files, animated GIFs, stills and folders of images."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from kinema.errors import EmptyVideo, UnreadableVideo, UsageError
+from kinema.video.contract import Size, Video
+from kinema.video.film import Film
+from kinema.video.listing import is_image, list_images
+from kinema.video.pictures import Pictures
+
+Backend = Literal["auto", "pyav", "torchcodec"]
+
+
+def open_video(
+    path: str | os.PathLike[str], *, threads: int | None = None, backend: Backend = "auto", image_fps: float = 25.0
+) -> Video:
+    """Open a video file, an animated GIF, a still (one frame) or a folder of images (natural order).
+
+    Args:
+        path: what to open.
+        threads: decoding threads; None chooses by the film's size. Give 1 where several processes decode at once.
+        backend: "auto" and "pyav" read with PyAV, without torch. "torchcodec" reads full-size frames with torchcodec,
+        which has to
+            be installed and starts torch; its frames are the same.
+        image_fps: images a second, for folders of images.
+
+    Raises:
+        UnreadableVideo: not there, not a video, damaged, or no picture track in it.
+        EmptyVideo: no frames in it.
+        MissingExtra: torchcodec was asked for and cannot be used.
+    """
+    if backend not in ("auto", "pyav", "torchcodec"):
+        raise UsageError(f"no video backend called {backend!r}", do="use auto, pyav or torchcodec")
+    if threads is not None and threads < 1:
+        raise UsageError(f"decoding needs at least one thread, got {threads}")
+    if os.path.isdir(path):
+        images = list_images(path)
+        if not images:
+            raise EmptyVideo("no images in this folder", path, "give a video file, or a folder of images")
+        return Pictures(path, images, image_fps)
+    if is_image(path):
+        if os.path.exists(path) and os.path.getsize(path) == 0:
+            raise UnreadableVideo("the file is empty", path, "copy or download it again")
+        return Pictures(path, [os.fspath(path)], image_fps)
+    if backend == "torchcodec":
+        from kinema.video.torchcodec_film import TorchcodecFilm
+
+        return TorchcodecFilm(path, threads)
+    return Film(path, threads)
+
+
+__all__ = ["Backend", "Size", "Video", "open_video"]

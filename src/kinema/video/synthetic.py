@@ -1,0 +1,133 @@
+"""Drawn clips to learn and to test on: motions that no still picture tells apart, looks that one does.
+
+Every motion clip shows a textured thing on a textured ground. Its place, angle and size are drawn from the same
+distributions for all classes and at every moment; only how one of them changes tells the class. Places wrap around the
+border, angles turn round, and sizes run through a range and start again, so that the first or last frame gives nothing
+away either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema.errors import UnknownName
+
+Clip = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+MOTIONS = ("left", "right", "up", "down", "clockwise", "counterclockwise", "grow", "shrink")
+SHAPES = ("disc", "ring")
+COLOURS = {"red": (215, 45, 40), "green": (40, 185, 60), "blue": (45, 75, 220), "yellow": (225, 205, 40)}
+APPEARANCES = tuple(f"{colour}_{shape}" for colour in COLOURS for shape in SHAPES)
+
+_SMALLEST, _LARGEST = 0.20, 0.40  # radius of the thing, relative to the shorter side
+_TEXTURE = 32  # texels along a side of the thing's texture
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where the thing is, each [t] and 0 to 1: its middle, its angle in turns, its size from smallest to largest."""
+
+    row: Floats
+    column: Floats
+    angle: Floats
+    size: Floats
+
+
+def draw_motion(label: str, rng: np.random.Generator, num_frames: int = 24, size: tuple[int, int] = (48, 48)) -> Clip:
+    """A clip [t h w c] uint8 RGB of one of `MOTIONS`. As seen on screen: clockwise is as a clock turns.
+
+    Raises:
+        UnknownName: no such motion.
+    """
+    if label not in MOTIONS:
+        raise UnknownName("motion", label, MOTIONS)
+    path = path_of(label, rng, num_frames)
+    texture = _noise(rng, (5, 5), (_TEXTURE, _TEXTURE)) * 110 + rng.uniform(70, 185, 3).astype(np.float32)
+    across, down = _inside(path, size)
+    inside = np.clip(4 * (1 - across**2 - (down / 0.72) ** 2), 0, 1)  # an ellipse: its angle can be seen
+    return _draw(texture, across, down, inside, _ground(rng, size))
+
+
+def draw_appearance(
+    label: str, rng: np.random.Generator, num_frames: int = 24, size: tuple[int, int] = (48, 48)
+) -> Clip:
+    """A clip [t h w c] uint8 RGB of one of `APPEARANCES`, moving at random: one still frame is enough to tell it.
+
+    Raises:
+        UnknownName: no such appearance.
+    """
+    if label not in APPEARANCES:
+        raise UnknownName("appearance", label, APPEARANCES)
+    colour, shape = label.split("_")
+    path = path_of(str(rng.choice(MOTIONS)), rng, num_frames)
+    texture = _noise(rng, (5, 5), (_TEXTURE, _TEXTURE)) * 25 + np.array(COLOURS[colour], np.float32)
+    across, down = _inside(path, size)
+    grey = np.repeat(_ground(rng, size).mean(axis=2, keepdims=True), 3, axis=2)
+    return _draw(texture, across, down, _shape(shape, across, down), grey)
+
+
+def path_of(label: str, rng: np.random.Generator, num_frames: int) -> Path:
+    """Draw place, angle and size at random and let one of them change as the motion says."""
+    row, column, angle, scale = rng.random(4)
+    passed = np.arange(num_frames, dtype=np.float32) / max(num_frames - 1, 1) * rng.uniform(0.6, 0.95)
+    sign = 1 if label in ("right", "down", "clockwise", "grow") else -1
+    changing = {"left": "column", "right": "column", "up": "row", "down": "row", "grow": "size", "shrink": "size"}
+    moved = (passed * sign).astype(np.float32)
+    still = np.zeros(num_frames, np.float32)
+    change = changing.get(label, "angle")
+    values = {
+        name: (start + (moved if name == change else still)) % 1
+        for name, start in {"row": row, "column": column, "angle": angle, "size": scale}.items()
+    }
+    return Path(**{name: value.astype(np.float32) for name, value in values.items()})
+
+
+def _inside(path: Path, size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """[t h w] coordinates on the thing: its middle is 0, its border about 1."""
+    height, width = size
+    radius = min(size) * _SMALLEST * (_LARGEST / _SMALLEST) ** path.size[:, None]
+    y = (np.arange(height, dtype=np.float32) - path.row[:, None] * height + height / 2) % height - height / 2
+    x = (np.arange(width, dtype=np.float32) - path.column[:, None] * width + width / 2) % width - width / 2
+    y, x = (y / radius)[:, :, None].astype(np.float32), (x / radius)[:, None, :].astype(np.float32)
+    turn = (2 * np.pi * path.angle)[:, None, None]
+    cos, sin = np.cos(turn, dtype=np.float32), np.sin(turn, dtype=np.float32)
+    return x * cos + y * sin, y * cos - x * sin
+
+
+def _shape(shape: str, across: Floats, down: Floats) -> Floats:
+    """[t h w] how much of each pixel a shape covers, 0 to 1."""
+    distance = np.hypot(across, down)
+    if shape == "ring":
+        distance = np.abs(distance - 0.78) * 3.6
+    return np.clip(4 * (1 - distance), 0, 1)
+
+
+def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+    return _noise(rng, (6, 6), size) * 12 + rng.uniform(40, 80, 3).astype(np.float32)
+
+
+def _draw(texture: Floats, across: Floats, down: Floats, inside: Floats, ground: Floats) -> Clip:
+    frames = np.repeat(ground[None], len(inside), axis=0)
+    seen = np.flatnonzero(inside)
+    last = _TEXTURE - 1
+    texel_row = np.clip((down.ravel()[seen] + 1) * (last / 2), 0, last).astype(np.intp)
+    texel_column = np.clip((across.ravel()[seen] + 1) * (last / 2), 0, last).astype(np.intp)
+    cover = inside.ravel()[seen, None]
+    pixels = frames.reshape(-1, 3)
+    pixels[seen] += cover * (texture[texel_row, texel_column] - pixels[seen])
+    return np.clip(frames, 0, 255).astype(np.uint8)
+
+
+def _noise(rng: np.random.Generator, knots: tuple[int, int], size: tuple[int, int]) -> Floats:
+    """[h w c] smooth coloured noise between -1 and 1: random values on a grid, straight lines between them."""
+    grid = rng.uniform(-1, 1, (*knots, 3)).astype(np.float32)
+    for axis, (count, length) in enumerate(zip(knots, size, strict=True)):
+        place = np.linspace(0, count - 1, length, dtype=np.float32)
+        lower = np.minimum(place.astype(np.intp), count - 2)
+        share = (place - lower).reshape([-1 if dim == axis else 1 for dim in range(3)])
+        grid = np.take(grid, lower, axis) * (1 - share) + np.take(grid, lower + 1, axis) * share
+    return grid.astype(np.float32)

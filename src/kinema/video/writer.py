@@ -1,0 +1,133 @@
+"""Frames into a file: H.264 in .mp4 or .mkv, VP9 in .webm, an animated .gif. The file is whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from PIL import Image
+
+from kinema.errors import OutputError, UsageError
+from kinema.files import whole_file, write_error
+from kinema.video.contract import Frame
+
+_CODECS = {
+    ".mp4": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    ".m4v": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    ".mov": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    ".mkv": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "6"}),
+    ".gif": ("gif", {}),
+}
+_GIF_TICKS = 100  # a GIF counts time in hundredths of a second
+
+
+class VideoWriter:
+    """Writes RGB frames as a video; use it as a context manager.
+
+    Args:
+        path: the file; its ending chooses the format.
+        fps: frames a second, not rounded.
+        size: height and width of the frames. Where the codec needs even numbers the last row or column is repeated.
+
+    Raises:
+        UsageError: an ending that cannot be written.
+        OutputError: the file cannot be written, or not one frame came.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]) -> None:
+        self._path = Path(path)
+        self._ending = self._path.suffix.lower()
+        if self._ending not in _CODECS:
+            raise UsageError("cannot write a video with this ending", path, f"use one of {', '.join(_CODECS)}")
+        if not fps > 0 or min(size) < 1:
+            raise ValueError(f"a video needs a positive rate and size, got {fps=}, {size=}")
+        self._fps, self._size = Fraction(fps).limit_denominator(100_000), size
+        self._is_gif = self._ending == ".gif"
+        self._stack = contextlib.ExitStack()
+        self.num_frames = 0
+
+    def __enter__(self) -> Self:
+        try:
+            temporary = self._stack.enter_context(whole_file(self._path))
+            options = {"movflags": "+faststart"} if self._ending in (".mp4", ".m4v", ".mov") else {}
+            self._output = self._stack.enter_context(av.open(str(temporary), "w", options=options))
+            self._track = self._add_track()
+        except av.FFmpegError as error:
+            self._stack.close()
+            raise self._error(error) from error
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _add_track(self) -> av.VideoStream:
+        codec, options = _CODECS[self._ending]
+        track = self._output.add_stream(codec, rate=_GIF_TICKS if self._is_gif else self._fps)
+        assert isinstance(track, av.VideoStream)
+        height, width = self._size
+        even = 1 if codec != "libx264" else 2
+        track.height, track.width = height + height % even, width + width % even
+        track.pix_fmt = "pal8" if self._is_gif else "yuv420p"
+        track.options = dict(options)
+        track.codec_context.time_base = Fraction(1, _GIF_TICKS) if self._is_gif else 1 / self._fps
+        return track
+
+    def write(self, frame: Frame) -> None:
+        """Append one frame [h w c] uint8 RGB.
+
+        Raises:
+            ValueError: not of the size that was said.
+            OutputError: no space, no permission.
+        """
+        if frame.shape != (*self._size, 3) or frame.dtype != np.uint8:
+            raise ValueError(f"expected a uint8 frame {(*self._size, 3)}, got {frame.dtype} {frame.shape}")
+        picture = self._indexed(frame) if self._is_gif else self._padded(frame)
+        picture.time_base = self._track.codec_context.time_base
+        picture.pts = round(self.num_frames * _GIF_TICKS / self._fps) if self._is_gif else self.num_frames
+        try:
+            self._output.mux(self._track.encode(picture))
+        except av.FFmpegError as error:
+            raise self._error(error) from error
+        self.num_frames += 1
+
+    def _padded(self, frame: Frame) -> av.VideoFrame:
+        rows, columns = self._track.height - frame.shape[0], self._track.width - frame.shape[1]
+        if rows or columns:
+            frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+
+    @staticmethod
+    def _indexed(frame: Frame) -> av.VideoFrame:
+        """A picture with a palette of its own: 256 colours chosen for this frame."""
+        picture = Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE)
+        colours = np.zeros((256, 4), np.uint8)
+        palette = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
+        colours[:, 0], colours[: len(palette), 1:] = 255, palette
+        return av.VideoFrame.from_ndarray((np.asarray(picture), colours), format="pal8")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            if not self.num_frames:
+                raise OutputError("no frames were written", self._path, "nothing to make a video of")
+            try:
+                self._output.mux(self._track.encode(None))
+                self._output.close()
+            except av.FFmpegError as failure:
+                raise self._error(failure) from failure
+
+    def _error(self, error: av.FFmpegError) -> OutputError:
+        system = OSError(error.errno, error.strerror or str(error))
+        failure = write_error(system, self._path)
+        return failure if isinstance(failure, OutputError) else OutputError("cannot write", self._path, str(error))

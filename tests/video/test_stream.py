@@ -1,0 +1,98 @@
+"""Streams keep the newest frames, count what they drop, and end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from kinema.errors import UnreadableVideo
+from kinema.video import open_stream
+
+
+def test_every_frame_of_a_file_comes_when_there_is_time(counting_video, read_count):
+    with open_stream(str(counting_video), realtime=False) as stream:
+        seen = [(time_s, read_count(frame)) for time_s, frame in stream]
+    assert seen == [(pytest.approx(index / 25), index) for index in range(120)]
+    assert (stream.num_read, stream.num_dropped, stream.fps) == (120, 0, 25)
+
+
+def test_a_file_is_played_at_its_own_pace(short_video):
+    start = time.monotonic()
+    with open_stream(str(short_video)) as stream:
+        assert len(list(stream)) == 5
+    assert 0.15 <= time.monotonic() - start < 2
+
+
+def test_a_slow_taker_gets_the_newest_frames(counting_video, read_count):
+    with open_stream(str(counting_video), keep=4, size=32) as stream:
+        first = next(stream)
+        time.sleep(1.0)
+        late = [next(stream) for _ in range(4)]
+        dropped = stream.num_dropped
+    assert first[1].shape == (32, 48, 3)
+    assert dropped >= 10
+    assert read_count(late[0][1]) >= dropped
+    assert late[0][0] == pytest.approx(read_count(late[0][1]) / 25)
+
+
+def test_few_frames_wait(counting_video):
+    with open_stream(str(counting_video), realtime=False, keep=3) as stream:
+        next(stream)
+        time.sleep(0.3)
+        assert stream.num_read <= 6
+
+
+def test_closing_ends_thread_and_file(counting_video, open_files):
+    before, threads = open_files(), threading.active_count()
+    with open_stream(str(counting_video)) as stream:
+        next(stream)
+        stream.close()
+        assert list(stream) == []
+    assert (open_files(), threading.active_count()) == (before, threads)
+
+
+def test_rotated_streams_are_upright(rotated_videos, read_count):
+    with open_stream(str(rotated_videos[90]), realtime=False, size=(32, 40)) as stream:
+        frames = [frame for _, frame in stream]
+    assert frames[0].shape == (32, 40, 3)
+    assert [read_count(frame) for frame in frames] == list(range(20))
+
+
+def test_a_stream_without_timestamps_counts_time(raw_video):
+    with open_stream(str(raw_video), realtime=False) as stream:
+        times_s = [time_s for time_s, _ in stream]
+    assert times_s == [pytest.approx(index / 25) for index in range(60)]
+
+
+def test_damaged_frames_do_not_end_a_stream(damaged_video, read_count):
+    with open_stream(str(damaged_video), realtime=False) as stream:
+        seen = [read_count(frame) for _, frame in stream]
+    assert seen[-1] == 119
+    assert len(seen) >= 70
+
+
+def test_a_pipe_is_read(mkv_video):
+    code = "from kinema.video import open_stream; print(sum(1 for _ in open_stream('-', realtime=False)))"
+    with mkv_video.open("rb") as source:
+        told = subprocess.run([sys.executable, "-c", code], stdin=source, capture_output=True, check=True, timeout=60)
+    assert told.stdout.strip() == b"50"
+    assert told.stderr == b""
+
+
+WRONG = [
+    ("87", "no such camera"),
+    ("/dev/video87", "no such camera"),
+    ("gone.mp4", "no such video"),
+    ("rtsp://127.0.0.1:9/x", "address"),
+]
+
+
+@pytest.mark.parametrize(("source", "words"), WRONG)
+def test_what_cannot_be_opened_is_one_clear_line(source, words, capfd):
+    with pytest.raises(UnreadableVideo, match=words):
+        open_stream(source)
+    assert capfd.readouterr() == ("", "")
