@@ -1,0 +1,1 @@
+"""Which frames of a video, and which pixels of a frame: sampling, transforms and mixing."""

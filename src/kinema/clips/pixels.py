@@ -1,0 +1,176 @@
+"""Cutting, scaling and colouring uint8 frames [t c h w], with the same change to all frames of a clip.
+
+Draws come from the numpy generator given. Frames that come from a decoder as [t h w c] need no copy:
+`frames.permute(0, 3, 1, 2)` is the layout torch resizes fastest.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as v2f
+
+PixelSize = tuple[int, int]
+"""Height and width in pixels."""
+Frames = UInt8[Tensor, "t c _ _"]
+"""Time, channels, height, width; height and width may change, the others never do."""
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def resize(frames: Frames, size: int | PixelSize) -> Frames:
+    """Scale: an int is the short side (the shape is kept), a pair is height and width."""
+    height, width = frames.shape[-2:]
+    if isinstance(size, int):
+        size = _scaled(height, width, size / min(height, width))
+    if size == (height, width):
+        return frames
+    return cast(Frames, v2f.resize(frames, list(size), antialias=True))
+
+
+def cover(frames: Frames, size: PixelSize, short_side: int = 0) -> Frames:
+    """Scale, keeping the shape, so that a crop of `size` fits; `short_side` is the least short side."""
+    height, width = frames.shape[-2:]
+    scale = max(size[0] / height, size[1] / width, short_side / min(height, width))
+    scaled = _scaled(height, width, scale)
+    return resize(frames, (max(scaled[0], size[0]), max(scaled[1], size[1])))
+
+
+def crop(frames: Frames, box: Box) -> Frames:
+    """Cut out a box; a view, nothing is copied."""
+    return frames[..., box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def center_crop(frames: Frames, size: PixelSize) -> Frames:
+    """Cut the middle; smaller frames are scaled up first."""
+    frames = cover(frames, size) if _too_small(frames, size) else frames
+    height, width = frames.shape[-2:]
+    return crop(frames, Box((height - size[0]) // 2, (width - size[1]) // 2, *size))
+
+
+def random_crop(frames: Frames, size: PixelSize, rng: np.random.Generator) -> Frames:
+    """Cut anywhere; smaller frames are scaled up first."""
+    frames = cover(frames, size) if _too_small(frames, size) else frames
+    height, width = frames.shape[-2:]
+    top, left = rng.integers(height - size[0] + 1), rng.integers(width - size[1] + 1)
+    return crop(frames, Box(int(top), int(left), *size))
+
+
+def random_resized_crop(
+    frames: Frames,
+    size: PixelSize,
+    rng: np.random.Generator,
+    scale: tuple[float, float] = (0.4, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Frames:
+    """Cut a part of random area and shape and scale it to `size` (Szegedy et al. 2015).
+
+    Args:
+        frames: uint8 [t c h w].
+        size: height and width of the result.
+        rng: where the part is drawn from.
+        scale: least and greatest share of the frame's area.
+        ratio: least and greatest width by height, relative to that of `size`.
+    """
+    height, width = frames.shape[-2:]
+    area = height * width * rng.uniform(*scale)
+    shape = math.exp(rng.uniform(*np.log(ratio))) * size[1] / size[0]
+    part_height = min(max(round(math.sqrt(area / shape)), 1), height)
+    part_width = min(max(round(math.sqrt(area * shape)), 1), width)
+    top, left = rng.integers(height - part_height + 1), rng.integers(width - part_width + 1)
+    return resize(crop(frames, Box(int(top), int(left), part_height, part_width)), size)
+
+
+def three_crops(frames: Frames, size: PixelSize) -> UInt8[Tensor, "3 t c _ _"]:
+    """Left, middle and right of wide frames (top, middle and bottom of tall ones), [3 t c h w]."""
+    frames = cover(frames, size) if _too_small(frames, size) else frames
+    down, across = frames.shape[-2] - size[0], frames.shape[-1] - size[1]
+    wide = across >= down
+    places = (0, across // 2, across) if wide else (0, down // 2, down)
+    boxes = [Box(down // 2, at, *size) if wide else Box(at, across // 2, *size) for at in places]
+    return torch.stack([crop(frames, box) for box in boxes])
+
+
+def flip(frames: UInt8[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
+    """Left becomes right."""
+    return frames.flip(-1)
+
+
+def color_jitter(frames: Frames, rng: np.random.Generator, strength: float) -> Frames:
+    """Change brightness, contrast and saturation by up to `strength` each; the hue stays.
+
+    Args:
+        frames: uint8 [t 3 h w].
+        rng: where the changes and their order are drawn from.
+        strength: 0.4 draws factors between 0.6 and 1.4.
+    """
+    changes = (v2f.adjust_brightness, v2f.adjust_contrast, v2f.adjust_saturation)
+    factors = rng.uniform(max(0.0, 1 - strength), 1 + strength, len(changes))
+    for which in rng.permutation(len(changes)):
+        frames = changes[which](frames, float(factors[which]))
+    return frames
+
+
+def rand_augment(frames: Frames, rng: np.random.Generator, magnitude: int = 9, num_ops: int = 2) -> Frames:
+    """Apply `num_ops` of RandAugment's fourteen changes (Cubuk et al. 2020), the same to all frames.
+
+    torchvision draws from torch's global generator: it is seeded from `rng` for the call and put back as it was.
+
+    Args:
+        frames: uint8 [t 3 h w].
+        rng: where the changes are drawn from.
+        magnitude: strength, 0 to 30.
+        num_ops: how many changes one after the other.
+    """
+    change = v2.RandAugment(num_ops=num_ops, magnitude=magnitude)
+    state = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(int(rng.integers(2**31)))
+        return cast(Frames, change(frames))
+    finally:
+        torch.set_rng_state(state)
+
+
+def random_erasing(
+    frames: Frames, rng: np.random.Generator, probability: float, scale: tuple[float, float] = (0.02, 0.33)
+) -> Frames:
+    """Cover one box with the clip's mean colour (Zhong et al. 2020), the same box in all frames.
+
+    Args:
+        frames: uint8 [t c h w].
+        rng: where the box is drawn from.
+        probability: how often it happens.
+        scale: least and greatest share of the area.
+    """
+    if rng.random() >= probability:
+        return frames
+    height, width = frames.shape[-2:]
+    area, shape = height * width * rng.uniform(*scale), math.exp(rng.uniform(math.log(0.3), math.log(1 / 0.3)))
+    box_height = min(max(round(math.sqrt(area / shape)), 1), height)
+    box_width = min(max(round(math.sqrt(area * shape)), 1), width)
+    top, left = rng.integers(height - box_height + 1), rng.integers(width - box_width + 1)
+    erased = frames.clone()
+    mean = frames.float().mean(dim=(0, 2, 3), keepdim=True)[0]
+    crop(erased, Box(int(top), int(left), box_height, box_width))[:] = mean.round().to(torch.uint8)
+    return erased
+
+
+def _scaled(height: int, width: int, scale: float) -> PixelSize:
+    return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+def _too_small(frames: Frames, size: PixelSize) -> bool:
+    return frames.shape[-2] < size[0] or frames.shape[-1] < size[1]

@@ -1,0 +1,151 @@
+"""Which frames to read: arithmetic on indices, no pixel is touched here.
+
+`clip_len=4, frame_stride=2` takes `f.f.f.f`, span 7. Dense clips that reach past the end repeat the last frame: of 5
+frames it takes `0 2 4 4`. Spread clips (Wang et al. 2016, "Temporal Segment Networks") take one frame from each of
+`clip_len` equal parts of the video; with fewer frames than parts, neighbours share one: 3 frames, 4 parts: `0 1 1 2`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema.errors import EmptyVideo
+from kinema.types import InputSpec, TimeSpan
+
+Indices = NDArray[np.int64]
+
+_JITTER = 0.1
+"""Share of a frame's duration by which a rounded timestamp may be late and still count (Matroska rounds to 1 ms)."""
+
+
+def random_clip(num_frames: int, clip_len: int, frame_stride: int, rng: np.random.Generator) -> Indices:
+    """A clip that starts anywhere it fits, [t]."""
+    last = _last_start(num_frames, clip_len, frame_stride)
+    return _clips_at([int(rng.integers(last + 1))], num_frames, clip_len, frame_stride)[0]
+
+
+def center_clip(num_frames: int, clip_len: int, frame_stride: int) -> Indices:
+    """The clip in the middle, [t]."""
+    return uniform_clips(num_frames, 1, clip_len, frame_stride)[0]
+
+
+def uniform_clips(num_frames: int, num_clips: int, clip_len: int, frame_stride: int) -> Indices:
+    """Clips evenly spaced from the first frame to the last, [n t]; a single clip is the middle one."""
+    last = _last_start(num_frames, clip_len, frame_stride)
+    starts = [last / 2] if num_clips == 1 else np.linspace(0, last, num_clips)
+    return _clips_at(np.floor(np.asarray(starts)), num_frames, clip_len, frame_stride)
+
+
+def dense_clips(num_frames: int, clip_len: int, frame_stride: int, step: int) -> Indices:
+    """A clip every `step` frames and one that ends on the last frame, so that nothing stays unseen, [n t]."""
+    if step < 1:
+        raise ValueError(f"clips need a positive distance, got {step=}")
+    last = _last_start(num_frames, clip_len, frame_stride)
+    starts = list(range(0, last + 1, step))
+    return _clips_at(starts if starts[-1] == last else [*starts, last], num_frames, clip_len, frame_stride)
+
+
+def spread_clips(num_frames: int, num_clips: int, clip_len: int) -> Indices:
+    """One frame from each of `clip_len` equal parts of the video, [n t]: their middles; several clips are shifted."""
+    _last_start(num_frames, clip_len, 1)
+    inside = (np.arange(num_clips) + 0.5) / num_clips
+    return _in_parts(np.arange(clip_len) + inside[:, None], num_frames, clip_len)
+
+
+def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator) -> Indices:
+    """One frame from anywhere in each of `clip_len` equal parts, [t]."""
+    _last_start(num_frames, clip_len, 1)
+    return _in_parts(np.arange(clip_len) + rng.random(clip_len), num_frames, clip_len)
+
+
+def resample(times_s: NDArray[np.float64], fps: float) -> Indices:
+    """Frames of a file that a constant-rate video of `fps` would show: entry k is the one on screen at k / fps.
+
+    Args:
+        times_s: display times of the file's frames, ascending, [n]; the result starts where they start.
+        fps: frames per second of the wanted video, above zero.
+    """
+    if fps <= 0:
+        raise ValueError(f"a frame rate is positive, got {fps=}")
+    if len(times_s) < 2:
+        return np.zeros(len(times_s), dtype=np.int64)
+    frame_s = float(np.median(np.diff(times_s)))
+    duration_s = float(times_s[-1] - times_s[0]) + frame_s
+    count = max(1, int(np.ceil(duration_s * fps - _JITTER)))
+    wanted_s = times_s[0] + np.arange(count) / fps + _JITTER * min(frame_s, 1 / fps)
+    return (np.searchsorted(times_s, wanted_s, side="right") - 1).astype(np.int64)
+
+
+def usable_frames(spec: InputSpec, times_s: NDArray[np.float64], span: TimeSpan | None = None) -> Indices:
+    """The file's frames that clips are cut from: those inside `span`, brought to `spec.fps` where it is set, [n].
+
+    A span shorter than a frame gives the one on screen then.
+
+    Raises:
+        EmptyVideo: there is no frame, or the span begins after the last one.
+    """
+    if not len(times_s):
+        raise EmptyVideo("no frames to take clips from", do="leave this file out")
+    first, end = (0, len(times_s)) if span is None else _frames_in(times_s, span)
+    if spec.fps is None:
+        return np.arange(first, end)
+    return resample(times_s[first:end], float(spec.fps)) + first
+
+
+def plan_train_clip(
+    spec: InputSpec, times_s: NDArray[np.float64], rng: np.random.Generator, span: TimeSpan | None = None
+) -> Indices:
+    """Frames of the file for one training clip, [t], drawn from `rng`.
+
+    Raises:
+        EmptyVideo: there is no frame, or the span begins after the last one.
+    """
+    frames = usable_frames(spec, times_s, span)
+    if spec.sampling == "spread":
+        return frames[random_spread_clip(len(frames), spec.clip_len, rng)]
+    return frames[random_clip(len(frames), spec.clip_len, spec.frame_stride, rng)]
+
+
+def plan_clips(spec: InputSpec, times_s: NDArray[np.float64], num_clips: int, span: TimeSpan | None = None) -> Indices:
+    """Frames of the file for `num_clips` evaluation clips, [n t]: evenly spaced, the same each time.
+
+    Raises:
+        EmptyVideo: there is no frame, or the span begins after the last one.
+    """
+    frames = usable_frames(spec, times_s, span)
+    if spec.sampling == "spread":
+        return frames[spread_clips(len(frames), num_clips, spec.clip_len)]
+    return frames[uniform_clips(len(frames), num_clips, spec.clip_len, spec.frame_stride)]
+
+
+def _last_start(num_frames: int, clip_len: int, frame_stride: int) -> int:
+    """The last frame a clip can start at without passing the end; 0 for a video that is too short."""
+    if min(num_frames, clip_len, frame_stride) < 1:
+        raise ValueError(f"sampling needs positive numbers, got {num_frames=}, {clip_len=}, {frame_stride=}")
+    return max(num_frames - (clip_len - 1) * frame_stride - 1, 0)
+
+
+def _clips_at(starts: object, num_frames: int, clip_len: int, frame_stride: int) -> Indices:
+    first = np.asarray(starts, dtype=np.int64)[:, None]
+    return np.minimum(first + np.arange(clip_len) * frame_stride, num_frames - 1)
+
+
+def _in_parts(positions: NDArray[np.float64], num_frames: int, clip_len: int) -> Indices:
+    """Positions on a scale of parts, 0 to clip_len, as frame indices."""
+    return np.minimum((positions * num_frames / clip_len).astype(np.int64), num_frames - 1)
+
+
+def _frames_in(times_s: NDArray[np.float64], span: TimeSpan) -> tuple[int, int]:
+    """First and one past the last frame of a span."""
+    frame_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else float("inf")
+    if span.start_s >= times_s[-1] + frame_s:
+        raise EmptyVideo(
+            f"nothing at {span.start_s:g} s: the video ends at {times_s[-1] + frame_s:g} s", do="correct its start"
+        )
+    early_s = _JITTER * min(frame_s, span.duration_s)
+    first, end = np.searchsorted(times_s, [span.start_s - early_s, span.end_s - early_s])
+    if first == end:  # the span lies between two frames: the one on screen when it begins
+        first = max(int(end) - 1, 0)
+        end = first + 1
+    return int(first), int(end)

@@ -1,0 +1,192 @@
+"""From decoded frames to what a network sees: random changes for training, fixed views for evaluation, and numbers.
+
+Everything is uint8 up to `normalize`, which comes last, on a whole batch; cutting and colouring are in `pixels`. The
+preset `karpathy` follows Karpathy et al. 2014: the centre region at 200 x 200, a random 170 x 170 of it, flipped half
+the time (other sizes in proportion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from kinema.clips import pixels
+from kinema.clips.pixels import Frames, PixelSize, center_crop, cover, flip, resize, three_crops
+from kinema.errors import UnknownName, UsageError
+from kinema.types import InputSpec
+
+TrainTransform = Callable[[Tensor, np.random.Generator], Tensor]
+ViewTransform = Callable[[Tensor], Tensor]
+Size = int | PixelSize | None
+
+_MARGIN = 8 / 7
+"""A random crop is cut from a frame this much larger, as 224 of 256."""
+_KARPATHY_MARGIN = 200 / 170
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """Random changes to a training clip, drawn once a clip.
+
+    Args:
+        crop: "random_resized" cuts a part of random area and shape, "random" cuts anywhere, "center" cuts the middle.
+        scale: for "random_resized", the least and greatest share of the area.
+        ratio: for "random_resized", the least and greatest width by height.
+        flip: how often left becomes right; 0 where left and right tell classes apart.
+        jitter: brightness, contrast and saturation change by up to this share.
+        rand_augment: RandAugment's magnitude, 0 to 30; 0 is off.
+        erase: how often a box is covered.
+        short_sides: for "random", the least and greatest short side in pixels before the crop; None is 8/7 of the crop.
+        center_first: for "random", cut the largest centre region of the crop's shape first.
+    """
+
+    crop: Literal["random_resized", "random", "center"] = "random_resized"
+    scale: tuple[float, float] = (0.4, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: float = 0.5
+    jitter: float = 0.0
+    rand_augment: int = 0
+    erase: float = 0.0
+    short_sides: tuple[int, int] | None = None
+    center_first: bool = False
+
+    def __post_init__(self) -> None:
+        shares = (self.flip, self.erase, self.jitter)
+        if not (all(0 <= share <= 1 for share in shares) and 0 <= self.rand_augment <= 30):
+            raise ValueError(f"out of range: {self.flip=}, {self.erase=}, {self.jitter=}, {self.rand_augment=}")
+        if self.crop not in ("random_resized", "random", "center"):
+            raise ValueError(f"unknown {self.crop=}")
+
+
+PRESETS: dict[str, Augment] = {
+    "none": Augment(crop="center", flip=0.0),
+    "light": Augment(crop="random"),
+    "standard": Augment(jitter=0.2),
+    "strong": Augment(scale=(0.25, 1.0), jitter=0.4, rand_augment=9, erase=0.25),
+    "karpathy": Augment(crop="random", center_first=True),
+}
+
+
+def preset(name: str, *, flip: float | None = None) -> Augment:
+    """The augmentation of that name, with another `flip` where it is given (0 switches it off).
+
+    Raises:
+        UnknownName: no such preset.
+    """
+    if name not in PRESETS:
+        raise UnknownName("augmentation", name, PRESETS)
+    return PRESETS[name] if flip is None else replace(PRESETS[name], flip=flip)
+
+
+def train_transform(augment: Augment, spec: InputSpec) -> TrainTransform:
+    """What training does to a clip: uint8 [t c h w] and a generator -> uint8 [c t h w] of `spec.size`."""
+    cut = _cropper(augment, spec)
+
+    def transform(frames: Frames, rng: np.random.Generator) -> UInt8[Tensor, "c t _ _"]:
+        frames = cut(frames, rng)
+        if rng.random() < augment.flip:
+            frames = pixels.flip(frames)
+        if augment.rand_augment:
+            frames = pixels.rand_augment(frames, rng, augment.rand_augment)
+        if augment.jitter:
+            frames = pixels.color_jitter(frames, rng, augment.jitter)
+        if augment.erase:
+            frames = pixels.random_erasing(frames, rng, augment.erase)
+        return frames.transpose(0, 1).contiguous()
+
+    return transform
+
+
+def decode_size(spec: InputSpec, train: bool, augment: Augment | None = None) -> Size:
+    """What to ask the decoder for, so that it does the shrinking: the short side, or height and width.
+
+    Args:
+        spec: how the network wants to be fed.
+        train: for training with `augment`, else for evaluation.
+        augment: random changes need some pixels more than the network sees.
+    """
+    if not train or augment is None or augment.crop == "center":
+        return spec.size if spec.resize == "stretch" else max(*spec.size, spec.short_side)
+    room = _room_size(spec, augment)
+    return room if spec.resize == "stretch" else max(*(augment.short_sides or room), *spec.size)
+
+
+def normalize(clips: UInt8[Tensor, "*b c t h w"], spec: InputSpec) -> Float[Tensor, "*b c t h w"]:
+    """Turn uint8 [... c t h w] into what the network wants: float32, minus the mean, by the deviation."""
+    mean, std = _per_channel(spec, clips)
+    return clips.to(torch.float32).sub_(mean).div_(std)
+
+
+def denormalize(clips: Float[Tensor, "*b c t h w"], spec: InputSpec) -> UInt8[Tensor, "*b c t h w"]:
+    """The inverse of `normalize`, rounded to uint8."""
+    mean, std = _per_channel(spec, clips)
+    return (clips * std + mean).round().clamp(0, 255).to(torch.uint8)
+
+
+def view_transform(spec: InputSpec, num_crops: int = 1, flips: bool = False) -> ViewTransform:
+    """What evaluation does to a clip: uint8 [t c h w] -> uint8 [v c t h w], v = crops x flips; nothing is random.
+
+    Raises:
+        UsageError: a number of crops other than 1 and 3, or three crops of a network that squeezes the whole frame.
+    """
+    if num_crops not in (1, 3):
+        raise UsageError("a clip is seen in 1 or 3 crops", num_crops, "use 1 or 3")
+    if num_crops == 3 and spec.resize == "stretch":
+        raise UsageError("three crops", "this network squeezes the whole frame", "use 1 crop")
+
+    def view(frames: Frames) -> UInt8[Tensor, "v c t _ _"]:
+        views = _fitted(frames, spec)[None] if num_crops == 1 else three_crops(_covered(frames, spec), spec.size)
+        views = torch.cat([views, flip(views)]) if flips else views
+        return views.transpose(1, 2).contiguous()
+
+    return view
+
+
+def _cropper(augment: Augment, spec: InputSpec) -> TrainTransform:
+    if augment.crop == "random_resized":
+        return lambda frames, rng: pixels.random_resized_crop(frames, spec.size, rng, augment.scale, augment.ratio)
+    if augment.crop == "random":
+        return lambda frames, rng: pixels.random_crop(_room(frames, augment, spec, rng), spec.size, rng)
+    view = view_transform(spec)
+    return lambda frames, rng: view(frames)[0].transpose(0, 1)
+
+
+def _room(frames: Frames, augment: Augment, spec: InputSpec, rng: np.random.Generator) -> Frames:
+    """Frames somewhat larger than the crop."""
+    room = _room_size(spec, augment)
+    if spec.resize == "stretch":
+        return resize(frames, room)
+    if augment.center_first:
+        return center_crop(cover(frames, room), room)
+    least, greatest = augment.short_sides or (min(room), min(room))
+    return cover(frames, spec.size, int(rng.integers(least, greatest + 1)))
+
+
+def _room_size(spec: InputSpec, augment: Augment) -> PixelSize:
+    margin = _KARPATHY_MARGIN if augment.center_first else _MARGIN
+    return round(spec.size[0] * margin), round(spec.size[1] * margin)
+
+
+def _covered(frames: Frames, spec: InputSpec) -> Frames:
+    return cover(frames, spec.size, spec.short_side)
+
+
+def _fitted(frames: Frames, spec: InputSpec) -> Frames:
+    """The whole frame squeezed, or scaled and its middle cut, as the network wants it."""
+    if spec.resize == "stretch":
+        return resize(frames, spec.size)
+    return center_crop(_covered(frames, spec), spec.size)
+
+
+def _per_channel(spec: InputSpec, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation on the scale of 0 to 255, shaped [c 1 1 1]."""
+    return tuple(  # type: ignore[return-value]
+        torch.tensor(values, dtype=torch.float32, device=like.device).mul(255).view(-1, 1, 1, 1)
+        for values in (spec.mean, spec.std)
+    )

@@ -1,0 +1,200 @@
+"""Examples as clips for a network: torch's side of a data set.
+
+A file that cannot be read comes out as `Broken`, never as another example in its place: who trains or evaluates counts
+it. What is drawn at random depends on (seed, epoch, index) alone, so that neither the number of workers nor a resumed
+run changes what is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from kinema.clips.sampling import plan_clips, plan_train_clip
+from kinema.clips.transforms import Augment, decode_size, train_transform, view_transform
+from kinema.datasets.cache import FrameCache
+from kinema.datasets.dataset import DataSet
+from kinema.errors import UsageError, VideoError
+from kinema.types import Example, InputSpec
+from kinema.video import open_video
+
+_PROBED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What evaluation sees of an example: clips x crops, each also flipped where `flips` is set."""
+
+    num_clips: int = 1
+    num_crops: int = 1
+    flips: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_clips < 1:
+            raise UsageError("an example is seen in at least one clip", self.num_clips, "give 1 or more")
+
+    def __len__(self) -> int:
+        return self.num_clips * self.num_crops * (2 if self.flips else 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One example: clips uint8 [v c t h w], its target (class index, or multi-hot float32 [classes]), its index."""
+
+    clips: Tensor
+    target: int | Tensor
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An example that could not be read, and why."""
+
+    index: int
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Rows of clips; a row is a view. A batch of broken examples only has no row.
+
+    Args:
+        clips: uint8 [b c t h w].
+        targets: int64 [b], or multi-hot float32 [b classes].
+        indices: int64 [b], the data set index of each row.
+        broken: examples of this batch that could not be read.
+    """
+
+    clips: Tensor
+    targets: Tensor
+    indices: Tensor
+    broken: tuple[Broken, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def pin_memory(self) -> Batch:
+        """The same in memory that a GPU copies from quickly; torch's loader calls it."""
+        return Batch(self.clips.pin_memory(), self.targets.pin_memory(), self.indices.pin_memory(), self.broken)
+
+
+class ClipDataset(Dataset[Sample | Broken]):
+    """Clips of a data set's examples.
+
+    Indexed by `(epoch, index)`, or by an index alone for epoch 0.
+
+    Args:
+        data: the examples.
+        spec: how the network wants to be fed.
+        augment: random changes for training, which takes one random clip an example; None is for evaluation.
+        views: for evaluation, the clips and crops of each example.
+        seed: start of what is drawn at random.
+        cache: keeps decoded videos; worth it where they are short and seen for many epochs.
+
+    Raises:
+        UsageError: views that the network cannot have, or a network for optical flow.
+    """
+
+    def __init__(
+        self,
+        data: DataSet,
+        spec: InputSpec,
+        *,
+        augment: Augment | None = None,
+        views: Views = Views(),
+        seed: int = 0,
+        cache: FrameCache | None = None,
+    ) -> None:
+        if spec.modality != "rgb":
+            raise UsageError("clips of optical flow cannot be made from files", spec.modality, "use a network for RGB")
+        self.data, self.spec, self.views, self.seed = data, spec, views, seed
+        self._augment, self._cache = augment, cache
+        view_transform(spec, views.num_crops, views.flips)  # raises now what workers would raise later
+        self._size = decode_size(spec, augment is not None, augment)
+        self._targets = [data.targets(example) for example in data.examples]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample | Broken:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        example = self.data.examples[index]
+        rng = np.random.default_rng([self.seed, epoch, index])
+        try:
+            clips = self._clips(example, rng)
+        except (VideoError, OSError) as error:
+            return Broken(index, example.key, str(error))
+        return Sample(clips, self._target(index), index)
+
+    def _target(self, index: int) -> int | Tensor:
+        classes = self._targets[index]
+        if not self.data.multi_label:
+            return classes[0]
+        hot = torch.zeros(len(self.data.labels))
+        hot[list(classes)] = 1.0
+        return hot
+
+    def _clips(self, example: Example, rng: np.random.Generator) -> Tensor:
+        """Views of one example, uint8 [v c t h w]."""
+        if self._cache is not None:
+            frames, times_s = self._cache.read(example.path, self._size)
+            return self._transformed([frames[row] for row in self._plan(example, times_s, rng)], rng)
+        with open_video(example.path, threads=1) as video:
+            plan = self._plan(example, video.times_s, rng)
+            frames = video.frames_at(plan.reshape(-1), self._size)
+        return self._transformed(frames.reshape(*plan.shape, *frames.shape[1:]), rng)
+
+    def _plan(self, example: Example, times_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Frame numbers [n t] of the clips."""
+        if self._augment is not None:
+            return plan_train_clip(self.spec, times_s, rng, example.span)[None]
+        return plan_clips(self.spec, times_s, self.views.num_clips, example.span)
+
+    def _transformed(self, clips: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+        tensors = [torch.from_numpy(frames).permute(0, 3, 1, 2) for frames in clips]
+        # Made here and not kept: functions inside functions cannot be sent to a worker that is spawned.
+        if self._augment is not None:
+            return train_transform(self._augment, self.spec)(tensors[0], rng)[None]
+        view = view_transform(self.spec, self.views.num_crops, self.views.flips)
+        return torch.cat([view(frames) for frames in tensors])
+
+
+def collate(items: Sequence[Sample | Broken]) -> Batch:
+    """Join examples: all views of the first, then all of the second …; those that are broken are listed apart."""
+    samples = [item for item in items if isinstance(item, Sample)]
+    broken = tuple(item for item in items if isinstance(item, Broken))
+    if not samples:
+        nothing = torch.empty(0, dtype=torch.int64)
+        return Batch(torch.empty((0, 0, 0, 0, 0), dtype=torch.uint8), nothing, nothing, broken)
+    counts = torch.tensor([len(sample.clips) for sample in samples])
+    targets = torch.stack([torch.as_tensor(sample.target) for sample in samples])
+    return Batch(
+        clips=torch.cat([sample.clips for sample in samples]),
+        targets=targets.repeat_interleave(counts, dim=0),
+        indices=torch.tensor([sample.index for sample in samples]).repeat_interleave(counts),
+        broken=broken,
+    )
+
+
+def typical_duration_s(data: DataSet) -> float | None:
+    """The median length of the examples in seconds, measured on up to fifty of them; None where none can be read."""
+    step = max(len(data) // _PROBED, 1)
+    found = [length for example in data.examples[::step] if (length := _duration_s(example)) is not None]
+    return float(np.median(found)) if found else None
+
+
+def _duration_s(example: Example) -> float | None:
+    if example.span is not None:
+        return example.span.duration_s
+    try:
+        with open_video(example.path, threads=1) as video:
+            return video.info.duration_s
+    except VideoError:
+        return None  # whoever reads the example reports it

@@ -1,0 +1,223 @@
+"""Manifests: a table with a row an example, as CSV (comma, semicolon or tab) or Parquet.
+
+    path,label,start,end,split,group
+    a.mp4,fight,,,train,match1
+    b.mp4,run;jump,2.5,7,valid,match2
+
+`path` and `label` have to be there. Paths count from the manifest's folder. `start` and `end` are seconds. Further
+columns can be named by `group_by` to say which rows belong together.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kinema import formats
+from kinema.datasets.dataset import PART_OF, PARTS, DataSet, check_listed, finish
+from kinema.errors import DataError, MissingExtra, UnknownName, UsageError
+from kinema.files import whole_file, write_text
+from kinema.labels import Labels
+from kinema.types import Example, TimeSpan
+
+Row = dict[str, str]
+
+TABLE_ENDINGS = frozenset({".csv", ".tsv", ".parquet", ".pq"})
+COLUMNS = ("path", "label", "start", "end", "split", "group")
+
+_SPELLINGS = {
+    "path": ("path", "file", "video", "filename", "file_name", "video_path", "filepath", "file_path"),
+    "label": ("label", "labels", "class", "classes", "category", "action"),
+    "start": ("start", "start_s", "time_start", "start_time"),
+    "end": ("end", "end_s", "time_end", "end_time"),
+    "split": ("split", "part", "subset", "set"),
+    "group": ("group", "source"),
+}
+
+
+def list_manifest(path: str, labels: Labels | None = None, group_by: Sequence[str] = ()) -> DataSet:
+    """Read a manifest.
+
+    Args:
+        path: a .csv, .tsv or .parquet file.
+        labels: classes that it has to fit.
+        group_by: columns whose values, joined by "/", name the group of a row.
+
+    Raises:
+        DataError: it cannot be read, a column or value is missing or wrong, or listed files do not exist.
+        UnknownName: `group_by` names a column that is not there.
+    """
+    rows = read_table(path)
+    columns = _columns(rows[0], path)
+    _check_groups(rows[0], group_by)
+    folder = os.path.dirname(path)
+    examples = [_example(row, columns, group_by, folder, f"{path}, row {n}") for n, row in enumerate(rows, 1)]
+    check_listed([example.path for example in examples], path)
+    stem = Path(path).stem
+    name = Path(path).absolute().parent.name if stem == "manifest" else stem
+    return finish(name, path, examples, labels)
+
+
+def write_manifest(data: DataSet, path: str | Path) -> None:
+    """Write a data set as a manifest that `open_data` reads back; paths count from the manifest's folder.
+
+    Raises:
+        UsageError: an ending other than .csv, .tsv and .parquet.
+        OutputError: it could not be written.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in TABLE_ENDINGS:
+        raise UsageError("cannot choose a format by this ending", path, "use .csv, .tsv or .parquet")
+    folder = os.path.abspath(Path(path).parent)
+    rows = [_row(example, folder) for example in data.examples]
+    if ending in (".parquet", ".pq"):
+        _write_parquet(path, rows)
+    else:
+        text = formats.table_csv(COLUMNS, rows)
+        write_text(path, text if ending == ".csv" else _with_tabs(rows))
+
+
+def read_table(path: str) -> list[Row]:
+    """All rows of a CSV, TSV or Parquet file as text, by column name.
+
+    Raises:
+        DataError: it cannot be read, or holds no row.
+        MissingExtra: Parquet without pyarrow.
+    """
+    try:
+        rows = _read_parquet(path) if Path(path).suffix.lower() in (".parquet", ".pq") else _read_csv(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError("cannot read this table", path, "give a CSV file in UTF-8, or a Parquet file") from error
+    if not rows:
+        raise DataError(
+            "no rows", path, "the first line names the columns (path,label), each further line is an example"
+        )
+    return rows
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    r"""`run; jump` or `run|jump` as two names; none stands twice. `a\;b` is one name with a semicolon."""
+    names = (re.sub(r"\\([;|])", r"\1", name).strip() for name in re.split(r"(?<!\\)[;|]", text))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def part_of(text: str, where: str) -> str | None:
+    """A part by any of its spellings; None for an empty cell.
+
+    Raises:
+        DataError: none of them.
+    """
+    if not text:
+        return None
+    part = PART_OF.get(text.lower())
+    if part is None:
+        raise DataError(f"no part called {text!r}", where, f"write {', '.join(PARTS)}")
+    return part
+
+
+def _read_csv(path: str) -> list[Row]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+        delimiter = next((mark for mark in "\t,;" if mark in header), ",")
+        file.seek(0)
+        table = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
+        return [{key.strip(): (value or "").strip() for key, value in row.items() if key} for row in table]
+
+
+def _read_parquet(path: str) -> list[Row]:
+    try:
+        from pyarrow import ArrowInvalid, parquet
+    except ImportError as error:
+        raise MissingExtra("Parquet manifests", "pyarrow", "parquet") from error
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except ArrowInvalid as error:
+        raise OSError(str(error)) from error
+    return [{key: _text(value) for key, value in row.items()} for row in rows]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ";".join(str(item) for item in value)
+    return "" if value is None else str(value).strip()
+
+
+def _columns(row: Row, path: str) -> dict[str, str]:
+    """Our names of columns -> the file's; only those that are there."""
+    by_name = {name.lower(): name for name in row}
+    found = {ours: by_name[s] for ours, spellings in _SPELLINGS.items() for s in reversed(spellings) if s in by_name}
+    for needed in ("path", "label"):
+        if needed not in found:
+            near = UnknownName("column", needed, row).near
+            do = (
+                f"Did you mean {near[0]}? Rename it to {needed}"
+                if near
+                else "the first line names the columns: path,label"
+            )
+            raise DataError(f"no column {needed!r}", f"{path} has {', '.join(row)}", do)
+    return found
+
+
+def _check_groups(row: Row, group_by: Sequence[str]) -> None:
+    for name in group_by:
+        if name not in row:
+            raise UnknownName("manifest column", name, row)
+
+
+def _example(row: Row, columns: dict[str, str], group_by: Sequence[str], folder: str, where: str) -> Example:
+    values = {ours: row[theirs] for ours, theirs in columns.items()}
+    names = split_labels(values["label"])
+    if not values["path"] or not names:
+        raise DataError("an empty path or label", where, "fill it in or take the row out")
+    group = "/".join(row[name] for name in group_by) if group_by else values.get("group") or None
+    return Example(
+        path=os.path.join(folder, values["path"]),
+        labels=names,
+        span=read_span(values.get("start", ""), values.get("end", ""), where),
+        split=part_of(values.get("split", ""), where),
+        group=group,
+    )
+
+
+def read_span(start: str, end: str, where: str) -> TimeSpan | None:
+    """Two cells as a span; None where both are empty. A start alone is not enough, an end alone starts at 0.
+
+    Raises:
+        DataError: not two numbers with start < end.
+    """
+    if not start and not end:
+        return None
+    try:
+        return TimeSpan(float(start or 0), float(end))
+    except ValueError as error:
+        raise DataError(f"no span: start {start!r}, end {end!r}", where, "give seconds with start < end") from error
+
+
+def _row(example: Example, folder: str) -> list[str]:
+    path = os.path.abspath(example.path)
+    inside = os.path.relpath(path, folder) if path.startswith(os.path.join(folder, "")) else path
+    span = ("", "") if example.span is None else (repr(example.span.start_s), repr(example.span.end_s))
+    return [
+        inside,
+        ";".join(re.sub("([;|])", r"\\\1", label) for label in example.labels),
+        *span,
+        example.split or "",
+        example.group or "",
+    ]
+
+
+def _with_tabs(rows: Iterable[Sequence[str]]) -> str:
+    return "".join("\t".join(row) + "\n" for row in [COLUMNS, *rows])
+
+
+def _write_parquet(path: str | Path, rows: list[list[str]]) -> None:
+    try:
+        from pyarrow import parquet, table
+    except ImportError as error:
+        raise MissingExtra("Parquet manifests", "pyarrow", "parquet") from error
+    columns = {name: [row[i] or None for row in rows] for i, name in enumerate(COLUMNS)}
+    with whole_file(path) as temporary:
+        parquet.write_table(table(columns), temporary)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kinema.datasets import open_data
+from kinema.errors import DataError, UnknownName
+from kinema.labels import Labels
+
+
+def test_class_folders_give_labels_in_order_of_name(touch):
+    data = open_data(touch("run/a.mp4", "run/b.avi", "jump/c.MOV"))
+    assert list(data.labels) == ["jump", "run"]
+    assert data.counts() == {"jump": 1, "run": 2}
+    assert not data.has_parts
+
+
+def test_files_are_listed_in_natural_order(touch):
+    data = open_data(touch("a/clip10.mp4", "a/clip9.mp4", "b/x.mp4"))
+    assert [Path(example.path).name for example in data.examples] == ["clip9.mp4", "clip10.mp4", "x.mp4"]
+
+
+@pytest.mark.parametrize("spelling", ["val", "valid", "validation", "Validation"])
+def test_common_spellings_of_the_validation_part(touch, spelling):
+    data = open_data(touch("train/a/1.mp4", "train/b/2.mp4", f"{spelling}/a/3.mp4", "test/b/4.mp4"))
+    assert data.parts == ("train", "valid", "test")
+    assert data.part("valid").counts() == {"a": 1, "b": 0}
+    assert data.part("val").examples == data.part("valid").examples
+
+
+def test_train_full_of_videos_is_a_class_of_vehicles(touch):
+    assert list(open_data(touch("train/1.mp4", "bus/2.mp4")).labels) == ["bus", "train"]
+
+
+def test_other_folders_beside_parts_are_left_out_with_a_warning(touch, caplog):
+    data = open_data(touch("train/a/1.mp4", "train/b/2.mp4", "notes/readme.txt"))
+    assert list(data.labels) == ["a", "b"]
+    assert "notes" in caplog.text
+
+
+def test_videos_deeper_in_a_class_folder_belong_to_the_class(touch):
+    data = open_data(touch("a/monday/1.mp4", "a/2.mp4", "b/3.mp4"))
+    assert data.counts() == {"a": 2, "b": 1}
+
+
+def test_hidden_files_are_left_out(touch):
+    data = open_data(touch("a/1.mp4", "a/._1.mp4", "b/2.mp4", ".cache/x.mp4"))
+    assert len(data) == 2
+
+
+def test_a_folder_of_pictures_inside_a_class_is_one_video(touch):
+    data = open_data(touch("a/film1/1.jpg", "a/film1/2.jpg", "b/film2/1.jpg"))
+    assert [Path(example.path).name for example in data.examples] == ["film1", "film2"]
+
+
+def test_pictures_in_class_folders_are_stills(touch):
+    data = open_data(touch("train/a/1.jpg", "train/a/2.png", "train/b/1.jpg"))
+    assert data.counts() == {"a": 2, "b": 1}
+
+
+def test_ucf_file_names_tell_the_film(touch):
+    data = open_data(touch("Diving/v_Diving_g01_c02.avi", "Biking/other.avi"))
+    assert {example.group for example in data.examples} == {"Diving_g01", None}
+
+
+def test_links_that_lead_in_circles_end(touch):
+    root = touch("a/1.mp4", "b/2.mp4")
+    (root / "a" / "again").symlink_to(root / "a", target_is_directory=True)
+    assert len(open_data(root)) == 2
+
+
+def test_a_missing_folder_suggests_its_neighbour(touch):
+    root = touch("hockey/a/1.mp4")
+    with pytest.raises(DataError, match=r"Did you mean .*hockey"):
+        open_data(root / "hokey")
+
+
+def test_an_empty_folder_says_what_to_put_in(tmp_path):
+    with pytest.raises(DataError, match="one folder a class"):
+        open_data(tmp_path)
+
+
+def test_videos_without_class_folders_say_what_to_do(touch):
+    with pytest.raises(DataError, match="no class folder"):
+        open_data(touch("1.mp4", "2.mp4"))
+
+
+def test_one_class_is_too_few(touch):
+    with pytest.raises(DataError, match="one class only"):
+        open_data(touch("a/1.mp4", "a/2.mp4"))
+
+
+def test_one_class_is_enough_for_a_trained_network(touch):
+    data = open_data(touch("a/1.mp4"), labels=Labels(("b", "a")))
+    assert data.targets(data.examples[0]) == (1,)
+
+
+def test_a_class_that_the_network_does_not_know_says_the_nearest(touch):
+    with pytest.raises(UnknownName, match="Did you mean fight"):
+        open_data(touch("figth/1.mp4"), labels=Labels(("fight", "no_fight")))
+
+
+def test_a_misspelt_class_in_the_validation_part_says_the_nearest(touch):
+    with pytest.raises(DataError, match=r"'figth' of the valid part .*Did you mean fight"):
+        open_data(touch("train/fight/1.mp4", "train/calm/1.mp4", "valid/figth/2.mp4"))
+
+
+def test_an_unknown_format_says_the_nearest(touch):
+    with pytest.raises(UnknownName, match="kinetics"):
+        open_data(touch("a/1.mp4"), format="kinetiks")
+
+
+def test_the_fingerprint_stays_when_the_folder_moves_and_changes_with_content(touch):
+    root = touch("here/a/1.mp4", "here/b/2.mp4")
+    before = open_data(root / "here").fingerprint
+    shutil.move(root / "here", root / "there")
+    assert open_data(root / "there").fingerprint == before
+    assert open_data(touch("there/b/3.mp4") / "there").fingerprint != before
+
+
+def test_a_missing_part_says_which_there_are(touch):
+    data = open_data(touch("train/a/1.mp4", "train/b/1.mp4"))
+    with pytest.raises(DataError, match="train"):
+        data.part("test")
+    with pytest.raises(UnknownName, match="valid"):
+        data.part("valdi")

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kinema.datasets import open_data
+from kinema.datasets.manifest import write_manifest
+from kinema.errors import DataError, UnknownName, UsageError
+from kinema.types import TimeSpan
+
+
+@pytest.fixture
+def manifest(touch):
+    """Writes a manifest beside a.mp4 to d.mp4."""
+
+    def write(text: str, name: str = "list.csv") -> Path:
+        path = touch("a.mp4", "b.mp4", "c.mp4", "d.mp4") / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_paths_count_from_the_manifests_folder(manifest):
+    path = manifest("path,label\na.mp4,run\nb.mp4,jump\n")
+    data = open_data(path)
+    assert [example.path for example in data.examples] == [str(path.parent / "a.mp4"), str(path.parent / "b.mp4")]
+    assert list(data.labels) == ["jump", "run"]
+
+
+def test_all_columns_are_understood(manifest):
+    data = open_data(
+        manifest("path,label,start,end,split,group\na.mp4,run,1.5,3,train,g1\nb.mp4,jump,,,train,\nc.mp4,run,,,val,\n")
+    )
+    first, _, second = data.examples
+    assert (first.span, first.split, first.group) == (TimeSpan(1.5, 3), "train", "g1")
+    assert (second.span, second.split, second.group) == (None, "valid", None)
+
+
+def test_other_delimiters_and_spellings_and_a_byte_order_mark(manifest):
+    data = open_data(manifest("\ufefffile;class\na.mp4;run\nb.mp4;jump\n"))
+    assert data.counts() == {"jump": 1, "run": 1}
+    assert open_data(manifest("filename\taction\na.mp4\trun\nb.mp4\tjump\n", "list.tsv")).counts() == data.counts()
+
+
+def test_several_labels_make_a_multi_label_set(manifest):
+    data = open_data(manifest("path,label\na.mp4,run; jump\nb.mp4,run|fall\n"))
+    assert data.multi_label
+    assert [example.labels for example in data.examples] == [("run", "jump"), ("run", "fall")]
+    assert data.counts() == {"fall": 1, "jump": 1, "run": 2}
+
+
+def test_columns_make_groups(manifest):
+    path = manifest("path,label,place,camera\na.mp4,run,hall,1\nb.mp4,jump,yard,2\n")
+    assert [example.group for example in open_data(path, group_by=("place", "camera")).examples] == ["hall/1", "yard/2"]
+
+
+def test_an_unknown_column_says_the_nearest(manifest):
+    with pytest.raises(UnknownName, match="camera"):
+        open_data(manifest("path,label,camera\na.mp4,run,1\nb.mp4,jump,2\n"), group_by=("camra",))
+
+
+def test_a_missing_column_says_which_to_rename(manifest):
+    with pytest.raises(DataError, match=r"no column 'label'.*Did you mean lable\? Rename"):
+        open_data(manifest("path,lable\na.mp4,run\n"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a.mp4,,,,", "row 2"),
+        ("a.mp4,run,3,1,", "start < end"),
+        ("a.mp4,run,3,,", "start < end"),
+        ("a.mp4,run,x,4,", "start 'x'"),
+        ("a.mp4,run,,,tarin", "no part called 'tarin'"),
+    ],
+)
+def test_a_wrong_row_is_named(manifest, row, message):
+    with pytest.raises(DataError, match=message):
+        open_data(manifest(f"path,label,start,end,split\nb.mp4,jump,,,train\n{row}\n"))
+
+
+def test_missing_files_are_counted_and_the_first_are_named(manifest):
+    with pytest.raises(DataError, match=r"4 of 5 listed files do not exist: .*x1.mp4, x2.mp4, x3.mp4 and 1 more"):
+        open_data(manifest("path,label\na.mp4,run\n" + "".join(f"x{n}.mp4,jump\n" for n in range(1, 5))))
+
+
+def test_a_file_that_stands_twice_is_an_error_but_two_spans_of_it_are_not(manifest):
+    with pytest.raises(DataError, match="twice"):
+        open_data(manifest("path,label\na.mp4,run\na.mp4,jump\n"))
+    assert len(open_data(manifest("path,label,start,end\na.mp4,run,0,1\na.mp4,jump,1,2\n"))) == 2
+
+
+def test_parts_for_some_rows_only_are_an_error(manifest):
+    with pytest.raises(DataError, match="1 of 2 examples have no part"):
+        open_data(manifest("path,label,split\na.mp4,run,train\nb.mp4,jump,\n"))
+
+
+def test_an_empty_manifest_says_what_goes_in(manifest):
+    with pytest.raises(DataError, match="path,label"):
+        open_data(manifest("path,label\n"))
+
+
+def test_a_folder_with_a_manifest_is_read_by_it(manifest):
+    path = manifest("path,label\na.mp4,run\nb.mp4,jump\n", "manifest.csv")
+    data = open_data(path.parent)
+    assert len(data) == 2
+    assert data.name == path.parent.name
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.parquet"])
+def test_what_is_written_is_read_back_the_same(manifest, name):
+    path = manifest(
+        "path,label,start,end,split,group\na.mp4,run;j|ump,0.1,2,train,g\nb.mp4,a\\;b,,,valid,\nc.mp4,a\\;b;run;j;ump,,,train,\n"
+    )
+    data = open_data(path)
+    assert "a;b" in data.labels
+    write_manifest(data, path.with_name(name))
+    again = open_data(path.with_name(name))
+    assert again.examples == data.examples
+    assert again.fingerprint == data.fingerprint
+
+
+def test_a_written_manifest_may_lie_elsewhere(manifest, tmp_path):
+    data = open_data(manifest("path,label\na.mp4,run\nb.mp4,jump\n"))
+    write_manifest(data, tmp_path / "deep" / "list.csv")
+    assert open_data(tmp_path / "deep" / "list.csv").examples == data.examples
+
+
+def test_an_unknown_ending_is_refused(manifest):
+    with pytest.raises(UsageError, match=r"\.csv"):
+        write_manifest(open_data(manifest("path,label\na.mp4,run\nb.mp4,jump\n")), "list.xlsx")
+
+
+def test_a_file_that_is_no_table_says_what_is_wanted(touch):
+    with pytest.raises(DataError, match="manifest"):
+        open_data(touch("readme.md") / "readme.md")
+
+
+def test_grouping_without_a_manifest_is_refused(touch):
+    with pytest.raises(UsageError, match="manifest"):
+        open_data(touch("a/1.mp4", "b/2.mp4"), group_by=("camera",))

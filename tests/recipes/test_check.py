@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kinema.datasets import open_data
+from kinema.errors import DataError
+from kinema.recipes.check import CheckConfig, check
+
+
+@pytest.fixture
+def folder(tmp_path, counting_video, short_video, text_file):
+    for name, path in (("a/1.mp4", counting_video), ("b/2.mp4", short_video), ("b/broken.mp4", text_file)):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).symlink_to(path)
+    return tmp_path / "data"
+
+
+def test_a_bad_file_gives_exit_status_1_and_one_json_document(folder, capsys):
+    assert check(str(folder), CheckConfig(json=True)) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert not found["ok"]
+    assert [bad["path"] for bad in found["bad"]] == [str(folder / "b/broken.mp4")]
+    assert found["classes"] == {"a": 1, "b": 2}
+
+
+def test_the_table_names_classes_and_bad_files(folder, capsys):
+    check(str(folder))
+    out = capsys.readouterr().out
+    assert "broken.mp4" in out
+    assert "bad files: 1 of 3" in out
+
+
+def test_the_manifest_leaves_out_what_is_bad_and_is_sound(folder, tmp_path, capsys):
+    clean = tmp_path / "clean.csv"
+    check(str(folder), CheckConfig(out=str(clean)))
+    assert len(open_data(clean)) == 2
+    assert check(str(clean), CheckConfig(json=True)) == 0
+
+
+def test_nothing_left_is_an_error(tmp_path, text_file):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.mp4").symlink_to(text_file)
+    with pytest.raises(DataError, match="nothing is left"):
+        check(str(tmp_path), CheckConfig(out=str(tmp_path / "clean.csv")))
+
+
+def test_the_module_imports_no_torch():
+    code = "import sys, kinema.recipes.check; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
