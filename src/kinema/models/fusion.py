@@ -1,0 +1,105 @@
+"""Late and early fusion on any 2-D backbone (Karpathy et al. 2014).
+
+Late fusion runs one shared tower over each frame and joins the towers after their last layer: it can compare frames,
+but sees no motion between neighbours. Early fusion gives all frames of the clip to the first filters as channels,
+and the rest of the network sees a single picture. Slow fusion needs filters over time in every layer: see `karpathy`
+and `small`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kinema.models.backbone import Backbone, BackboneSource
+from kinema.models.network import Network
+from kinema.types import InputSpec
+
+Head = Literal["fc", "mean", "max"]
+
+
+class LateFusion(Network):
+    """Towers with shared weights, one a frame, joined at the end.
+
+    Args:
+        spec: the input; `spec.clip_len` towers, `spec.frame_stride` frames apart.
+        num_classes: length of the logits; None keeps the backbone's classes.
+        backbone: the tower.
+        head: "fc" joins the features of all frames, in order, in fully connected layers; "mean" and "max" pool them.
+        hidden: units of each fully connected layer.
+        dropout: before each fully connected layer and before the classifier.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        num_classes: int | None,
+        backbone: BackboneSource,
+        head: Head = "fc",
+        hidden: tuple[int, ...] = (512,),
+        dropout: float = 0.2,
+    ) -> None:
+        tower = backbone.open(spec.size)
+        joined = tower.feature_dim * spec.clip_len
+        feature_dim = hidden[-1] if head == "fc" else tower.feature_dim
+        super().__init__(spec, feature_dim, num_classes or tower.num_classes, dropout)
+        self.backbone: Backbone = tower
+        self.head = head
+        self.join = fully_connected(joined, hidden, dropout) if head == "fc" else None
+        if num_classes is None and self.join is None and tower.published_classifier is not None:
+            self.adopt_classifier(*tower.published_classifier)
+
+    def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
+        """Joined features of all frames."""
+        towers = self.backbone(rearrange(clip, "b c t h w -> (b t) c h w"))
+        towers = rearrange(towers, "(b t) f -> b t f", b=clip.shape[0])
+        if self.join is not None:
+            return self.join(rearrange(towers, "b t f -> b (t f)"))
+        return towers.mean(dim=1) if self.head == "mean" else towers.amax(dim=1)
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        """Those of the tower, then each joining layer."""
+        layers = [layer for layer in self.join or () if isinstance(layer, nn.Linear)]
+        return [*self.backbone.stages(), *((f"join{index + 1}", layer) for index, layer in enumerate(layers))]
+
+
+class EarlyFusion(Network):
+    """All frames of a clip as channels of one 2-D network.
+
+    Args:
+        spec: the input; the first filters are as long as `spec.clip_len`.
+        num_classes: length of the logits; None keeps the backbone's classes.
+        backbone: the 2-D network; published first filters are repeated over time and divided by the number of frames.
+        dropout: before the classifier.
+    """
+
+    def __init__(
+        self, spec: InputSpec, num_classes: int | None, backbone: BackboneSource, dropout: float = 0.0
+    ) -> None:
+        network = backbone.open(spec.size, num_frames=spec.clip_len)
+        super().__init__(spec, network.feature_dim, num_classes or network.num_classes, dropout)
+        self.backbone: Backbone = network
+        if num_classes is None and network.published_classifier is not None:
+            self.adopt_classifier(*network.published_classifier)
+
+    def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
+        """Those of the backbone; channels run (frame, colour)."""
+        return self.backbone(rearrange(clip, "b c t h w -> b (t c) h w"))
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        """Those of the backbone."""
+        return self.backbone.stages()
+
+
+def fully_connected(inputs: int, hidden: tuple[int, ...] | list[int], dropout: float) -> nn.Sequential:
+    """Linear layers with rectifiers between them; the dropout before the classifier is the network's own."""
+    layers: list[nn.Module] = []
+    for index, units in enumerate(hidden):
+        if index:
+            layers.append(nn.Dropout(dropout))
+        layers += [nn.Linear(inputs, units), nn.ReLU(inplace=True)]
+        inputs = units
+    return nn.Sequential(*layers)

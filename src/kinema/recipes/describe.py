@@ -1,0 +1,106 @@
+"""`kinema describe`: what a network costs and what each of its layers sees."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.recipes.options import parse_arguments, parse_size
+
+if TYPE_CHECKING:
+    from kinema.models import Network
+    from kinema.models.summary import Summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribeConfig:
+    """Settings of a description."""
+
+    backbone: str | None = None
+    """A timm network for the frames, such as resnet50 or mobilenetv2_100."""
+    backbone_args: tuple[str, ...] = ()
+    """Arguments for timm, as name=value, such as pad_type=same."""
+    model_args: tuple[str, ...] = ()
+    """Arguments of the network's constructor, as name=value, such as width=48."""
+    size: str | None = None
+    """Height and width that the network sees, as 224x224 or 224; without it the network's own."""
+    frames: int | None = None
+    """Frames in a clip; without it the network's own."""
+    num_classes: int | None = None
+    """Number of classes; without it the paper's."""
+    json: bool = False
+    """Print one JSON document instead of a table."""
+
+
+def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
+    """Print a network's layers: output sizes, receptive fields (frames, rows, columns), parameters, multiply-adds.
+
+    Nothing is computed and no weights are needed, so that the largest network takes a moment. MACs are multiply-adds,
+    which papers call FLOPs; flops here counts multiplications and additions one by one.
+
+    Examples:
+        kinema describe slow_fusion
+
+        kinema describe late_fusion --backbone resnet50 --size 224x224 --frames 8 --num-classes 17
+
+        kinema describe resnet18
+
+        kinema describe runs/slow_fusion-1/best --json
+
+    Args:
+        model: a network's name (`kinema models` lists them), a network of timm, or a checkpoint folder.
+        config: input, classes, backbone.
+    """
+    from kinema.models.summary import summarize
+
+    summary = summarize(_network(model, config))
+    if not Path(model).is_dir():
+        summary = replace(summary, name=model)  # resnet18 stays resnet18
+    if config.json:
+        print(json.dumps(summary.to_json()))
+    else:
+        _print_table(summary)
+    return 0
+
+
+def _network(model: str, config: DescribeConfig) -> Network:
+    from kinema.models import VARIANTS, build_without_weights, is_backbone
+    from kinema.models.checkpoint import CARD, read_card
+
+    changes: dict[str, Any] = {"size": parse_size(config.size) if config.size else None, "clip_len": config.frames}
+    spec = {name: value for name, value in changes.items() if value is not None}
+    own = {"backbone_args": parse_arguments(config.backbone_args), **parse_arguments(config.model_args)}
+    own |= {"backbone": config.backbone, "num_classes": config.num_classes}
+    given = {name: value for name, value in own.items() if value}
+    if (Path(model) / CARD).is_file():
+        card = read_card(model)
+        return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **{**card.arguments, **given})
+    if model not in VARIANTS and config.backbone is None and is_backbone(model):
+        return build_without_weights("single_frame", spec=spec, **{**given, "backbone": model})
+    return build_without_weights(model, spec=spec, **given)
+
+
+def _print_table(summary: Summary) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{summary.name}, input {_by(summary.input)} (channels, frames, height, width)", title_justify="left"
+    )
+    table.add_column("layer")
+    table.add_column("type")
+    for heading in ("output", "sees t x h x w", "params", "MACs"):
+        table.add_column(heading, justify="right")
+    for layer in summary.layers:
+        counts = [f"{count:,}" if count else "" for count in (layer.params, layer.macs)]
+        table.add_row(layer.name, layer.type, _by(layer.output), _by(layer.receptive_field), *counts)
+    console = Console(width=max(Console().width, 160))  # a line a row, also in a pipe
+    console.print(table)
+    totals = f"{summary.params:,} parameters, {summary.macs / 1e9:.3f} billion multiply-adds (MACs) a clip"
+    console.print(f"{totals}, {summary.flops / 1e9:.3f} billion flops", highlight=False, soft_wrap=True)
+
+
+def _by(sizes: tuple[int, ...]) -> str:
+    return "x".join(map(str, sizes))

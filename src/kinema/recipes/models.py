@@ -1,0 +1,76 @@
+"""`kinema models`: which networks there are, what they cost and where they come from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsConfig:
+    """Settings of the list."""
+
+    json: bool = False
+    """Print one JSON document instead of a table."""
+
+
+def models(config: ModelsConfig = ModelsConfig()) -> int:
+    """List the networks by name: parameters, multiply-adds a clip, input, published weights, paper.
+
+    Those marked "any backbone" take a network of timm for their frames, as `--backbone NAME`.
+
+    Examples:
+        kinema models
+    """
+    rows = [_row(name) for name in _names()]
+    if config.json:
+        print(
+            json.dumps(
+                [{key: row[key] for key in ("name", "params", "macs", "input", "weights", "paper")} for row in rows]
+            )
+        )
+    else:
+        _print_table(rows)
+    return 0
+
+
+def _names() -> list[str]:
+    from kinema.models import VARIANTS
+
+    return list(VARIANTS)
+
+
+def _row(name: str) -> dict[str, Any]:
+    from kinema.models import VARIANTS, build_without_weights
+    from kinema.models.summary import summarize
+
+    variant = VARIANTS[name]
+    summary = summarize(build_without_weights(name))
+    return {
+        "name": name,
+        "params": summary.params,
+        "macs": summary.macs,
+        "input": list(summary.input),
+        "weights": [f"{weights.labels}: {weights.url}" for weights in variant.weights],
+        "paper": variant.paper,
+        "note": ", ".join(filter(None, (variant.note, "any backbone" if variant.on_backbone else ""))),
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("network")
+    for heading in ("input c x t x h x w", "params (M)", "GMACs"):
+        table.add_column(heading, justify="right")
+    table.add_column("note")
+    for row in rows:
+        size = "x".join(map(str, row["input"]))
+        table.add_row(row["name"], size, f"{row['params'] / 1e6:.2f}", f"{row['macs'] / 1e9:.3f}", row["note"])
+    console = Console(width=max(Console().width, 160))  # a line a row, also in a pipe
+    console.print(table)
+    for paper in dict.fromkeys(row["paper"] for row in rows):
+        console.print(f"- {paper}", highlight=False, soft_wrap=True)

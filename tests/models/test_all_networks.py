@@ -1,0 +1,158 @@
+"""What every network promises, whatever its family."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from kinema.errors import ConfigError, UnknownName, UsageError
+from kinema.models import VARIANTS, build
+from kinema.models.checkpoint import ModelCard, load_checkpoint, save_checkpoint
+from kinema.models.network import Network
+
+ON_BACKBONES = {
+    "single_frame on a CNN": {"name": "single_frame", "backbone": "test_resnet"},
+    "late_fusion on a CNN": {"name": "late_fusion", "backbone": "test_resnet", "spec": {"clip_len": 3}},
+    "late_fusion by mean": {"name": "late_fusion", "backbone": "test_resnet", "head": "mean"},
+    "late_fusion by maximum": {"name": "late_fusion", "backbone": "test_resnet", "head": "max"},
+    "late_fusion on a transformer": {"name": "late_fusion", "backbone": "test_vit"},
+    "early_fusion on a CNN": {"name": "early_fusion", "backbone": "test_resnet", "spec": {"clip_len": 4}},
+    "early_fusion on a transformer": {"name": "early_fusion", "backbone": "test_vit", "spec": {"clip_len": 4}},
+}
+CASES = [*VARIANTS, *ON_BACKBONES]
+
+
+def make(case: str, num_classes: int = 3) -> Network:
+    """A network small enough for a test; the big ones are made narrow."""
+    torch.manual_seed(0)
+    arguments = dict(ON_BACKBONES.get(case, {"name": case}))
+    if "backbone" in arguments:
+        if arguments["backbone"] == "test_resnet":
+            arguments["backbone_args"] = {"zero_init_last": False}  # else blocks learn from the second step on only
+        arguments["spec"] = {"size": (64, 64), **arguments.get("spec", {})}
+    elif "width" in VARIANTS[case].builder.__init__.__annotations__ and "small" not in case and "tiny" not in case:
+        arguments |= {"width": 1 / 24}
+    return (
+        build(num_classes=num_classes, dropout=0.0, **arguments)
+        if "lecture" not in case
+        else build(case, num_classes=3)
+    )
+
+
+def clips_for(network: Network, count: int = 2) -> torch.Tensor:
+    return torch.randn(count, *network.spec.shape, generator=torch.Generator().manual_seed(1)) / network.spec.std[0] / 4
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_network_keeps_its_promises(case: str, tmp_path):
+    network = make(case)
+    clips = clips_for(network)
+
+    check_shapes(network, clips)
+    check_stages_hold_every_parameter_once(network)
+    check_every_parameter_learns(network, clips)
+    check_clips_do_not_see_each_other(network.eval(), clips)
+    check_checkpoint_gives_the_same_network(network, clips, tmp_path / "checkpoint")
+    check_a_new_classifier_fits(network, clips)
+
+
+def check_shapes(network: Network, clips: torch.Tensor) -> None:
+    assert network.features(clips).shape == (2, network.feature_dim)
+    assert network(clips).shape == (2, 3)
+    assert network.num_classes == 3
+
+
+def check_stages_hold_every_parameter_once(network: Network) -> None:
+    names = [name for name, _ in network.stages()]
+    held = [id(parameter) for _, stage in network.stages() for parameter in stage.parameters()]
+    own = [id(p) for name, p in network.named_parameters() if not name.startswith("classifier.")]
+    assert len(names) == len(set(names))
+    assert sorted(held) == sorted(own)
+
+
+def check_every_parameter_learns(network: Network, clips: torch.Tensor) -> None:
+    network.train()
+    nn.functional.cross_entropy(network(clips), torch.tensor([0, 1])).backward()
+    idle = [
+        name
+        for name, p in network.named_parameters()
+        if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()
+    ]
+    assert idle == []
+    network.zero_grad()
+
+
+def check_clips_do_not_see_each_other(network: Network, clips: torch.Tensor) -> None:
+    clips = clips.clone().requires_grad_()
+    network(clips)[0].sum().backward()
+    assert clips.grad is not None
+    assert clips.grad[0].any()
+    assert not clips.grad[1].any()
+    network.zero_grad()
+
+
+def check_checkpoint_gives_the_same_network(network: Network, clips: torch.Tensor, folder) -> None:
+    save_checkpoint(folder, network, ModelCard.of(network, ("a", "b", "c"), metrics={"hit": 0.5}))
+    loaded, card = load_checkpoint(folder)
+    with torch.no_grad():
+        assert torch.equal(loaded(clips), network(clips))
+    assert not loaded.training
+    assert (loaded.spec, loaded.variant, card.labels) == (network.spec, network.variant, ("a", "b", "c"))
+
+
+def check_a_new_classifier_fits(network: Network, clips: torch.Tensor) -> None:
+    before = network.features(clips)
+    network.reset_classifier(5)
+    assert network(clips).shape == (2, 5)
+    assert network.arguments["num_classes"] == 5
+    assert torch.equal(network.features(clips), before)
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name.endswith(("_small", "_tiny"))])
+def test_small_networks_take_any_length_and_size(name: str):
+    clip_len = 1 if name.startswith("single") else 5
+    network = build(name, num_classes=4, spec={"clip_len": clip_len, "size": [40, 56]})
+    assert network.eval()(torch.zeros(1, 3, clip_len, 40, 56)).shape == (1, 4)
+
+
+def test_small_networks_share_one_spatial_trunk():
+    def spatial(name: str) -> list[tuple[int, ...]]:
+        weights = build(name, num_classes=2).state_dict()
+        return [tuple(w.shape) for key, w in weights.items() if key.startswith("blocks") and "conv_time" not in key]
+
+    trunks = [spatial(f"{kind}_small") for kind in ("single_frame", "early_fusion", "late_fusion", "slow_fusion")]
+    assert all(trunk == trunks[0] for trunk in trunks)
+
+
+def test_only_fusions_can_tell_a_clip_from_its_reverse():
+    for name, tells in (("single_frame_tiny", False), ("late_fusion_tiny", True), ("slow_fusion_tiny", True)):
+        network = build(name, num_classes=4).eval()
+        clip = clips_for(network, 1)
+        assert torch.allclose(network(clip), network(clip.flip(2)), atol=1e-6) != tells
+
+
+def test_unknown_names_say_the_nearest():
+    with pytest.raises(UnknownName, match="Did you mean slow_fusion"):
+        build("slow_fussion")
+    with pytest.raises(UnknownName, match="Did you mean resnet50"):
+        build("single_frame", backbone="resnet5O")
+    with pytest.raises(UnknownName, match="Did you mean dropout"):
+        build("single_frame_tiny", dropuot=0.5)
+    with pytest.raises(UnknownName, match="Did you mean clip_len"):
+        build("slow_fusion_tiny", spec={"cliplen": 8})
+
+
+def test_requests_that_make_no_sense_are_refused():
+    with pytest.raises(ConfigError, match="single_frame_tiny sees one frame"):
+        build("single_frame_tiny", spec={"clip_len": 4})
+    with pytest.raises(UsageError, match="no exchangeable backbone"):
+        build("slow_fusion", backbone="resnet18")
+    with pytest.raises(UsageError, match="no published weights"):
+        build("slow_fusion_tiny", pretrained=True)
+    with pytest.raises(ConfigError, match="cannot be built"):
+        build("slow_fusion_tiny", depths=3)
+    with pytest.raises(ConfigError, match="too small"):
+        build("slow_fusion", spec={"clip_len": 3})
+    with pytest.raises(ConfigError, match="positive sizes"):
+        build("slow_fusion_tiny", spec={"clip_len": 0})
