@@ -1,0 +1,8 @@
+"""How good a classifier is: hits, class tables, intervals, reports. numpy only: it judges scores, whoever made them."""
+
+from __future__ import annotations
+
+from kinema.evaluation.result import Evaluation, Failed, evaluate_scores
+from kinema.evaluation.scores import VideoScores
+
+__all__ = ["Evaluation", "Failed", "VideoScores", "evaluate_scores"]

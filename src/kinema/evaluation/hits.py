@@ -1,0 +1,51 @@
+"""hit@k: is a true class among the k best?
+
+Ties are resolved by position: of two classes with the same score the one with the lower index ranks first, as
+`Prediction.top` and `numpy.argmax` have it. So a result never depends on the order of the data or on chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def best_classes(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """The k best classes of each row, best first.
+
+    Args:
+        scores: [n classes].
+        k: how many; more than there are classes gives all of them.
+
+    Returns:
+        [n min(k, classes)] class indices.
+    """
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+def hits_at(scores: NDArray[np.float32], truth: NDArray[np.bool_], k: int) -> NDArray[np.bool_]:
+    """Whether any true class is among the k best, row by row.
+
+    Args:
+        scores: [n classes].
+        truth: [n classes], true where the row carries the class.
+        k: how many guesses count.
+
+    Returns:
+        [n].
+    """
+    found: NDArray[np.bool_] = np.take_along_axis(truth, best_classes(scores, k), axis=1)
+    return np.asarray(found.any(axis=1))
+
+
+def truth_table(targets: Sequence[tuple[int, ...]], num_classes: int) -> NDArray[np.bool_]:
+    """Targets as a table [n classes], true where a row carries a class."""
+    table = np.zeros((len(targets), num_classes), dtype=np.bool_)
+    for row, classes in zip(table, targets, strict=True):
+        row[list(classes)] = True
+    return table

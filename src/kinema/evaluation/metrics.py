@@ -1,0 +1,160 @@
+"""All figures of an evaluation from one tally, so that the figures and their bootstrap intervals cannot drift apart.
+
+Macro-F1 is the mean F1 over the classes that stand in the truth or were ever predicted (as scikit-learn has it); mean
+class accuracy is the mean recall over the classes that stand in the truth. Where a video carries one label, the
+predicted class is the best one; where it may carry several, every class of at least one half is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinema.evaluation.hits import hits_at, truth_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kinema.evaluation.scores import VideoScores
+
+TOP = (1, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One row of the class table. `n` counts the videos that carry the class."""
+
+    label: str
+    n: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """What each video adds to each figure. `n` videos, `c` classes.
+
+    `clip_hits`, `video_hits`: [n 2], at 1 (column 0) and at 5; `num_views` [n]; `truth`, `predicted` [n c].
+    """
+
+    clip_hits: NDArray[np.float32]
+    video_hits: NDArray[np.float32]
+    num_views: NDArray[np.float32]
+    truth: NDArray[np.bool_]
+    predicted: NDArray[np.bool_]
+
+    def figures(self, weights: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+        """The figures when video i counts `weights[b, i]` times: all ones give the plain figures.
+
+        Args:
+            weights: [b n].
+
+        Returns:
+            name -> [b]
+        """
+        times = weights.astype(np.float64)
+        clip_hits = times @ self.clip_hits / (times @ self.num_views)[:, None]
+        video_hits = times @ self.video_hits / times.sum(axis=1, keepdims=True)
+        right, carried, said = self.class_counts(times)
+        return {
+            "macro_f1": masked_mean(2 * right, carried + said),
+            "clip_hit_at_1": clip_hits[:, 0],
+            "clip_hit_at_5": clip_hits[:, 1],
+            "video_hit_at_1": video_hits[:, 0],
+            "video_hit_at_5": video_hits[:, 1],
+            "mean_class_accuracy": masked_mean(right, carried),
+        }
+
+    def class_counts(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """Rightly predicted, carried and predicted videos of each class, three times [b c]."""
+        return tuple(
+            weighted_counts(weights, table) for table in (self.truth & self.predicted, self.truth, self.predicted)
+        )
+
+
+def tally(videos: Sequence[VideoScores], num_classes: int, multi_label: bool) -> Tally:
+    """Count hits and predicted classes of every video, by clip and as a whole."""
+    truth = truth_table([video.targets for video in videos], num_classes)
+    scores = np.stack([video.video for video in videos])
+    rows = np.concatenate([video.scores for video in videos])
+    owner = np.repeat(np.arange(len(videos)), [len(video.scores) for video in videos])
+    clip_hits = np.stack([np.bincount(owner, hits_at(rows, truth[owner], k), len(videos)) for k in TOP], axis=1)
+    best = np.arange(num_classes) == scores.argmax(axis=1)[:, None]
+    return Tally(
+        clip_hits=clip_hits.astype(np.float32),
+        video_hits=np.stack([hits_at(scores, truth, k) for k in TOP], axis=1).astype(np.float32),
+        num_views=np.bincount(owner).astype(np.float32),
+        truth=truth,
+        predicted=scores >= 0.5 if multi_label else best,
+    )
+
+
+def weighted_counts(weights: NDArray[np.float64], table: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """`weights [b n] @ table [n c]` for a table that is nearly empty: touches only its true cells."""
+    classes, rows = np.nonzero(table.T)
+    counts = np.zeros((len(weights), table.shape[1]))
+    present, starts = np.unique(classes, return_index=True)
+    if len(present):
+        counts[:, present] = np.add.reduceat(weights[:, rows], starts, axis=1)
+    return counts
+
+
+def masked_mean(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of part / whole over the columns with whole > 0; 0 where there is none."""
+    ratio = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return ratio.sum(axis=1) / np.maximum((whole > 0).sum(axis=1), 1)
+
+
+def class_table(counts: Tally, labels: Sequence[str]) -> tuple[ClassScore, ...]:
+    """Precision, recall and F1 of every class, in the order of the labels; 0 where nothing is there to divide by."""
+    right, carried, said = (row[0] for row in counts.class_counts(np.ones((1, len(counts.truth)))))
+    return tuple(
+        ClassScore(label, int(n), _ratio(hit, m), _ratio(hit, n), _ratio(2 * hit, n + m))
+        for label, hit, n, m in zip(labels, right, carried, said, strict=True)
+    )
+
+
+def confusion_matrix(counts: Tally) -> NDArray[np.int64]:
+    """Counts [true predicted] of single-label videos."""
+    truth, predicted = counts.truth.argmax(axis=1), counts.predicted.argmax(axis=1)
+    size = counts.truth.shape[1]
+    return np.bincount(truth * size + predicted, minlength=size * size).reshape(size, size)
+
+
+def clip_losses(video: VideoScores, multi_label: bool) -> NDArray[np.float64]:
+    """Cross-entropy of each view, [views]; scores below float32's smallest number count as that."""
+    scores = np.clip(video.scores.astype(np.float64), np.finfo(np.float32).tiny, 1.0)
+    if not multi_label:
+        return -np.log(scores[:, video.targets[0]])
+    truth = truth_table([video.targets], scores.shape[1])
+    against = np.clip(1 - scores, np.finfo(np.float32).eps, 1.0)
+    return -np.where(truth, np.log(scores), np.log(against)).mean(axis=1)
+
+
+def average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float | None:
+    """Mean over the true rows of the precision at their rank (not interpolated); None where no row is true.
+
+    Args:
+        scores: [n], how sure the network is of the class.
+        truth: [n].
+    """
+    ranked = truth[np.argsort(-scores, kind="stable")]
+    if not ranked.any():
+        return None
+    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    return float(precision[ranked].mean())
+
+
+def mean_average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
+    """Mean of the average precision over the classes that stand in the truth. Both [n classes]."""
+    values = [average_precision(column, true) for column, true in zip(scores.T, truth.T, strict=True)]
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present else 0.0
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0

@@ -1,0 +1,94 @@
+"""How many views make a video score, and how several networks vote.
+
+A view is one clip x one crop. "1x1" is one centre clip and crop, "10x3" ten clips with three crops each, 30 views
+(Feichtenhofer et al. 2019); Karpathy et al. 2014 averaged 20 random clips seen 4 times each. Figures of different
+protocols must not be compared, so every evaluation names its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinema.errors import ConfigError, DataError
+from kinema.evaluation.scores import VideoScores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """Clips x crops; `flips` shows every view mirrored as well.
+
+    >>> Protocol(10, 3).name, Protocol.parse("10x3").num_views
+    ('10x3', 30)
+    """
+
+    num_clips: int = 1
+    num_crops: int = 1
+    flips: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_clips < 1 or self.num_crops not in (1, 3):
+            raise ConfigError("views must be 1 or more clips with 1 or 3 crops", f"{self.num_clips}x{self.num_crops}")
+
+    @property
+    def name(self) -> str:
+        """Such as "10x3" or "10x3 flipped"."""
+        return f"{self.num_clips}x{self.num_crops}" + (" flipped" if self.flips else "")
+
+    @property
+    def num_views(self) -> int:
+        """Rows of scores a video gets."""
+        return self.num_clips * self.num_crops * (2 if self.flips else 1)
+
+    @classmethod
+    def parse(cls, name: str) -> Protocol:
+        """The inverse of `name`.
+
+        Raises:
+            ConfigError: not of the form "10x3" or "10x3 flipped".
+        """
+        match = re.fullmatch(r"(\d+)x(\d+)( flipped)?", name)
+        if match is None:
+            raise ConfigError("not a protocol", repr(name), 'write clips x crops, such as "1x1" or "10x3"')
+        return cls(int(match[1]), int(match[2]), bool(match[3]))
+
+
+def average_networks(runs: Sequence[Sequence[VideoScores]], weights: Sequence[float] = ()) -> list[VideoScores]:
+    """Average the scores of several networks on the same videos (the last row of Karpathy et al. 2014).
+
+    Networks with the same number of views are averaged view by view, else each network's mean over its views counts.
+    Only videos that every network has scored are kept, in the order of the first.
+
+    Args:
+        runs: one list of scores a network.
+        weights: one a network; empty means all alike.
+
+    Raises:
+        DataError: no video in common, or networks with other classes or targets.
+    """
+    if weights and len(weights) != len(runs):
+        raise ConfigError("an average needs one weight a network", f"{len(weights)} weights, {len(runs)} networks")
+    tables = [{video.key: video for video in run} for run in runs]
+    keys = [key for key in tables[0] if all(key in table for table in tables)] if tables else []
+    if not keys:
+        raise DataError("the networks have no video in common", do="score them on the same data")
+    share = np.asarray(weights or [1.0] * len(runs), dtype=np.float64)
+    return [_average([table[key] for table in tables], share / share.sum()) for key in keys]
+
+
+def _average(videos: Sequence[VideoScores], share: NDArray[np.float64]) -> VideoScores:
+    first = videos[0]
+    if any(
+        set(video.targets) != set(first.targets) or video.scores.shape[1] != first.scores.shape[1] for video in videos
+    ):
+        raise DataError("the networks do not agree on the classes", first.key, "train them on the same data")
+    alike = all(video.scores.shape == first.scores.shape for video in videos)
+    rows = [video.scores if alike else video.video[None] for video in videos]
+    return VideoScores(first.key, first.target, np.tensordot(share, np.stack(rows), axes=1).astype(np.float32))

@@ -1,0 +1,193 @@
+"""A report as one HTML file that needs nothing else: charts inline as SVG, videos as data, no link leads outside.
+
+Report("Hockey").add_section("Result").add_table(["class", "n"], [["fight", 50]]).write("report.html")
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema import charts
+from kinema.errors import UsageError
+from kinema.files import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from kinema.evaluation.result import Evaluation
+
+FIGURE_NAMES = {
+    "video_hit_at_1": "Video hit@1",
+    "video_hit_at_5": "Video hit@5",
+    "clip_hit_at_1": "Clip hit@1",
+    "clip_hit_at_5": "Clip hit@5",
+    "macro_f1": "Macro-F1",
+    "mean_class_accuracy": "Mean class accuracy",
+    "mean_average_precision": "Mean average precision",
+}
+
+_MIMES = {".mp4": "video/mp4", ".webm": "video/webm"}
+
+
+class Report:
+    """Sections of text, tables, charts and videos; every method gives the report back, so calls can be chained."""
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self.title, self.subtitle = title, subtitle
+        self._sections: list[dict[str, Any]] = []
+        self._num_figures = 0
+
+    def add_section(self, title: str = "") -> Report:
+        """Begin a new section; what is added next stands in it."""
+        self._sections.append({"title": title, "parts": []})
+        return self
+
+    def add_text(self, text: str, soft: bool = False) -> Report:
+        """Add a paragraph; `soft` for a remark."""
+        return self._add(kind="text", text=text, soft=soft)
+
+    def add_tiles(self, tiles: Sequence[tuple[str, str, str]]) -> Report:
+        """Add big numbers: (name, value, remark) each."""
+        return self._add(kind="tiles", tiles=tiles)
+
+    def add_table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        title: str = "",
+        note: str = "",
+        shares: Sequence[str] = (),
+    ) -> Report:
+        """Add a table. Columns of numbers stand to the right; those in `shares` (0 to 1) get a bar behind them."""
+        numeric = [
+            bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows)
+            for i in range(len(columns))
+        ]
+        heads = [{"name": name, "numeric": is_number} for name, is_number in zip(columns, numeric, strict=True)]
+        drawn = [[_cell(value, head, shares) for value, head in zip(row, heads, strict=True)] for row in rows]
+        return self._add(kind="table", columns=heads, rows=drawn, title=title, note=note)
+
+    def add_figure(self, figure: Figure, caption: str = "", title: str = "") -> Report:
+        """Add a chart as inline SVG."""
+        self._num_figures += 1
+        svg = charts.figure_svg(figure, prefix=f"f{self._num_figures}-")
+        width = round(figure.get_size_inches()[0] * 96)
+        return self._add(kind="figure", svg=svg, caption=caption, title=title, width=width)
+
+    def add_video(self, path: str | Path, caption: str = "") -> Report:
+        """Add a film (.mp4, .webm); its bytes go into the page, so it should be short.
+
+        Raises:
+            UsageError: no such file, or a kind that browsers do not play.
+        """
+        path = Path(path)
+        mime = _MIMES.get(path.suffix.lower())
+        if mime is None or not path.is_file():
+            raise UsageError("cannot put this film into a report", path, f"give a file ending in {' or '.join(_MIMES)}")
+        return self._add(kind="video", mime=mime, data=base64.b64encode(path.read_bytes()).decode(), caption=caption)
+
+    def html(self) -> str:
+        """The whole page."""
+        import jinja2
+
+        from kinema import __version__
+
+        loader = jinja2.PackageLoader("kinema.evaluation", "")
+        page = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True).get_template("report.html.jinja")
+        return page.render(title=self.title, subtitle=self.subtitle, sections=self._sections, version=__version__)
+
+    def write(self, path: str | Path) -> None:
+        """Write the page, whole or not at all.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        write_text(path, self.html())
+
+    def _add(self, **part: Any) -> Report:
+        if not self._sections:
+            self.add_section()
+        self._sections[-1]["parts"].append(part)
+        return self
+
+
+def evaluation_report(evaluation: Evaluation, title: str = "Evaluation", subtitle: str = "") -> Report:
+    """The page of one evaluation."""
+    return add_evaluation(
+        Report(title, subtitle or f"{evaluation.num_videos} videos, protocol {evaluation.protocol}"), evaluation
+    )
+
+
+def add_evaluation(report: Report, evaluation: Evaluation) -> Report:
+    """Add the sections of one evaluation: figures, classes, confusion, worst mistakes, failures."""
+    report.add_section("Result").add_tiles(
+        [_tile(evaluation, name) for name in FIGURE_NAMES if name in evaluation.figures]
+    )
+    failed = f"{evaluation.num_failed} more could not be read. " if evaluation.num_failed else ""
+    report.add_text(
+        f"{evaluation.num_videos} videos were scored. {failed}Views a video (clips x crops): {evaluation.protocol}. "
+        "In brackets: 95 % intervals, bootstrapped over videos.",
+        soft=True,
+    )
+    rows = [[row.label, row.n, row.precision, row.recall, row.f1] for row in evaluation.classes]
+    report.add_section("Classes").add_table(
+        ["class", "videos", "precision", "recall", "F1"], rows, shares=("precision", "recall", "F1")
+    )
+    if evaluation.confusion is not None:
+        figure = charts.confusion_matrix(evaluation.confusion, evaluation.labels)
+        report.add_section("Confusion").add_figure(figure, "Rows are the true classes, columns the predicted ones.")
+    _add_mistakes(report, evaluation)
+    return report
+
+
+def _add_mistakes(report: Report, evaluation: Evaluation) -> None:
+    mistakes = [[m.key, ", ".join(m.true), m.predicted, m.score] for m in evaluation.mistakes()]
+    if mistakes:
+        report.add_section("Worst mistakes").add_table(
+            ["video", "true", "predicted", "score"], mistakes, shares=("score",)
+        )
+        report.add_text(
+            "The wrong videos that the network was surest of. Some may be wrong labels: look at them.", soft=True
+        )
+    if evaluation.failures:
+        failures = [[failed.key, failed.error] for failed in evaluation.failures]
+        report.add_section("Files that could not be read").add_table(["video", "error"], failures)
+
+
+def add_training(report: Report, epochs: Sequence[Mapping[str, Any]], title: str = "Training") -> Report:
+    """Add the curves of a run: one mapping of numbers an epoch."""
+    return report.add_section(title).add_figure(charts.curves(epochs)) if epochs else report
+
+
+def add_comparison(report: Report, runs: Mapping[str, Evaluation], figure: str = "video_hit_at_1") -> Report:
+    """Add several networks on the same videos: bars with intervals of one figure, and a table of all."""
+    bars = [
+        (name, run.figures[figure], *run.intervals.get(figure, (run.figures[figure],) * 2))
+        for name, run in runs.items()
+    ]
+    shown = [name for name in FIGURE_NAMES if all(name in run.figures for run in runs.values())]
+    heads = ["network", *(FIGURE_NAMES[name] for name in shown)]
+    rows = [[name, *(run.figures[key] for key in shown)] for name, run in runs.items()]
+    report.add_section("Comparison").add_figure(charts.bars(bars), f"{FIGURE_NAMES[figure]} with 95 % intervals")
+    return report.add_table(heads, rows, shares=heads[1:])
+
+
+def _tile(evaluation: Evaluation, name: str) -> tuple[str, str, str]:
+    low_high = evaluation.intervals.get(name)
+    remark = f"[{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else ""
+    return FIGURE_NAMES[name], f"{evaluation.figures[name]:.3f}", remark
+
+
+def _cell(value: object, head: Mapping[str, Any], shares: Sequence[str]) -> dict[str, Any]:
+    text = "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    is_share = head["name"] in shares and isinstance(value, int | float)
+    style = ["num"] if head["numeric"] else ["long"] if len(text) > 40 else []
+    return {
+        "text": text,
+        "style": " ".join([*style, "share"] if is_share else style),
+        "share": round(100 * min(max(float(value), 0.0), 1.0), 1) if is_share else None,  # type: ignore[arg-type]
+    }

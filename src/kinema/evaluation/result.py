@@ -1,0 +1,205 @@
+"""The outcome of an evaluation and its text forms: JSON, a class table and a table of videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kinema.errors import DataError
+from kinema.evaluation.bootstrap import intervals
+from kinema.evaluation.hits import best_classes
+from kinema.evaluation.metrics import (
+    ClassScore,
+    class_table,
+    clip_losses,
+    confusion_matrix,
+    mean_average_precision,
+    tally,
+)
+from kinema.files import write_json, write_text
+from kinema.formats import table_csv
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kinema.evaluation.scores import VideoScores
+    from kinema.labels import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A video that could not be scored, and why."""
+
+    key: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A video whose best class is wrong."""
+
+    key: str
+    true: tuple[str, ...]
+    predicted: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What a network is worth on a set of videos.
+
+    `figures` and `intervals` (95 %, low and high) have the same keys. `confusion` is [true predicted], None where
+    videos carry several labels. `videos` keeps every score, so that networks can be averaged afterwards.
+    """
+
+    labels: Labels
+    protocol: str
+    figures: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    classes: tuple[ClassScore, ...]
+    confusion: NDArray[np.int64] | None
+    videos: tuple[VideoScores, ...]
+    failures: tuple[Failed, ...] = ()
+    multi_label: bool = False
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, figure: str) -> float:
+        return self.figures[figure]
+
+    @property
+    def num_videos(self) -> int:
+        """Videos behind the figures; those that failed are not among them."""
+        return len(self.videos)
+
+    @property
+    def num_failed(self) -> int:
+        """Videos that could not be scored."""
+        return len(self.failures)
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy of the clips (binary where videos carry several labels), in nats."""
+        return float(np.mean(np.concatenate([clip_losses(video, self.multi_label) for video in self.videos])))
+
+    def mistakes(self, count: int = 20) -> list[Mistake]:
+        """The wrong videos, the most confident first."""
+        wrong = [m for m in (_as_mistake(video, self.labels) for video in self.videos) if m.predicted not in m.true]
+        return sorted(wrong, key=lambda mistake: (-mistake.score, mistake.key))[:count]
+
+    def to_json(self, mistakes: int = 20) -> dict[str, Any]:
+        """A plain dictionary: the figures by name, counts, classes, intervals, confusion, mistakes, failures."""
+        return {
+            **{name: round(value, 6) for name, value in self.figures.items()},
+            "loss": round(self.loss, 6),
+            "num_videos": self.num_videos,
+            "num_failed": self.num_failed,
+            "protocol": self.protocol,
+            "intervals": {name: [round(low, 6), round(high, 6)] for name, (low, high) in self.intervals.items()},
+            "classes": {row.label: _class_json(row) for row in self.classes},
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "mistakes": [asdict(mistake) | {"true": list(mistake.true)} for mistake in self.mistakes(mistakes)],
+            "failures": [{"path": failed.key, "error": failed.error} for failed in self.failures],
+            **self.about,
+        }
+
+    def classes_csv(self) -> str:
+        """One row a class: label, n, precision, recall, f1."""
+        return table_csv(
+            ["label", "n", "precision", "recall", "f1"],
+            ([row.label, row.n, f"{row.precision:.6f}", f"{row.recall:.6f}", f"{row.f1:.6f}"] for row in self.classes),
+        )
+
+    def videos_csv(self, top: int = 5) -> str:
+        """One row a video: path, true labels (joined by |), error, then the best classes and their scores."""
+        top = min(top, len(self.labels))
+        header = ["path", "true", "hit_at_1", "hit_at_5", "error"]
+        header += [name for k in range(1, top + 1) for name in (f"top{k}", f"score{k}")]
+        rows: list[list[object]] = [_video_row(video, self.labels, top) for video in self.videos]
+        rows += [[failed.key, "", "", "", failed.error, *[""] * (2 * top)] for failed in self.failures]
+        return table_csv(header, rows)
+
+    def save(self, folder: str | Path, title: str = "Evaluation") -> None:
+        """Write evaluation.json, per_class.csv, predictions.csv and report.html, each whole or not at all."""
+        from kinema.evaluation.report import evaluation_report
+
+        folder = Path(folder)
+        write_json(folder / "evaluation.json", self.to_json())
+        write_text(folder / "per_class.csv", self.classes_csv())
+        write_text(folder / "predictions.csv", self.videos_csv())
+        evaluation_report(self, title).write(folder / "report.html")
+
+
+def evaluate_scores(
+    videos: Sequence[VideoScores],
+    labels: Labels,
+    *,
+    multi_label: bool = False,
+    protocol: str = "1x1",
+    failures: Sequence[Failed] = (),
+    seed: int = 0,
+) -> Evaluation:
+    """Judge scores: figures with bootstrap intervals, class table, confusion.
+
+    Args:
+        videos: scores beside the truth, one entry a video.
+        labels: names of the classes, in the order of the score columns.
+        multi_label: whether a video may carry several labels (then mAP is given as well, and no confusion matrix).
+        protocol: how many views each video was given, for the record.
+        failures: videos that could not be scored; they are counted and named, not judged.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: not one video has scores, or they have another number of classes than there are labels.
+    """
+    if not videos:
+        raise DataError("not one video could be scored", _first_error(failures), "check the data with `kinema check`")
+    if videos[0].scores.shape[1] != len(labels):
+        raise DataError(f"{videos[0].scores.shape[1]} scores do not fit {len(labels)} classes", videos[0].key)
+    counts = tally(videos, len(labels), multi_label)
+    plain = {name: float(values[0]) for name, values in counts.figures(np.ones((1, len(videos)), np.float32)).items()}
+    if multi_label:
+        plain["mean_average_precision"] = mean_average_precision(np.stack([v.video for v in videos]), counts.truth)
+    return Evaluation(
+        labels=labels,
+        protocol=protocol,
+        figures=plain,
+        intervals=intervals(counts.figures, len(videos), seed=seed),
+        classes=class_table(counts, labels),
+        confusion=confusion_matrix(counts) if all(len(video.targets) == 1 for video in videos) else None,
+        videos=tuple(videos),
+        failures=tuple(failures),
+        multi_label=multi_label,
+    )
+
+
+def _as_mistake(video: VideoScores, labels: Labels) -> Mistake:
+    mean = video.video
+    best = int(mean.argmax())
+    return Mistake(
+        video.key, tuple(labels[target] for target in video.targets), labels[best], round(float(mean[best]), 4)
+    )
+
+
+def _class_json(row: ClassScore) -> dict[str, float]:
+    return {
+        "n": row.n,
+        "precision": round(row.precision, 6),
+        "recall": round(row.recall, 6),
+        "f1": round(row.f1, 6),
+    }
+
+
+def _video_row(video: VideoScores, labels: Labels, top: int) -> list[object]:
+    mean = video.video
+    order = best_classes(mean[None], len(labels))[0]
+    hits = [int(bool(set(video.targets) & set(order[:k].tolist()))) for k in (1, 5)]
+    guesses = [cell for index in order[:top] for cell in (labels[index], f"{mean[index]:.6f}")]
+    return [video.key, "|".join(labels[target] for target in video.targets), *hits, "", *guesses]
+
+
+def _first_error(failures: Sequence[Failed]) -> str:
+    return f"{failures[0].key}: {failures[0].error}" if failures else ""

@@ -1,0 +1,121 @@
+"""From scores over time to actions with a start and an end.
+
+Each prediction stands for the time around its centre, up to midway to its neighbours; the first begins and the last
+ends with its clip. Neighbours with the same best label become one segment. Segments are half-open and never overlap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinema.types import Segment, TimeSpan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kinema.types import Timeline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentOptions:
+    """What counts as a segment.
+
+    Args:
+        min_duration_s: shorter ones go to the neighbour whose label fits them better, or away where they stand alone.
+        min_score: times whose best score is lower belong to no segment.
+        max_gap_s: two segments of one label with less than this between them become one.
+    """
+
+    min_duration_s: float = 0.0
+    min_score: float = 0.0
+    max_gap_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Run:
+    """Rows [first, end) of a timeline that carry one label."""
+
+    first: int
+    end: int
+    label: int
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+def merge_segments(timeline: Timeline, options: SegmentOptions | None = None) -> tuple[Segment, ...]:
+    """The segments of a timeline, in order of time; the score is the mean of the label's scores in it."""
+    options = options or SegmentOptions()
+    if not len(timeline):
+        return ()
+    runs = _absorb(_runs(timeline, options.min_score), timeline.scores, options.min_duration_s)
+    runs = _close_gaps(runs, options.max_gap_s)
+    return tuple(_segment(run, timeline) for run in runs if run.duration_s >= options.min_duration_s)
+
+
+def cells(timeline: Timeline) -> NDArray[np.float64]:
+    """The time that each prediction stands for, [n 2]: start and end."""
+    middle = (timeline.times_s[1:] + timeline.times_s[:-1]) / 2
+    edges = np.concatenate([timeline.spans_s[:1, 0], middle, timeline.spans_s[-1:, 1]])
+    return np.stack([edges[:-1], edges[1:]], axis=1)
+
+
+def _runs(timeline: Timeline, min_score: float) -> list[_Run]:
+    runs: list[_Run] = []
+    labels = timeline.scores.argmax(axis=1)
+    for row, (start_s, end_s) in enumerate(cells(timeline).tolist()):
+        label = int(labels[row])
+        if timeline.scores[row, label] < min_score or end_s <= start_s:
+            continue
+        if runs and runs[-1].label == label and runs[-1].end_s >= start_s:
+            runs[-1].end, runs[-1].end_s = row + 1, end_s
+        else:
+            runs.append(_Run(row, row + 1, label, start_s, end_s))
+    return runs
+
+
+def _absorb(runs: list[_Run], scores: NDArray[np.float32], min_duration_s: float) -> list[_Run]:
+    """Give segments that are too short to the neighbours they touch, the shortest first."""
+    while runs:
+        place = min(range(len(runs)), key=lambda i: runs[i].duration_s)
+        run = runs[place]
+        if run.duration_s >= min_duration_s:
+            return runs
+        near = [runs[i] for i in (place - 1, place + 1) if 0 <= i < len(runs) and _touch(runs[i], run)]
+        if near:
+            run.label = max(near, key=lambda other: float(scores[run.first : run.end, other.label].mean())).label
+            runs = _joined(runs, 0.0)
+        else:
+            del runs[place]
+    return runs
+
+
+def _touch(one: _Run, other: _Run) -> bool:
+    return one.end_s == other.start_s or other.end_s == one.start_s
+
+
+def _close_gaps(runs: list[_Run], max_gap_s: float) -> list[_Run]:
+    return _joined(runs, max_gap_s) if max_gap_s > 0 else runs
+
+
+def _joined(runs: list[_Run], max_gap_s: float) -> list[_Run]:
+    """Neighbours of one label as one run."""
+    joined: list[_Run] = []
+    for run in runs:
+        last = joined[-1] if joined else None
+        if last and last.label == run.label and run.start_s - last.end_s <= max_gap_s:
+            last.end, last.end_s = run.end, run.end_s
+        else:
+            joined.append(run)
+    return joined
+
+
+def _segment(run: _Run, timeline: Timeline) -> Segment:
+    score = float(timeline.scores[run.first : run.end, run.label].mean())
+    return Segment(TimeSpan(run.start_s, run.end_s), timeline.labels[run.label], score)

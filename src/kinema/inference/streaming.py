@@ -1,0 +1,210 @@
+"""Live prediction: what is happening now, from a camera, a pipe or a network stream.
+
+A thread takes every frame as it comes and keeps only those that the next clip may need. The network takes the newest
+clip whenever it is free: it never falls behind, it looks less often. Frames that came and went without ever having been
+within reach of a clip are counted as dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from kinema.clips.transforms import decode_size, view_transform
+from kinema.inference.rolling import RollingAverage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from kinema.inference.predictor import Predictor
+    from kinema.types import InputSpec
+
+    Frame = NDArray[np.uint8]
+
+USUAL_WINDOW_S = 2.0
+"""What a spread network sees at once where it does not say how long its examples were."""
+
+_MOST_FRAMES = 2000
+_EPSILON_S = 1e-3
+
+
+class Stream(Protocol):
+    """What `kinema.video.stream.open_stream` gives: time and frame [h w c], one after the other."""
+
+    num_dropped: int
+
+    def __iter__(self) -> Iterator[tuple[float, Frame]]: ...
+
+    def close(self) -> None:
+        """Let go of the source."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LivePrediction:
+    """Scores [classes] of the clip that ends at `time_s`, smoothed; `raw` before smoothing.
+
+    `latency_s` is the time from the arrival of its last frame to the scores; `dropped` counts frames since the start
+    that no clip could see.
+    """
+
+    time_s: float
+    scores: NDArray[np.float32]
+    raw: NDArray[np.float32]
+    latency_s: float
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    time_s: float
+    arrived_s: float
+    number: int
+    frame: Frame
+
+
+class NewestFrames:
+    """Reads a stream in a thread and keeps the newest frames.
+
+    Args:
+        stream: read to its end; closed by `close`.
+        reach_s: how far back a clip may look; None keeps `num_frames` frames instead.
+        num_frames: least number of frames that are kept.
+    """
+
+    def __init__(self, stream: Stream, reach_s: float | None, num_frames: int) -> None:
+        self.stream, self.reach_s, self.num_frames = stream, reach_s, num_frames
+        self._kept: deque[_Kept] = deque(maxlen=_MOST_FRAMES)
+        self._changed = threading.Condition()
+        self._error: Exception | None = None
+        self._ended = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._read, daemon=True, name="live-frames")
+        self._thread.start()
+
+    def newest(self, after: int) -> list[_Kept]:
+        """The frames that are kept, once there is one numbered above `after`; empty when the stream is over.
+
+        Raises:
+            VideoError: the stream broke.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or (bool(self._kept) and self._kept[-1].number > after))
+            if self._kept and self._kept[-1].number > after:
+                return list(self._kept)
+            if self._error is not None:
+                raise self._error
+            return []
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more frames will come."""
+        return self._ended
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._closing = True
+        self.stream.close()
+        self._thread.join(timeout=5)
+
+    def _read(self) -> None:
+        try:
+            for number, (time_s, frame) in enumerate(self.stream):
+                if self._closing:
+                    break
+                self._keep(_Kept(time_s, time.monotonic(), number, frame))
+        except Exception as error:  # handed over to the reader of `newest`
+            self._error = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _keep(self, item: _Kept) -> None:
+        with self._changed:
+            self._kept.append(item)
+            while len(self._kept) > self.num_frames and self._is_old(self._kept[1], item.time_s):
+                self._kept.popleft()
+            self._changed.notify_all()
+
+    def _is_old(self, item: _Kept, now_s: float) -> bool:
+        return self.reach_s is None or item.time_s <= now_s - self.reach_s
+
+
+def watch(predictor: Predictor, source: str, *, rolling: int = 1, realtime: bool = True) -> Iterator[LivePrediction]:
+    """Predict a live source until it ends or the caller stops.
+
+    Args:
+        predictor: a trained network.
+        source: camera number or device, "-" for a pipe, an rtsp or http address, or a file, which plays in real time.
+        rolling: average the last so many predictions.
+        realtime: play files at their own speed; False takes them as fast as they decode.
+
+    Raises:
+        VideoError: it cannot be opened, or broke.
+    """
+    from kinema.video.stream import open_stream
+
+    size = decode_size(predictor.network.spec, train=False)
+    yield from watch_stream(predictor, open_stream(source, size=size, realtime=realtime), rolling=rolling)
+
+
+def watch_stream(predictor: Predictor, stream: Stream, *, rolling: int = 1) -> Iterator[LivePrediction]:
+    """The same for a stream that is open already; it is closed in the end."""
+    spec = predictor.network.spec
+    smooth = RollingAverage(rolling)
+    frames = NewestFrames(stream, reach_s(spec), spec.span if spec.sampling == "dense" else spec.clip_len)
+    seen, last, dropped = -1, -1, 0
+    with contextlib.closing(frames):
+        while True:
+            kept = frames.newest(seen)
+            if not kept and last < 0:
+                kept = frames.newest(-1)  # a stream that is shorter than a clip
+            elif kept and not is_full(kept, spec) and not frames.ended:
+                seen = kept[-1].number
+                continue
+            if not kept:
+                return
+            raw = predictor.score_clips(live_clip(kept, spec))[0]
+            dropped += max(kept[0].number - last - 1, 0)
+            seen = last = kept[-1].number
+            latency_s = time.monotonic() - kept[-1].arrived_s
+            yield LivePrediction(kept[-1].time_s, smooth.add(raw), raw, latency_s, dropped + stream.num_dropped)
+
+
+def reach_s(spec: InputSpec) -> float | None:
+    """Seconds from the first to the last frame of a clip; None where that depends on the source's frame rate."""
+    if spec.sampling == "spread":
+        return spec.window_s or USUAL_WINDOW_S
+    return None if spec.fps is None else (spec.clip_len - 1) * spec.frame_stride / spec.fps
+
+
+def is_full(kept: Sequence[_Kept], spec: InputSpec) -> bool:
+    """Whether the frames reach as far back as a clip does."""
+    reach = reach_s(spec)
+    return len(kept) >= spec.span if reach is None else kept[-1].time_s - kept[0].time_s >= reach - _EPSILON_S
+
+
+def live_clip(kept: Sequence[_Kept], spec: InputSpec) -> Tensor:
+    """The newest clip uint8 [1 c t h w]; what lies before the first frame is replaced by it."""
+    frames = [torch.from_numpy(kept[place].frame) for place in _places(kept, spec)]
+    return view_transform(spec)(torch.stack(frames).permute(0, 3, 1, 2))
+
+
+def _places(kept: Sequence[_Kept], spec: InputSpec) -> NDArray[np.int64]:
+    steps = np.arange(spec.clip_len)
+    reach = reach_s(spec)
+    if reach is None:
+        return np.maximum(len(kept) - spec.span + steps * spec.frame_stride, 0)
+    times_s = np.array([item.time_s for item in kept])
+    share = (steps + 0.5) / spec.clip_len if spec.sampling == "spread" else steps / max(spec.clip_len - 1, 1)
+    places = np.searchsorted(times_s, times_s[-1] - reach + share * reach + _EPSILON_S, side="right") - 1
+    return np.maximum(places, 0)

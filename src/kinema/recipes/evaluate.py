@@ -1,0 +1,216 @@
+"""`kinema evaluate`: what a trained network is worth on labelled videos. `train` and `compare` judge through here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from kinema.errors import DataError, UnknownName
+
+if TYPE_CHECKING:
+    from kinema.datasets.dataset import DataSet
+    from kinema.evaluation import Evaluation
+    from kinema.models.checkpoint import ModelCard
+    from kinema.models.network import Network
+
+log = logging.getLogger("kinema")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions:
+    """How videos are shown to a network when it is judged."""
+
+    clips: int = 1
+    """Clips of each video whose scores are averaged."""
+    crops: int = 1
+    """Crops of each clip: 1 (centre) or 3 (left, centre, right)."""
+    flips: bool = False
+    """Show every crop mirrored as well."""
+    batch_size: int = 16
+    """Clips that go through the network at once."""
+    workers: int | None = None
+    """Processes that decode; without it one for each core but one, at most 8."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:1."""
+    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
+    """Number format; auto is bf16 where the machine is fast at it, else f32."""
+    cache: str | None = None
+    """Folder in which decoded, shrunk frames are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(ScoringOptions):
+    """Settings of an evaluation."""
+
+    split: Literal["auto", "train", "valid", "test", "all"] = "auto"
+    """The part of the data; auto takes valid, else test, else everything."""
+    format: Literal["auto", "folder", "manifest", "ucf101", "hmdb51", "kinetics", "sports1m", "stills"] = "auto"
+    """How the data set is laid out; auto looks."""
+    out: str | None = None
+    """Folder for evaluation.json, per_class.csv, predictions.csv and report.html."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig()) -> int:
+    """Judge a trained network on labelled videos.
+
+    Prints hits by clip and by video, macro-F1 and mean class accuracy with 95 % intervals (bootstrap over videos), and
+    the table of classes. Files that cannot be read are named and counted, and leave exit status 1.
+
+    Examples:
+        kinema evaluate runs/slow_fusion-1/best videos/
+
+        kinema evaluate runs/slow_fusion-1 films.csv --split test --clips 10 --crops 3 --out judged/
+
+        kinema evaluate runs/slow_fusion-1/best videos/ --json
+
+    Args:
+        checkpoint: a checkpoint folder, or a run folder with best/ in it.
+        data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
+    """
+    from kinema.inference.predictor import checkpoint_folder
+    from kinema.models.checkpoint import load_checkpoint
+
+    network, card = load_checkpoint(checkpoint_folder(checkpoint))
+    examples = choose_part(open_for(card, data, config.format), config.split)
+    started = time.monotonic()
+    evaluation = evaluate_network(network, card, examples, options=config)
+    seconds = time.monotonic() - started
+    about = {"model": checkpoint, "data": data, "part": config.split, "seconds": round(seconds, 2)}
+    evaluation = replace(evaluation, about=about)
+    if config.out:
+        evaluation.save(config.out, title=f"Evaluation of {card.variant}")
+    if config.json:
+        print(json.dumps(evaluation.to_json(), ensure_ascii=False))
+    else:
+        print_evaluation(evaluation, card.variant, config.out)
+    for failed in evaluation.failures:
+        log.error("%s: %s", failed.key, failed.error)
+    return 1 if evaluation.failures else 0
+
+
+def evaluate_network(
+    network: Network,
+    card: ModelCard,
+    data: DataSet,
+    *,
+    options: ScoringOptions = ScoringOptions(),
+    progress: bool = True,
+) -> Evaluation:
+    """Show every example to the network and judge its scores.
+
+    The network is left as it was: on its device, and in training mode if it was. Where several processes run, they
+    share the examples and all get the whole result.
+
+    Args:
+        network: what is judged.
+        card: names its classes.
+        data: labelled videos; its classes are those of the card, in the same order.
+        options: views, batch size, device.
+        progress: show a bar on standard error.
+
+    Raises:
+        DataError: the classes differ, or not one video can be read.
+    """
+    from kinema.datasets.cache import FrameCache
+    from kinema.datasets.clips import Views
+    from kinema.evaluation import Failed, VideoScores, evaluate_scores
+    from kinema.evaluation.protocols import Protocol
+    from kinema.inference.scoring import score_data, to_scores
+
+    if tuple(data.labels) != tuple(card.labels):
+        raise DataError(
+            "the classes are not those of the network", data.root, "open the data with the network's labels"
+        )
+    protocol = Protocol(options.clips, options.crops, options.flips)
+    with progress_bar("evaluating", len(data.examples), shown=progress) as advance:
+        scored = score_data(
+            network, data, Views(options.clips, options.crops, options.flips), workers=options.workers,
+            cache=FrameCache(options.cache) if options.cache else None, advance=advance,
+            device=options.device, precision=options.precision, batch_size=options.batch_size,
+        )  # fmt: skip
+    keys, targets = [e.key for e in data.examples], [data.targets(e) for e in data.examples]
+    videos = [
+        VideoScores(keys[i], targets[i], to_scores(rows, card.multi_label)) for i, rows in sorted(scored.logits.items())
+    ]
+    failures = [Failed(keys[index], reason) for index, reason in sorted(scored.broken.items())]
+    return evaluate_scores(videos, data.labels, multi_label=card.multi_label, protocol=protocol.name, failures=failures)
+
+
+def open_for(card: ModelCard, data: str, format: str = "auto") -> DataSet:
+    """List a data set with the classes of a network.
+
+    Raises:
+        DataError: it has a class that the network does not know.
+    """
+    from kinema.datasets import open_data
+    from kinema.labels import Labels
+
+    try:
+        return open_data(data, format=format, labels=Labels(tuple(card.labels)))
+    except UnknownName as error:
+        if not str(error).startswith("no class"):
+            raise
+        do = f"{error.do.rstrip('.')}. Correct the label, or train a network that knows it"
+        raise DataError(f"the network has {error.what}", data, do) from error
+
+
+def choose_part(data: DataSet, name: str) -> DataSet:
+    """One part of a data set; "auto" is valid, else test, else everything.
+
+    Raises:
+        DataError: there is no such part.
+    """
+    if name == "auto":
+        name = next((part for part in ("valid", "test") if part in data.parts), "all")
+    return data if name == "all" else data.part(name)
+
+
+@contextmanager
+def progress_bar(title: str, total: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, where that is a terminal; gives the function that moves it on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not (shown and console.is_terminal):
+        yield lambda count: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def print_evaluation(evaluation: Evaluation, name: str, out: str | None) -> None:
+    """The figures and the class table, on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from kinema.evaluation.report import FIGURE_NAMES
+
+    console = Console()
+    failed = f", {evaluation.num_failed} could not be read" if evaluation.num_failed else ""
+    console.print(
+        f"{name} on {evaluation.num_videos} videos{failed}, views {evaluation.protocol}", highlight=False, markup=False
+    )
+    figures = Table("figure", "value", "95 % interval", box=None, pad_edge=False)
+    for key in (key for key in FIGURE_NAMES if key in evaluation.figures):
+        low, high = evaluation.intervals.get(key, (None, None))
+        figures.add_row(FIGURE_NAMES[key], f"{evaluation[key]:.3f}", "" if low is None else f"{low:.3f} - {high:.3f}")
+    console.print(figures)
+    table = Table("class", box=None, pad_edge=False)
+    for column in ("videos", "precision", "recall", "F1"):
+        table.add_column(column, justify="right")
+    for row in evaluation.classes:
+        table.add_row(row.label, str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
+    console.print()
+    console.print(table)
+    if out:
+        console.print(f"\nreport: {out}/report.html", highlight=False, markup=False)

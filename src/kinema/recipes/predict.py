@@ -1,0 +1,308 @@
+"""`kinema predict`: what happens in videos, and when, as a table, JSON, CSV or subtitles, or drawn onto the film."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kinema.errors import KinemaError, UsageError, VideoError
+from kinema.inference.outcome import Failure
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kinema.inference.predictor import Predictor
+    from kinema.types import Prediction
+
+log = logging.getLogger("kinema")
+
+MOST_IN_REPORT = 30
+"""A report draws the timelines of so many videos; all are in its table."""
+
+_FILMS = (".mp4", ".webm", ".mkv", ".gif")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Settings of a prediction."""
+
+    model: str
+    """A checkpoint folder, or a run folder with best/ in it."""
+    rolling: int = 1
+    """Average the last so many predictions, which takes the flicker out of the label; 1 is off."""
+    step: float | None = None
+    """Seconds between predictions; without it one a clip, at least half a second apart."""
+    window: float | None = None
+    """For networks that spread their frames: seconds of film that they see at once."""
+    clips: int = 1
+    """More clips: shifted ones of each window, or for densely sampling networks at least so many of the film."""
+    crops: int = 1
+    """Crops of each clip: 1 (centre) or 3 (left, centre, right)."""
+    min_segment: float = 0.0
+    """Segments of fewer seconds go to their neighbours."""
+    min_score: float = 0.0
+    """Times whose best score is lower belong to no segment."""
+    top: int = 5
+    """How many labels of a video are shown."""
+    format: Literal["table", "json", "csv", "srt", "vtt"] = "table"
+    """What is printed, or written to --out; csv, srt and vtt hold the segments."""
+    json: bool = False
+    """Print JSON: one document for one video, a line each for several; the same as --format json."""
+    out: str | None = None
+    """Folder for a file a video in --format (json unless told otherwise), and report.html."""
+    render: str | None = None
+    """Draw labels onto the film: a file such as out.mp4, or a folder for several videos."""
+    batch_size: int = 8
+    """Clips that go through the network at once; videos share batches."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:1."""
+    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
+    """Number format; auto is bf16 where the machine is fast at it, else f32."""
+
+    @property
+    def printed(self) -> str:
+        """The format of standard output."""
+        return "json" if self.json else self.format
+
+
+def predict(paths: Sequence[str], config: PredictConfig) -> int:
+    """Say what happens in videos, and when.
+
+    Takes files, patterns, folders (with all below) and `-` for a list of paths on standard input. A file that cannot be
+    read is named and does not end the run; it leaves exit status 1.
+
+    Examples:
+        kinema predict match.mp4 --model runs/slow_fusion-1/best
+
+        kinema predict films/ --model runs/slow_fusion-1 --json > films.jsonl
+
+        kinema predict match.mp4 --model runs/slow_fusion-1 --rolling 5 --min-segment 2 --format srt > match.srt
+
+        kinema predict match.mp4 --model runs/slow_fusion-1 --rolling 5 --render labelled.mp4
+
+        find . -name '*.mp4' | kinema predict - --model runs/slow_fusion-1 --out found/
+
+    Args:
+        paths: files, patterns, folders, or `-`.
+    """
+    from kinema.inference.predictor import load
+
+    sources, failures = list_sources(paths)
+    _check(config, len(sources) + len(failures))
+    predictor = load(config.model, config.device, precision=config.precision, batch_size=config.batch_size)
+    outcomes = _outcomes(predictor, sources, failures, config)
+    show = _Shown(config, single=len(sources) + len(failures) == 1)
+    num_failed = 0
+    for outcome in _written(outcomes, config, len(sources)):
+        if isinstance(outcome, Failure):
+            num_failed += 1
+            log.error("%s", outcome.error if outcome.path in str(outcome.error) else f"{outcome.path}: {outcome.error}")
+        show(outcome)
+    return 1 if num_failed else 0
+
+
+def list_sources(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, KinemaError]]]:
+    """The files that are meant, and the paths that lead nowhere with the reason."""
+    from kinema.video import list_media
+
+    found: dict[str, None] = {}
+    failures: list[tuple[str, KinemaError]] = []
+    for path in _spelt_out(paths):
+        try:
+            found.update(dict.fromkeys(list_media([path])))
+        except VideoError as error:
+            failures.append((path, error))
+    if not found and not failures:
+        raise UsageError("nothing to predict", "-", "name a video, a pattern or a folder")
+    return list(found), failures
+
+
+def _spelt_out(paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        if path == "-":
+            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+        else:
+            yield path
+
+
+def _check(config: PredictConfig, count: int) -> None:
+    if config.top < 1:
+        raise UsageError("--top is at least 1", config.top, "give 1 or more")
+    if count == 1:
+        return
+    if config.printed in ("srt", "vtt") and not config.out:
+        raise UsageError(
+            f"subtitles of {count} videos need a file each", f"--format {config.printed}", "give --out FOLDER"
+        )
+    if config.render and Path(config.render).suffix.lower() in _FILMS:
+        raise UsageError(f"{count} videos cannot be drawn into one file", config.render, "give --render a folder")
+
+
+def _outcomes(
+    predictor: Predictor, sources: list[str], failures: list[tuple[str, KinemaError]], config: PredictConfig
+) -> Iterator[Prediction | Failure]:
+    from kinema.recipes.evaluate import progress_bar
+
+    yield from (Failure(path, error) for path, error in failures)
+    options = {
+        "rolling": config.rolling, "step_s": config.step, "window_s": config.window, "num_clips": config.clips,
+        "num_crops": config.crops, "min_segment_s": config.min_segment, "min_score": config.min_score,
+    }  # fmt: skip
+    with progress_bar("predicting", len(sources), shown=len(sources) > 1) as advance:
+        for outcome in predictor.predict_many(sources, **options):
+            yield outcome
+            advance(1)
+
+
+def _written(
+    outcomes: Iterator[Prediction | Failure], config: PredictConfig, count: int
+) -> Iterator[Prediction | Failure]:
+    """The same outcomes, each after its files are written; the report comes last."""
+    names = _Names()
+    kept: list[Prediction | Failure] = []
+    for outcome in outcomes:
+        if not isinstance(outcome, Failure):
+            name = names.new(Path(outcome.path).stem)
+            if config.out:
+                ending = "json" if config.printed == "table" else config.printed
+                outcome.save(Path(config.out) / f"{name}.{ending}")
+            if config.render:
+                _render(outcome, config.render, name, single=count == 1)
+        if config.out:
+            kept.append(outcome)
+        yield outcome
+    if config.out:
+        _write_report(kept, config)
+
+
+class _Names:
+    """File names for videos; of two with the same name the second gets a number."""
+
+    def __init__(self) -> None:
+        self.given: set[str] = set()
+
+    def new(self, stem: str) -> str:
+        name, number = stem, 2
+        while name.lower() in self.given:
+            name, number = f"{stem}-{number}", number + 1
+        self.given.add(name.lower())
+        return name
+
+
+def _render(prediction: Prediction, target: str, name: str, *, single: bool) -> None:
+    from kinema.inference.render import render
+    from kinema.recipes.evaluate import progress_bar
+
+    path = Path(target)
+    if not (single and path.suffix.lower() in _FILMS):
+        path = path / f"{name}.mp4"
+    if path.resolve() == Path(prediction.path).resolve():
+        raise UsageError("the film would be written over itself", path, "give --render another name")
+    with progress_bar(f"drawing {path.name}", round(prediction.span.duration_s * 25)) as advance:
+        render(prediction, path, advance)
+    log.info("%s: written", path)
+
+
+class _Shown:
+    """Prints outcomes as they come."""
+
+    def __init__(self, config: PredictConfig, *, single: bool) -> None:
+        from rich.console import Console
+
+        self.config, self.single = config, single
+        self.console = Console(highlight=False)
+        self.headed = False
+
+    def __call__(self, outcome: Prediction | Failure) -> None:
+        kind = self.config.printed
+        if kind == "json":
+            print(json.dumps(_as_json(outcome, self.config.top), ensure_ascii=False), flush=True)
+        elif isinstance(outcome, Failure):
+            return
+        elif kind == "table":
+            _print_table(outcome, self.config, self.console) if self.single else _print_line(outcome, self.console)
+        elif not self.config.out:
+            self._print_text(outcome.to_text(kind))  # type: ignore[arg-type]
+
+    def _print_text(self, text: str) -> None:
+        if self.config.printed == "csv" and self.headed:
+            text = text.partition("\n")[2]
+        self.headed = True
+        print(text, end="", flush=True)
+
+
+def _as_json(outcome: Prediction | Failure, top: int) -> dict[str, Any]:
+    return outcome.to_json() if isinstance(outcome, Failure) else outcome.to_json(top)
+
+
+def _print_table(prediction: Prediction, config: PredictConfig, console: Console) -> None:
+    from rich.table import Table
+
+    console.print(f"{prediction.path}  {prediction.span.duration_s:.1f} s", markup=False, style="bold")
+    best = Table("label", box=None, pad_edge=False)
+    best.add_column("score", justify="right")
+    for label, score in prediction.top(config.top):
+        best.add_row(label, f"{score:.1%}")
+    console.print(best)
+    if len(prediction.segments) > 1:
+        table = Table("from", "to", "label", box=None, pad_edge=False)
+        table.add_column("score", justify="right")
+        for segment in prediction.segments:
+            times = (_clock(segment.span.start_s), _clock(segment.span.end_s))
+            table.add_row(*times, segment.label, f"{segment.score:.1%}")
+        console.print()
+        console.print(table)
+    if prediction.timeline is not None and len(prediction.timeline) > 1:
+        console.print(f"\nlabel changes a minute: {changes(prediction)}", markup=False)
+
+
+def changes(prediction: Prediction) -> str:
+    """How often the label changes, with and without the rolling average."""
+    track = prediction.timeline
+    assert track is not None
+    raw = f"{track.changes_per_minute(smoothed=False):.1f}"
+    if track.rolling == 1:
+        return f"{raw} (try --rolling 5 if it flickers)" if track.changes_per_minute() > 20 else raw
+    return f"{track.changes_per_minute():.1f} with a rolling average of {track.rolling}, {raw} without"
+
+
+def _print_line(prediction: Prediction, console: Console) -> None:
+    (label, score), *_ = prediction.top(1)
+    more = f"  {len(prediction.segments)} segments" if len(prediction.segments) > 1 else ""
+    console.print(f"{prediction.path}  {label}  {score:.1%}{more}", markup=False, soft_wrap=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
+
+
+def _write_report(outcomes: list[Prediction | Failure], config: PredictConfig) -> None:
+    from kinema.evaluation.report import Report
+
+    predictions = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    report = Report("Predictions", f"{len(predictions)} videos, {config.model}").add_section("Videos")
+    heads = ["video", "seconds", "label", "score", "segments", "changes a minute", "without rolling"]
+    report.add_table(heads, [_row(prediction) for prediction in predictions], shares=("score",))
+    if failed:
+        rows = [[outcome.path, str(outcome.error)] for outcome in failed]
+        report.add_section("Files that could not be read").add_table(["video", "error"], rows)
+    for prediction in predictions[:MOST_IN_REPORT]:
+        report.add_section(Path(prediction.path).name).add_figure(prediction.plot(config.top))
+    report.write(Path(str(config.out)) / "report.html")
+
+
+def _row(prediction: Prediction) -> list[object]:
+    track = prediction.timeline
+    assert track is not None
+    (label, score), *_ = prediction.top(1)
+    smooth, raw = track.changes_per_minute(), track.changes_per_minute(smoothed=False)
+    length_s = round(prediction.span.duration_s, 1)
+    return [prediction.path, length_s, label, score, len(prediction.segments), round(smooth, 1), round(raw, 1)]

@@ -1,0 +1,116 @@
+"""`kinema watch`: what is happening now, from a camera, a pipe or a network stream."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from kinema.inference.streaming import LivePrediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """Settings of a live prediction."""
+
+    model: str
+    """A checkpoint folder, or a run folder with best/ in it."""
+    rolling: int = 5
+    """Average the last so many predictions, which takes the flicker out of the label; 1 is off."""
+    top: int = 3
+    """How many labels are shown."""
+    seconds: float | None = None
+    """Stop after so many seconds of the stream."""
+    json: bool = False
+    """Print a line of JSON a prediction."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:1."""
+    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
+    """Number format; auto is bf16 where the machine is fast at it, else f32."""
+
+
+def watch(source: str, config: WatchConfig) -> int:
+    """Say what is happening in a live stream, as it happens.
+
+    The network looks at the newest clip whenever it is free, so it never falls behind. Press Ctrl-C to end.
+
+    Examples:
+        kinema watch 0 --model runs/slow_fusion-1/best
+
+        kinema watch rtsp://camera.local/stream --model runs/slow_fusion-1 --rolling 10 --json
+
+        ffmpeg -i film.mkv -f matroska - | kinema watch - --model runs/slow_fusion-1
+
+    Args:
+        source: a camera (0, /dev/video0), an rtsp or http address, a file (plays in real time), or `-` for a pipe.
+    """
+    from kinema.inference.predictor import load
+    from kinema.inference.streaming import watch as predictions
+
+    predictor = load(config.model, config.device, precision=config.precision)
+    seen = _Seen(config, predictor.labels)
+    try:
+        for live in predictions(predictor, source, rolling=config.rolling):
+            seen(live)
+            if config.seconds is not None and live.time_s >= config.seconds:
+                break
+    except KeyboardInterrupt:
+        pass
+    seen.finish()
+    return 0
+
+
+class _Seen:
+    """Prints predictions as they come, and what they cost in the end."""
+
+    def __init__(self, config: WatchConfig, labels: tuple[str, ...]) -> None:
+        self.config, self.labels = config, labels
+        self.latencies_s: list[float] = []
+        self.first_s = self.last_s = 0.0
+        self.dropped = 0
+        self.label = ""
+        self.live_line = sys.stdout.isatty() and not config.json
+
+    def __call__(self, live: LivePrediction) -> None:
+        self.first_s = self.first_s if self.latencies_s else live.time_s
+        self.latencies_s.append(live.latency_s)
+        self.last_s, self.dropped = live.time_s, live.dropped
+        best = self.best(live)
+        if self.config.json:
+            print(json.dumps(as_json(live, best)), flush=True)
+            return
+        text = f"{live.time_s:8.1f} s  " + "  ".join(f"{label} {score:.0%}" for label, score in best)
+        if self.live_line:
+            print(f"\r\033[K{text}  ({1000 * live.latency_s:.0f} ms)", end="", flush=True)
+        elif best[0][0] != self.label:
+            print(text, flush=True)
+        self.label = best[0][0]
+
+    def best(self, live: LivePrediction) -> list[tuple[str, float]]:
+        """The best labels with their scores."""
+        order = (-live.scores).argsort(kind="stable")[: max(self.config.top, 1)]
+        return [(self.labels[index], float(live.scores[index])) for index in order]
+
+    def finish(self) -> None:
+        """Say how fast it went, on standard error."""
+        if self.live_line:
+            print()
+        if not self.latencies_s:
+            print("kinema: the stream ended without a frame", file=sys.stderr)
+            return
+        middle = sorted(self.latencies_s)[len(self.latencies_s) // 2]
+        pace = len(self.latencies_s) / max(self.last_s - self.first_s, 1e-3)
+        text = f"{len(self.latencies_s)} predictions, {pace:.1f} a second, median latency {1000 * middle:.0f} ms"
+        print(f"kinema: {text}, {self.dropped} frames not seen", file=sys.stderr)
+
+
+def as_json(live: LivePrediction, best: list[tuple[str, float]]) -> dict[str, Any]:
+    """One prediction as a plain dictionary."""
+    return {
+        "time_s": round(live.time_s, 3),
+        "top": [{"label": label, "score": round(score, 4)} for label, score in best],
+        "latency_s": round(live.latency_s, 4),
+        "dropped": live.dropped,
+    }

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+
+from kinema.errors import VideoError
+from kinema.inference.streaming import NewestFrames, live_clip, reach_s, watch_stream
+from kinema.types import InputSpec
+
+
+class FakeStream:
+    """Frames whose brightness is their number, at 100 frames/s of stream time."""
+
+    def __init__(self, num_frames: int, delay_s: float = 0.0, error: Exception | None = None) -> None:
+        self.num_frames, self.delay_s, self.error = num_frames, delay_s, error
+        self.num_dropped = 0
+        self.closed = False
+
+    def __iter__(self):
+        for number in range(self.num_frames):
+            if self.closed:
+                return
+            time.sleep(self.delay_s)
+            yield number / 100, np.full((16, 16, 3), number % 256, np.uint8)
+        if self.error:
+            raise self.error
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def slow_down(predictor, seconds: float):
+    score = predictor.score_clips
+
+    def slow(clips):
+        time.sleep(seconds)
+        return score(clips)
+
+    predictor.score_clips = slow
+    return predictor
+
+
+def test_a_slow_network_sees_the_newest_frames_and_counts_the_others(make_predictor) -> None:
+    predictor = slow_down(make_predictor(), 0.1)
+    found = list(watch_stream(predictor, FakeStream(200, delay_s=0.005)))
+    assert 4 <= len(found) <= 14
+    assert found[-1].time_s == 1.99
+    assert all(one.time_s < two.time_s for one, two in itertools.pairwise(found))
+    assert all(0.1 <= live.latency_s < 0.4 for live in found)
+    assert found[-1].dropped > 50
+
+
+def test_a_quick_network_misses_nothing(make_predictor) -> None:
+    found = list(watch_stream(make_predictor(), FakeStream(40, delay_s=0.01)))
+    assert len(found) > 20
+    assert found[-1].dropped <= 2
+
+
+def test_the_first_prediction_waits_for_a_whole_clip(make_predictor) -> None:
+    found = list(watch_stream(make_predictor(), FakeStream(20, delay_s=0.01)))
+    assert found[0].time_s >= 0.06  # span 7
+
+
+def test_a_stream_shorter_than_a_clip_gives_one_prediction(make_predictor) -> None:
+    assert len(list(watch_stream(make_predictor(), FakeStream(3)))) == 1
+    assert list(watch_stream(make_predictor(), FakeStream(0))) == []
+
+
+def test_smoothed_scores_are_the_mean_of_the_raw_ones(make_predictor) -> None:
+    found = list(watch_stream(make_predictor(), FakeStream(30, delay_s=0.005), rolling=100))
+    np.testing.assert_allclose(found[-1].scores, np.mean([live.raw for live in found], axis=0), atol=1e-6)
+
+
+def test_a_broken_stream_is_an_error(make_predictor) -> None:
+    stream = FakeStream(10, error=VideoError("the camera is gone", "0"))
+    with pytest.raises(VideoError, match="gone"):
+        list(watch_stream(make_predictor(), stream))
+    assert stream.closed
+
+
+def test_memory_is_bounded_while_nobody_looks() -> None:
+    frames = NewestFrames(FakeStream(500), None, num_frames=7)
+    time.sleep(0.3)
+    assert len(frames.newest(-1)) == 7
+    frames.close()
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        (InputSpec(clip_len=4, frame_stride=2, size=(16, 16)), [93, 95, 97, 99]),
+        (InputSpec(clip_len=4, frame_stride=2, size=(16, 16), fps=50), [87, 91, 95, 99]),
+        (InputSpec(clip_len=4, size=(16, 16), sampling="spread", window_s=0.4), [64, 74, 84, 94]),
+    ],
+)
+def test_a_clip_ends_with_the_newest_frame(spec, shown) -> None:
+    frames = NewestFrames(FakeStream(100), reach_s(spec), spec.span)
+    time.sleep(0.2)
+    clip = live_clip(frames.newest(-1), spec)
+    frames.close()
+    assert clip.shape == (1, 3, 4, 16, 16)
+    assert clip[0, 0, :, 0, 0].tolist() == shown

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinema.errors import DataError
+from kinema.recipes.evaluate import EvaluateConfig, choose_part, evaluate, evaluate_network, open_for
+
+CONFIG = {"device": "cpu", "workers": 0, "precision": "f32"}
+
+
+@pytest.fixture(scope="module")
+def light_and_dark(tmp_path_factory, write_frames: Callable[..., Path]) -> Path:
+    """train and valid parts, two classes, three films each."""
+    root = tmp_path_factory.mktemp("light_and_dark")
+    for part in ("train", "valid"):
+        for label, level in (("dark", 20), ("light", 220)):
+            (root / part / label).mkdir(parents=True)
+            for number in range(3):
+                frames = [np.full((48, 64, 3), level + number + i % 3, np.uint8) for i in range(12)]
+                write_frames(root / part / label / f"{number}.mp4", frames)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    from kinema import models
+    from kinema.models.checkpoint import ModelCard, save_checkpoint
+
+    folder = tmp_path_factory.mktemp("run") / "best"
+    network = models.build("single_frame_tiny", num_classes=2)
+    save_checkpoint(folder, network, ModelCard.of(network, ("dark", "light")))
+    return folder
+
+
+def a_network():
+    import torch
+    from torch import nn
+
+    from kinema.models.checkpoint import ModelCard
+    from kinema.models.network import Network
+    from kinema.types import InputSpec
+
+    class Brightness(Network):
+        def __init__(self) -> None:
+            super().__init__(InputSpec(clip_len=2, size=(16, 16), mean=(0.5,) * 3, std=(0.25,) * 3), 1, 2)
+            with torch.no_grad():
+                self.classifier.weight.copy_(torch.tensor([[-1.0], [1.0]]))
+
+        def features(self, clip):
+            return clip.mean(dim=(1, 2, 3, 4))[:, None]
+
+        def stages(self) -> list[tuple[str, nn.Module]]:
+            return []
+
+    network = Brightness()
+    return network, ModelCard("brightness", {}, ("dark", "light"), input=network.spec)
+
+
+def test_a_network_that_knows_is_right_about_all(light_and_dark) -> None:
+    from kinema.recipes.evaluate import ScoringOptions
+
+    network, card = a_network()
+    data = open_for(card, str(light_and_dark)).part("valid")
+    result = evaluate_network(network, card, data, options=ScoringOptions(clips=3, crops=3, **CONFIG), progress=False)
+    assert result["video_hit_at_1"] == result["clip_hit_at_1"] == result["macro_f1"] == 1
+    assert result.protocol == "3x3"
+    assert result.videos[0].scores.shape == (9, 2)
+    assert result.loss < 0.1
+
+
+def test_json_is_one_document_with_the_promised_keys(light_and_dark, checkpoint, capsys) -> None:
+    assert evaluate(str(checkpoint.parent), str(light_and_dark), EvaluateConfig(json=True, **CONFIG)) == 0
+    found = json.loads(capsys.readouterr().out)
+    promised = {"macro_f1", "clip_hit_at_1", "clip_hit_at_5", "video_hit_at_1", "video_hit_at_5"}
+    assert promised | {"mean_class_accuracy", "num_videos", "num_failed", "classes"} <= set(found)
+    assert (found["num_videos"], found["num_failed"]) == (6, 0)
+    assert set(found["classes"]) == {"dark", "light"}
+
+
+def test_broken_file_is_counted_named_and_leaves_status_1(
+    light_and_dark, checkpoint, tmp_path, text_file, capsys, caplog
+) -> None:
+    manifest = tmp_path / "films.csv"
+    rows = [[path, path.parent.name] for path in sorted(light_and_dark.glob("valid/*/*.mp4"))] + [[text_file, "dark"]]
+    with manifest.open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "label"], *rows])
+    out = tmp_path / "out"
+    assert evaluate(str(checkpoint), str(manifest), EvaluateConfig(out=str(out), **CONFIG)) == 1
+    found = json.loads((out / "evaluation.json").read_text())
+    assert (found["num_videos"], found["num_failed"]) == (6, 1)
+    assert found["failures"][0]["path"] == str(text_file)
+    assert str(text_file) in caplog.text
+    assert {path.name for path in out.iterdir()} == {
+        "evaluation.json",
+        "per_class.csv",
+        "predictions.csv",
+        "report.html",
+    }
+    assert "Video hit@1" in capsys.readouterr().out
+
+
+def test_class_that_the_network_does_not_know_is_an_error(light_and_dark, checkpoint, tmp_path) -> None:
+    film = next(light_and_dark.glob("valid/dark/*.mp4"))
+    (tmp_path / "films.csv").write_text(f"path,label\n{film},darkk\n")
+    with pytest.raises(DataError, match=r"no class called 'darkk'.*Did you mean dark"):
+        evaluate(str(checkpoint), str(tmp_path / "films.csv"), EvaluateConfig(**CONFIG))
+
+
+def test_part_is_chosen_by_name_or_the_first_held_out_one(light_and_dark) -> None:
+    _, card = a_network()
+    data = open_for(card, str(light_and_dark))
+    assert {e.split for e in choose_part(data, "auto").examples} == {"valid"}
+    assert {e.split for e in choose_part(data, "train").examples} == {"train"}
+    assert len(choose_part(data, "all").examples) == 12
+    assert len(choose_part(open_for(card, str(light_and_dark / "valid")), "auto").examples) == 6
+    with pytest.raises(DataError, match="no test part"):
+        choose_part(data, "test")
