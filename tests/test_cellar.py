@@ -48,7 +48,9 @@ def test_flicker_counts_label_changes_a_minute():
     assert timeline.top_labels == ["run", "jump"]
 
 
-@pytest.mark.parametrize(("ending", "start"), [("json", "{"), ("csv", "path,"), ("srt", "1\n00:00:00,000"), ("vtt", "WEBVTT")])
+@pytest.mark.parametrize(
+    ("ending", "start"), [("json", "{"), ("csv", "path,"), ("srt", "1\n00:00:00,000"), ("vtt", "WEBVTT")]
+)
 def test_the_ending_chooses_the_format(tmp_path, ending, start):
     prediction().save(tmp_path / f"out.{ending}")
     assert (tmp_path / f"out.{ending}").read_text().startswith(start)

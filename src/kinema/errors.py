@@ -1,17 +1,17 @@
 """Every error that kinema raises on purpose, drawn as a tree.
 
-    KinemaError                 anything below; the command line prints it as one line and leaves with `exit_status`
-    ├── UsageError              the request itself is wrong (a name, an option, a combination): exit status 2
-    │   ├── UnknownName         no network, data set, label, key … of that name; says the nearest ones
-    │   └── ConfigError         a configuration file or value cannot be used
-    ├── VideoError              a file, camera or stream cannot be read or written
-    │   ├── UnreadableVideo     not a video, damaged, or no picture track in it
-    │   └── EmptyVideo          a video without a single frame
-    ├── DataError               a data set cannot be listed, split or trained on
-    │   └── TooManyBroken       more examples were lost than the run allows
-    ├── CheckpointError         a checkpoint is missing, damaged or made for something else
-    ├── OutputError             a result could not be written (no space, no permission, exists already)
-    └── MissingExtra            an optional package is needed for this; says which extra to install
+KinemaError                 anything below; the command line prints it as one line and leaves with `exit_status`
+├── UsageError              the request itself is wrong (a name, an option, a combination): exit status 2
+│   ├── UnknownName         no network, data set, label, key … of that name; says the nearest ones
+│   └── ConfigError         a configuration file or value cannot be used
+├── VideoError              a file, camera or stream cannot be read or written
+│   ├── UnreadableVideo     not a video, damaged, or no picture track in it
+│   └── EmptyVideo          a video without a single frame
+├── DataError               a data set cannot be listed, split or trained on
+│   └── TooManyBroken       more examples were lost than the run allows
+├── CheckpointError         a checkpoint is missing, damaged or made for something else
+├── OutputError             a result could not be written (no space, no permission, exists already)
+└── MissingExtra            an optional package is needed for this; says which extra to install
 """
 
 from __future__ import annotations

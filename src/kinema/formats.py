@@ -21,14 +21,17 @@ def clock(seconds: float, separator: str) -> str:
 def srt(cues: Iterable[Cue]) -> str:
     """SubRip subtitles, numbered from 1."""
     return "\n".join(
-        f"{number}\n{clock(start, ',')} --> {clock(end, ',')}\n{text}\n" for number, (start, end, text) in enumerate(cues, 1)
+        f"{number}\n{clock(start, ',')} --> {clock(end, ',')}\n{text}\n"
+        for number, (start, end, text) in enumerate(cues, 1)
     )
 
 
 def webvtt(cues: Iterable[Cue]) -> str:
     """WebVTT subtitles (W3C), as browsers' <track> takes them."""
     escaped = ((start, end, text.replace("&", "&amp;").replace("<", "&lt;")) for start, end, text in cues)
-    return "WEBVTT\n\n" + "\n".join(f"{clock(start, '.')} --> {clock(end, '.')}\n{text}\n" for start, end, text in escaped)
+    return "WEBVTT\n\n" + "\n".join(
+        f"{clock(start, '.')} --> {clock(end, '.')}\n{text}\n" for start, end, text in escaped
+    )
 
 
 def table_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -59,7 +59,7 @@ class Labels(Sequence[str]):
             UnknownName: no such class; says the nearest names.
         """
         try:
-            return self._index[name]  # type: ignore[attr-defined,no-any-return]
+            return self._index[name]  # type: ignore[attr-defined]
         except KeyError:
             raise UnknownName("class", name, self.names) from None
 

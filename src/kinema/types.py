@@ -145,7 +145,8 @@ class InputSpec:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> InputSpec:
         """The inverse of `to_json`."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**arguments)
 
     def with_(self, **changes: Any) -> InputSpec:
         """A copy with some fields changed."""
@@ -161,7 +162,7 @@ class Segment:
     score: float
 
     def to_json(self) -> dict[str, Any]:
-        """`{"start_s", "end_s", "label", "score"}`"""
+        """As `{"start_s", "end_s", "label", "score"}`."""
         return {
             "start_s": round(self.span.start_s, 3),
             "end_s": round(self.span.end_s, 3),
@@ -206,7 +207,9 @@ class Timeline:
 
     def __post_init__(self) -> None:
         if self.scores.shape != (len(self.times_s), len(self.labels)) or self.raw.shape != self.scores.shape:
-            raise ValueError(f"{self.scores.shape=} {self.raw.shape=} do not fit {len(self.times_s)=}, {len(self.labels)=}")
+            raise ValueError(
+                f"{self.scores.shape=} {self.raw.shape=} do not fit {len(self.times_s)=}, {len(self.labels)=}"
+            )
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -223,7 +226,7 @@ class Timeline:
         return float((best[1:] != best[:-1]).sum()) * 60 / length_s if length_s > 0 else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """`{"times_s", "labels", "scores", …}`"""
+        """As `{"times_s", "labels", "scores", …}`."""
         return {
             "times_s": [round(float(t), 3) for t in self.times_s],
             "labels": list(self.labels),
@@ -300,7 +303,9 @@ class Prediction:
 
             save_figure(self.plot(), path)
         else:
-            raise UsageError("cannot choose a format by this ending", path, "use .json, .csv, .srt, .vtt, .png, .svg or .pdf")
+            raise UsageError(
+                "cannot choose a format by this ending", path, "use .json, .csv, .srt, .vtt, .png, .svg or .pdf"
+            )
 
     def plot(self, top: int = 5) -> Figure:
         """Draw the timeline of the best labels (or bars where there is none) as a matplotlib figure."""

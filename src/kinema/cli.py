@@ -1,0 +1,186 @@
+"""The command line: a table of names and recipes.
+
+Each command's help is its function's docstring; flags are the fields of its settings; `--config FILE.toml` gives settings
+from a file, which flags go over.
+
+Nothing here or at the top of a recipe imports torch, so that help is instant.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import logging
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import cyclopts
+from cyclopts import App, Group, Parameter
+
+from kinema import __version__
+from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
+
+COMMANDS = {
+    "demo": "Get started",
+    "check": "Data",
+    "train": "Train and judge",
+    "compare": "Train and judge",
+    "evaluate": "Train and judge",
+    "predict": "Use",
+    "watch": "Use",
+    "models": "Networks",
+    "describe": "Networks",
+}
+"""Command name, which is also the module and the function in `kinema.recipes`, and the heading it stands under."""
+
+HEADINGS = {"DataOptions": "Data", "ModelOptions": "Network and its input", "FitOptions": "Learning"}
+"""Settings classes whose flags stand under a heading of their own in the help."""
+
+Recipe = Callable[..., int]
+
+
+def recipe(name: str) -> Recipe:
+    """The function behind a command."""
+    return getattr(importlib.import_module(f"kinema.recipes.{name}"), name)
+
+
+def settings_class(function: Recipe) -> type[Any]:
+    """The dataclass of a recipe's `config` parameter."""
+    return get_type_hints(function)["config"]
+
+
+def examples_of(function: Recipe) -> str:
+    """The lines under "Examples:" in a docstring, for the end of the help."""
+    _, heading, rest = inspect.cleandoc(function.__doc__ or "").partition("Examples:\n")
+    lines = [line.strip() for line in rest.partition("\nArgs:")[0].splitlines() if line.strip()]
+    return "Examples:\n\n" + "\n".join(f"    {line}" for line in lines) if heading else ""
+
+
+def group_flags(settings: type[Any]) -> None:
+    """Let the help list flags under the headings of the classes that they come from."""
+    # A dataclass's __init__ carries its bases' annotations as text, which only their own modules can resolve.
+    settings.__init__.__annotations__ = {**get_type_hints(settings), "return": None}
+    for place, (name, heading) in enumerate(HEADINGS.items()):
+        owner = next((cls for cls in settings.__mro__ if cls.__name__ == name), None)
+        if owner is None:
+            continue
+        hints = get_type_hints(owner)
+        parameter = Parameter(group=Group(heading, sort_key=place + 1))
+        for field in owner.__annotations__:
+            owner.__annotations__[field] = Annotated[hints[field], parameter]
+
+
+def as_command(function: Recipe) -> Recipe:
+    """The recipe with its settings spread out as flags, and `--config`."""
+    group_flags(settings_class(function))
+
+    @functools.wraps(function)
+    def command(*args: Any, settings_file: Path | None = None, **kwargs: Any) -> int:
+        return function(*args, **kwargs)
+
+    hints = get_type_hints(function)
+    hints["config"] = Annotated[hints["config"], Parameter(name="*")]
+    file_hint = Annotated[Path | None, Parameter(name="--config", help="TOML file with settings; flags go over it.")]
+    parameters = [p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values()]
+    extra = inspect.Parameter("settings_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=file_hint)
+    command.__signature__ = inspect.Signature([*parameters, extra])  # type: ignore[attr-defined]
+    command.__annotations__ = {**hints, "settings_file": file_hint}
+    return command
+
+
+def build_app() -> App:
+    """The whole command line."""
+    app = App(
+        name="kinema",
+        help="Tells what happens in videos: trains, compares and runs video classifiers.",
+        version=__version__,
+        help_format="markdown",
+        default_parameter=Parameter(negative=(), consume_multiple=True),
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+    )
+    for name, heading in COMMANDS.items():
+        function = recipe(name)
+        app.command(as_command(function), name=name, group=heading, help_epilogue=examples_of(function))
+    return app
+
+
+def read_settings(path: str, known: Sequence[str], command: str) -> dict[str, Any]:
+    """Read a TOML file of settings: at its top, or in a table named like the command; `[about]` is not read.
+
+    Raises:
+        ConfigError: not there or not TOML.
+        UnknownName: a key that is no setting of the command.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("cannot read the settings", path, "give --config an existing TOML file") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("not a TOML file", path, str(error)) from error
+    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+    settings = {name: value for name, value in values.items() if name not in tables} | tables.get(command, {})
+    settings = {name.replace("-", "_"): value for name, value in settings.items()}
+    for name in settings:
+        if name not in known:
+            raise UnknownName(f"setting in {path}", name, known)
+    return settings
+
+
+def settings_from(arguments: Sequence[str]) -> list[Any]:
+    """Cyclopts' source of settings for `--config FILE` among the arguments; empty without it."""
+    command = next((word for word in arguments if word in COMMANDS), None)
+    path = None
+    for position, word in enumerate(arguments):
+        if word == "--config" and position + 1 < len(arguments):
+            path = arguments[position + 1]
+        elif word.startswith("--config="):
+            path = word.partition("=")[2]
+    if command is None or path is None:
+        return []
+    known = [field.name for field in fields(settings_class(recipe(command)))]
+    return [cyclopts.config.Dict({command: read_settings(path, known, command)}, source=path)]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry a command out; returns the exit status (0 well, 1 inputs failed, 2 wrong usage)."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kinema: %(message)s")
+    logging.getLogger("kinema").setLevel(logging.INFO)
+    try:
+        app = build_app()
+        app.config = tuple(settings_from(arguments))
+        return int(app(list(arguments) or ["--help"]) or 0)
+    except cyclopts.CycloptsError as error:
+        return fail(UsageError(" ".join(str(error).split()).rstrip("."), do="see --help"))
+    except KinemaError as error:
+        return fail(error)
+    except KeyboardInterrupt:
+        print("kinema: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`kinema … | head`): nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = error.filename or ""
+        return fail(KinemaError((error.strerror or str(error)).lower(), where, "check the path and the free space"))
+
+
+def fail(error: KinemaError) -> int:
+    """Say what went wrong in one line on standard error."""
+    print(f"kinema: {error}", file=sys.stderr)
+    return error.exit_status
+
+
+def main() -> None:
+    """The entry point of the `kinema` command."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Training: the visible loop, transfer learning, losses, optimisers, and a state that survives being killed."""

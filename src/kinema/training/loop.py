@@ -1,0 +1,340 @@
+"""The training loop, in the open: one step, one epoch, one run.
+
+A run is a function of its options alone: the order of examples depends on (seed, epoch), crops on (seed, epoch, example),
+mixing on (seed, step), and the state file holds the rest (weights, optimiser, dropout's generator). So a run that is
+killed at any moment and resumed ends with the same weights on the same machine. Processes (torchrun, `accelerate
+launch`) share out every batch; the devices and the exchange of gradients are Accelerate's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
+
+from kinema.clips.mixing import mix
+from kinema.clips.transforms import normalize
+from kinema.datasets.clips import Batch, ClipDataset, collate
+from kinema.errors import CheckpointError, DataError, TooManyBroken
+from kinema.machine import worker_count
+from kinema.models.device import autocast, channels_last, resolve_precision
+from kinema.models.network import Network
+from kinema.training.losses import ClipLoss, balanced_weights
+from kinema.training.optim import Schedule, build_optimizer, gradient_norm
+from kinema.training.options import FitOptions
+from kinema.training.order import EpochBatches
+from kinema.training.state import EpochRow, Progress, Tally, load_state, save_state
+from kinema.training.transfer import freeze, set_training
+
+log = logging.getLogger("kinema")
+
+Validate = Callable[[Network], Mapping[str, float]]
+"""Measures the network on the validation part; called by every process, gives all of them the same figures."""
+
+
+class Listener(Protocol):
+    """What a run tells while it goes on; the main process alone calls it."""
+
+    def batch_done(self, progress: Progress, num_batches: int, loss: float) -> None:
+        """An optimiser step was taken."""
+
+    def epoch_done(self, progress: Progress, row: EpochRow, network: Network, better: bool) -> None:
+        """An epoch was trained and validated; `better` if it is the best so far."""
+
+
+@dataclass
+class Run:
+    """What a run works on and where it keeps its state."""
+
+    network: Network
+    data: ClipDataset
+    validate: Validate
+    options: FitOptions
+    state_path: Path
+    listener: Listener
+
+
+def seed_weights(seed: int) -> None:
+    """Start torch's generators, from which new weights and dropout are drawn."""
+    torch.manual_seed(seed)
+
+
+class Trainer:
+    """One training run. Build it, then call `fit`."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.options, self.progress = run, run.options, Progress()
+        seed_weights(self.options.seed)
+        self.accelerator = Accelerator()
+        self.device = self.accelerator.device
+        self.precision = resolve_precision(self.options.precision, self.device)
+        network = run.network.to(self.device)
+        self.frozen = freeze(network, self.options)
+        channels_last(network)
+        self.network = network
+        self.optimizer = build_optimizer(network, self.options)
+        self.average = self._averaged(network)
+        self.module = cast(nn.Module, self.accelerator.prepare_model(network))
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.order, self.loader = self._loader()
+        self.schedule = Schedule(self.options, self.order.num_batches)
+        self.loss = self._loss().to(self.device)
+
+    # building
+
+    def _averaged(self, network: Network) -> AveragedModel | None:
+        decay = self.options.ema
+        if not decay:
+            return None
+
+        def blend(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+            if not torch.is_floating_point(old):
+                return new
+            # Early averages forget the random start faster.
+            return old.lerp(new, 1 - min(decay, (1 + float(count)) / (10 + float(count))))
+
+        return AveragedModel(network, avg_fn=blend, use_buffers=True)
+
+    def _counts(self) -> list[int]:
+        data = self.run.data.data
+        counts = [0] * len(data.labels)
+        for example in data.examples:
+            for label in example.labels:
+                counts[data.labels.index(label)] += 1
+        return counts
+
+    def _loader(self) -> tuple[EpochBatches, DataLoader[Any]]:
+        data, options = self.run.data.data, self.options
+        if not data.examples:
+            raise DataError("nothing to train on", data.name, "give a data set whose training part has examples")
+        weights = None
+        if options.balance == "sampler":
+            by_class = balanced_weights(self._counts()).tolist()
+            weights = np.array([max(by_class[data.labels.index(name)] for name in e.labels) for e in data.examples])
+        order = EpochBatches(
+            len(data.examples), options.batch_size, options.accumulate, options.seed,
+            process=self.accelerator.process_index, num_processes=self.accelerator.num_processes, weights=weights,
+        )  # fmt: skip
+        workers = worker_count(options.workers)
+        loader: DataLoader[Any] = DataLoader(
+            cast(Any, self.run.data), batch_sampler=order, collate_fn=collate, num_workers=workers,
+            persistent_workers=workers > 0, pin_memory=self.device.type == "cuda",
+            prefetch_factor=4 if workers else None,
+            # A loader draws a number when it is started; from its own generator, so that dropout's stays in step.
+            generator=torch.Generator(),
+        )  # fmt: skip
+        return order, loader
+
+    def _loss(self) -> ClipLoss:
+        data, options = self.run.data.data, self.options
+        weights = balanced_weights(self._counts()) if options.balance == "loss" else None
+        return ClipLoss(len(data.labels), data.multi_label, options.label_smoothing, weights)
+
+    # one run
+
+    def fit(self, resume: bool = False) -> Progress:
+        """Train to the end; with `resume` from the saved state on.
+
+        Raises:
+            TooManyBroken: more of the training part is unreadable than `max_broken` allows.
+            CheckpointError: `resume` without a usable state.
+        """
+        if resume:
+            self._restore()
+        while not self.progress.finished:
+            self._epoch()
+            self._end_epoch()
+        return self.progress
+
+    @property
+    def judged(self) -> Network:
+        """The network that is validated and saved: the moving average where there is one."""
+        return self.network if self.average is None else cast(Network, self.average.module)
+
+    def _epoch(self) -> None:
+        progress = self.progress
+        self.order.move_to(progress.epoch, progress.batch)
+        set_training(self.network, self.frozen)
+        saved = time.monotonic()
+        for parts, waited_s in self._batches():
+            started = time.monotonic()
+            loss = self._step(parts)
+            progress.step, progress.batch = progress.step + 1, progress.batch + 1
+            progress.tally.wait_s += waited_s
+            progress.tally.time_s += waited_s + time.monotonic() - started
+            if self.accelerator.is_main_process:
+                self.run.listener.batch_done(progress, self.order.num_batches, loss)
+            if self._save_is_due(time.monotonic() - saved):
+                self._save()
+                saved = time.monotonic()
+
+    def _save_is_due(self, since_s: float) -> bool:
+        if self.accelerator.num_processes == 1:
+            return since_s >= self.options.save_every_s
+        due = [since_s >= self.options.save_every_s]  # one clock decides for all processes
+        return bool(broadcast_object_list(due)[0])
+
+    def _batches(self) -> Iterator[tuple[list[Batch], float]]:
+        """The parts of each batch, and how long they were waited for."""
+        parts: list[Batch] = []
+        asked = time.monotonic()
+        for part in self.loader:
+            self._note_broken(part)
+            parts.append(part)
+            if len(parts) == self.options.accumulate:
+                yield parts, time.monotonic() - asked
+                parts, asked = [], time.monotonic()
+
+    def _note_broken(self, batch: Batch) -> None:
+        broken = self.progress.broken
+        for item in batch.broken:
+            if item.key not in broken:
+                log.warning("left out, cannot be read: %s: %s", item.key, item.reason)
+                broken[item.key] = item.reason
+        number = len(self.run.data.data.examples)
+        if len(broken) > self.options.max_broken * number:
+            raise TooManyBroken(
+                f"{len(broken)} of {number} training examples cannot be read", next(iter(broken)),
+                "mend them, leave them out with `kinema check DATA --out manifest.csv`, or raise --max-broken",
+            )  # fmt: skip
+
+    # one step
+
+    def _step(self, parts: list[Batch]) -> float:
+        """One optimiser step from the parts of a batch; the gradient is that of the mean loss over all clips."""
+        self.schedule.apply(self.optimizer, self.progress.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        number = sum(len(part.indices) for part in parts)
+        mean = 0.0
+        for position, part in enumerate(parts):
+            wait_to_share = position < len(parts) - 1
+            with self.accelerator.no_sync(self.module) if wait_to_share else nullcontext():
+                mean += self._learn_from(part, number, position)
+        self.scaler.unscale_(self.optimizer)
+        gradient_norm((p for g in self.optimizer.param_groups for p in g["params"]), self.options.clip_grad)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return mean
+
+    def _learn_from(self, part: Batch, number: int, position: int) -> float:
+        """Add one part's gradient; returns its share of the batch's mean loss."""
+        size = len(part.indices)
+        if size == 0:
+            if self.accelerator.num_processes > 1:  # the others wait for a gradient from this process
+                self._share_nothing()
+            return 0.0
+        clips = normalize(part.clips.to(self.device, non_blocking=True), self.run.network.spec)
+        targets = self.loss.targets(part.targets.to(self.device))
+        rng = np.random.default_rng([self.options.seed, self.progress.step, position, self.accelerator.process_index])
+        clips, soft = mix(clips, targets, rng, mixup=self.options.mixup, cutmix=self.options.cutmix)
+        with autocast(self.device, self.precision):
+            logits = self.module(clips)
+        loss = self.loss(logits, soft) * (size / number)
+        self.scaler.scale(loss).backward()
+        tally = self.progress.tally
+        value = float(loss.detach())
+        tally.loss += value * number
+        tally.hits += float(targets.gather(1, logits.detach().argmax(1, keepdim=True)).gt(0).sum())
+        tally.clips += size
+        return value
+
+    def _share_nothing(self) -> None:
+        shape = (2, *self.run.network.spec.shape)
+        (self.module(torch.zeros(shape, device=self.device)).sum() * 0.0).backward()
+
+    # the end of an epoch
+
+    def _end_epoch(self) -> None:
+        progress, options = self.progress, self.options
+        figures = {f"valid_{name}": float(value) for name, value in self.run.validate(self.judged).items()}
+        row = self._row(figures)
+        value = figures.get(f"valid_{options.monitor}", -row["train_loss"])
+        value = -value if options.monitor == "loss" else value
+        better = value > progress.best
+        if better:
+            progress.best, progress.best_epoch = value, progress.epoch
+        self.schedule.end_epoch(value)
+        progress.history.append(row)
+        progress.epoch, progress.batch, progress.tally = progress.epoch + 1, 0, Tally()
+        stale = options.patience and progress.epoch - 1 - progress.best_epoch >= options.patience
+        progress.finished = progress.epoch >= options.epochs or bool(stale)
+        if self.accelerator.is_main_process:
+            self.run.listener.epoch_done(progress, row, self.judged, better)
+        self._save()
+
+    def _row(self, figures: Mapping[str, float]) -> EpochRow:
+        tallies = [self.progress.tally]
+        if self.accelerator.num_processes > 1:
+            tallies = gather_object(tallies)
+            for broken in gather_object([self.progress.broken]):
+                self.progress.broken.update(broken)
+        clips = max(sum(t.clips for t in tallies), 1)
+        time_s = max(1e-9, *(t.time_s for t in tallies))
+        return {
+            "epoch": self.progress.epoch,
+            "lr": self.schedule.rate(max(self.progress.step - 1, 0)),
+            "train_loss": sum(t.loss for t in tallies) / clips,
+            "train_clip_hit_at_1": sum(t.hits for t in tallies) / clips,
+            **figures,
+            "clips_per_s": clips / time_s,
+            "waiting_share": max(t.wait_s for t in tallies) / time_s,
+            "time_s": time_s,
+        }
+
+    # the state
+
+    def _save(self) -> None:
+        own = [
+            {"generator": torch.get_rng_state(), "tally": asdict(self.progress.tally), "broken": self.progress.broken}
+        ]
+        if self.accelerator.num_processes > 1:
+            own = gather_object(own)
+        if self.accelerator.is_main_process:
+            save_state(self.run.state_path, self.progress, self._parts(own))
+        self.accelerator.wait_for_everyone()
+
+    def _parts(self, processes: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
+            "scaler": self.scaler.state_dict(),
+            "processes": processes,
+            "cuda_generators": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+        }
+
+    def _restore(self) -> None:
+        self.progress, parts = load_state(self.run.state_path)
+        self.network.load_state_dict(parts["network"])
+        if self.average is not None and parts["average"] is not None:
+            self.average.load_state_dict(parts["average"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        self.schedule.restore(parts["schedule"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(parts["scaler"])
+        if len(parts["processes"]) != self.accelerator.num_processes:
+            raise CheckpointError(
+                f"the run was started with {len(parts['processes'])} processes", self.run.state_path,
+                f"resume with as many, not {self.accelerator.num_processes}",
+            )  # fmt: skip
+        own = parts["processes"][self.accelerator.process_index]
+        torch.set_rng_state(own["generator"])
+        self.progress.tally, self.progress.broken = Tally(**own["tally"]), own["broken"]
+        if parts["cuda_generators"]:
+            torch.cuda.set_rng_state_all(parts["cuda_generators"])
+        log.info("resumed at epoch %d, batch %d", self.progress.epoch + 1, self.progress.batch)

@@ -1,0 +1,96 @@
+"""How a network is trained: every choice with its default. No torch here, so that the command line can read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kinema.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """Everything that the training loop can be told."""
+
+    epochs: int = 20
+    """Passes over the training part."""
+    batch_size: int = 16
+    """Clips that one optimiser step learns from, over all processes and accumulated parts together."""
+    accumulate: int = 1
+    """Parts that a batch is cut into; more parts need less memory and give the same step."""
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    """Stochastic gradient descent with Nesterov momentum, or AdamW."""
+    lr: float | None = None
+    """Highest learning rate; without it 0.001 for adamw and 0.05 for sgd."""
+    momentum: float = 0.9
+    """Momentum of sgd."""
+    weight_decay: float = 0.05
+    """Weight decay (not for biases and norms)."""
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    """Learning rate over time: down a half cosine, a fifth whenever validation stalls, or unchanged."""
+    warmup_epochs: float = 1.0
+    """Epochs in which the learning rate rises from 0."""
+    label_smoothing: float = 0.1
+    """Share of the target that is spread over all classes."""
+    mixup: float = 0.0
+    """Strength (alpha) of mixup: clips of a batch are blended, and their labels too; 0 is off."""
+    cutmix: float = 0.0
+    """Strength (alpha) of cutmix: a box of one clip is pasted into another; 0 is off."""
+    balance: Literal["none", "sampler", "loss"] = "none"
+    """Uneven classes: show rare ones more often (sampler), or weigh their errors more (loss)."""
+    ema: float = 0.0
+    """Keep a moving average of the weights with this decay, such as 0.99, and judge and save that; 0 is off."""
+    clip_grad: float = 5.0
+    """Largest norm of the gradient; 0 is no limit."""
+    transfer: str = "all"
+    """What learns: all, head (the classifier), or last:N (the classifier and the last N stages)."""
+    backbone_lr: float = 1.0
+    """Factor on the learning rate of everything but the classifier."""
+    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
+    """Number format of the forward pass; auto is bf16 where the machine is fast at it, else f32."""
+    patience: int = 0
+    """Stop after this many epochs without a better validation; 0 is never."""
+    monitor: Literal["video_hit_at_1", "macro_f1", "mean_class_accuracy", "clip_hit_at_1", "loss"] = "video_hit_at_1"
+    """What decides which epoch is the best."""
+    seed: int = 0
+    """Start of every random choice: weights, order, crops."""
+    workers: int | None = None
+    """Processes that decode; without it one for each core but one, at most 8."""
+    max_broken: float = 0.05
+    """Share of the training examples that may be unreadable before the run stops."""
+    save_every_s: float = 60.0
+    """Seconds between two saved states, from which --resume goes on."""
+
+    def __post_init__(self) -> None:
+        positive = {"epochs": self.epochs, "batch_size": self.batch_size, "accumulate": self.accumulate}
+        for name, value in positive.items():
+            if value < 1:
+                raise ConfigError(f"--{name.replace('_', '-')} must be at least 1", value, "give a positive number")
+        if self.accumulate > self.batch_size:
+            raise ConfigError(
+                "--accumulate cuts a batch finer than one clip", self.accumulate, "give a larger --batch-size"
+            )
+        if not 0 <= self.max_broken <= 1:
+            raise ConfigError("--max-broken is a share", self.max_broken, "give a number from 0 to 1")
+        self.num_open_stages  # noqa: B018  checks the spelling now, not an hour later
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest learning rate, after defaults."""
+        return self.lr if self.lr is not None else {"adamw": 1e-3, "sgd": 0.05}[self.optimizer]
+
+    @property
+    def num_open_stages(self) -> int | None:
+        """Stages before the classifier that learn: None for all of them, 0 for the classifier alone.
+
+        Raises:
+            ConfigError: `transfer` is not all, head or last:N.
+        """
+        if self.transfer in ("all", "scratch"):
+            return None
+        if self.transfer == "head":
+            return 0
+        kind, _, number = self.transfer.partition(":")
+        if kind == "last" and number.isdigit():
+            return int(number)
+        raise ConfigError("--transfer cannot be understood", self.transfer, "give all, head or last:N, such as last:2")

@@ -1,0 +1,42 @@
+"""Transfer learning: which parts of a network learn, and how the rest is kept still."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from kinema.errors import ConfigError
+from kinema.models.network import Network
+from kinema.training.options import FitOptions
+
+
+def freeze(network: Network, options: FitOptions) -> list[nn.Module]:
+    """Freeze all but what `options.transfer` leaves open; returns the frozen stages, from the input on.
+
+    Frozen stages lie at the input in one run, so autograd, which starts at the first learning parameter, never goes back
+    into them.
+
+    Raises:
+        ConfigError: more stages are to stay open than the network has.
+    """
+    for parameter in network.parameters():
+        parameter.requires_grad_(True)
+    stages = network.stages()
+    num_open = options.num_open_stages
+    if num_open is None:
+        return []
+    if num_open > len(stages):
+        names = ", ".join(name for name, _ in stages)
+        raise ConfigError("the network has fewer stages than --transfer asks for", options.transfer, f"stages: {names}")
+    still = [module for _, module in stages[: len(stages) - num_open]]
+    opened = {id(p) for _, module in stages[len(stages) - num_open :] for p in module.parameters()}
+    opened |= {id(p) for p in network.classifier.parameters()}
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) in opened)
+    return still
+
+
+def set_training(network: nn.Module, frozen: list[nn.Module]) -> None:
+    """Training mode for what learns; frozen stages stay in evaluation mode, so their batch norms keep their statistics."""
+    network.train()
+    for module in frozen:
+        module.eval()

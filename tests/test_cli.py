@@ -1,0 +1,117 @@
+import subprocess
+import sys
+
+import pytest
+
+from kinema import cli
+from kinema.errors import KinemaError
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    status = cli.run(list(arguments))
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_help_of_everything_loads_no_torch():
+    code = """
+import sys
+from kinema import cli
+for arguments in ([], ["--help"], *([name, "--help"] for name in cli.COMMANDS)):
+    assert cli.run(list(arguments)) == 0, arguments
+heavy = {"torch", "torchvision", "timm", "accelerate", "av", "matplotlib"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_shows_an_example_and_describes_each_flag(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    status, out, _ = run(capsys, name, "--help")
+    assert status == 0
+    assert f"kinema {name}" in out.split("Examples:")[1]
+    for line in out.splitlines():
+        words = line.strip("│ *").split()
+        if words and words[0].startswith("--"):
+            assert len(words) > 3, f"no description: {line}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian"], 'Did you mean "train"?'),
+        (["train", "videos", "--modle", "c3d"], "Did you mean --model"),
+        (["train", "videos"], "--model"),
+        (["train", "videos", "--model", "x", "--epochs", "many"], "--epochs"),
+        (["train", "videos", "--model", "x", "--schedule", "cosin"], "cosine"),
+        (["train", "videos", "--model", "x", "--epochs", "0"], "at least 1"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(arguments, said, capsys):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("kinema: ")
+    assert said in err
+
+
+def test_a_missing_folder_is_one_line_and_status_1(capsys, tmp_path):
+    status, _, err = run(capsys, "train", str(tmp_path / "nowhere"), "--model", "single_frame_tiny")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "nowhere" in err
+
+
+def test_a_misspelt_network_is_named_with_the_nearest_ones(capsys, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    status, _, err = run(capsys, "describe", "slow_fusion_tinny")
+    assert status == 2
+    assert "slow_fusion_tiny" in err
+
+
+def test_settings_come_from_a_file_and_flags_go_over_it(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text('epochs = 3\nbatch-size = 4\n[train]\nlr = 0.5\n[about]\nanything = "goes"\n')
+    known = ["epochs", "batch_size", "lr"]
+    assert cli.read_settings(str(path), known, "train") == {"epochs": 3, "batch_size": 4, "lr": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("epocs = 3", "Did you mean epochs"), ("epochs = ", "not a TOML file"), (None, "cannot read the settings")],
+)
+def test_a_bad_settings_file_is_one_line(text, said, tmp_path, capsys):
+    path = tmp_path / "settings.toml"
+    if text is not None:
+        path.write_text(text)
+    status, _, err = run(capsys, "train", "videos", "--model", "x", "--config", str(path))
+    assert (status, err.count("\n")) == (2, 1)
+    assert said in err
+
+
+def test_a_full_disk_is_one_line(capsys, monkeypatch):
+    def full(**_):
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr(cli, "recipe", lambda name: _recipe_that(full))
+    monkeypatch.setattr(cli, "COMMANDS", {"demo": "Get started"})
+    status, _, err = run(capsys, "demo")
+    assert status == 1
+    assert err == "kinema: no space left on device: /somewhere: check the path and the free space\n"
+
+
+def _recipe_that(action):
+    from kinema.recipes.demo import DemoConfig
+
+    def demo(config: DemoConfig = DemoConfig()) -> int:
+        """Do it."""
+        return action()
+
+    demo.__annotations__ = {"config": DemoConfig, "return": int}
+    return demo
+
+
+def test_an_error_says_what_where_and_what_to_do():
+    assert str(KinemaError("cannot read", "a.mp4", "look at it")) == "cannot read: a.mp4: look at it"
