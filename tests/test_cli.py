@@ -42,7 +42,7 @@ def test_every_command_shows_an_example_and_describes_each_flag(name, capsys, mo
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["trian"], 'Did you mean "train"?'),
+        (["trian"], "Did you mean train?"),
         (["train", "videos", "--modle", "c3d"], "Did you mean --model"),
         (["train", "videos"], "--model"),
         (["train", "videos", "--model", "x", "--epochs", "many"], "--epochs"),

@@ -216,6 +216,8 @@ def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str
         x_label: what cost is, with its unit.
         y_label: what worth is, with its unit.
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     figure, (ax,) = new_figure(8, 4.4)
     costs, worths = (np.array([row[column] for row in rows], dtype=float) for column in (1, 2))
     ax.scatter(costs, worths, s=64, color=PALETTE[0], zorder=3)
@@ -226,6 +228,9 @@ def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str
         ax.annotate(name, (cost, worth), (7, 5), textcoords="offset points", color=INK, fontsize=9)
     if len(rows) > 1 and costs.min() > 0 and costs.max() > 10 * costs.min():
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(0.14, 0.14)
     ax.set_xlabel(x_label, color=INK)
     ax.set_ylabel(y_label, color=INK)

@@ -18,7 +18,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import cyclopts
 from cyclopts import App, Group, Parameter
@@ -87,11 +87,19 @@ def as_command(function: Recipe) -> Recipe:
     hints = get_type_hints(function)
     hints["config"] = Annotated[hints["config"], Parameter(name="*")]
     file_hint = Annotated[Path | None, Parameter(name="--config", help="TOML file with settings; flags go over it.")]
-    parameters = [p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values()]
+    # What is no setting has a place and no flag.
+    kinds = {True: inspect.Parameter.POSITIONAL_OR_KEYWORD, False: inspect.Parameter.POSITIONAL_ONLY}
+    given = inspect.signature(function).parameters.values()
+    parameters = [p.replace(annotation=hints[p.name], kind=kinds[p.name == "config"]) for p in given]
     extra = inspect.Parameter("settings_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=file_hint)
     command.__signature__ = inspect.Signature([*parameters, extra])  # type: ignore[attr-defined]
     command.__annotations__ = {**hints, "settings_file": file_hint}
     return command
+
+
+def shown_default(value: object) -> str | None:
+    """What the help says of a default: nothing where it is that nothing is set."""
+    return None if value is None or value is False or value == () else str(value)
 
 
 def build_app() -> App:
@@ -101,10 +109,11 @@ def build_app() -> App:
         help="Tells what happens in videos: trains, compares and runs video classifiers.",
         version=__version__,
         help_format="markdown",
-        default_parameter=Parameter(negative=(), consume_multiple=True),
+        default_parameter=Parameter(negative=(), consume_multiple=True, show_default=shown_default),
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
+        suppress_keyboard_interrupt=False,
     )
     for name, heading in COMMANDS.items():
         function = recipe(name)
@@ -151,28 +160,95 @@ def settings_from(arguments: Sequence[str]) -> list[Any]:
     return [cyclopts.config.Dict({command: read_settings(path, known, command)}, source=path)]
 
 
+def dash_last(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a lone `-`, which is standard input and no option, at the end behind `--`."""
+    dashes = [word for word in arguments if word == "-"]
+    others = [word for word in arguments if word != "-"]
+    return [*others, *([] if "--" in others else ["--"]), *dashes] if dashes else others
+
+
+def log_to_standard_error() -> None:
+    """Let kinema's messages appear there, a line each; what other libraries log is theirs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("kinema: %(message)s"))
+    log = logging.getLogger("kinema")
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Carry a command out; returns the exit status (0 well, 1 inputs failed, 2 wrong usage)."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kinema: %(message)s")
-    logging.getLogger("kinema").setLevel(logging.INFO)
+    log_to_standard_error()
     try:
         app = build_app()
         app.config = tuple(settings_from(arguments))
-        return int(app(list(arguments) or ["--help"]) or 0)
-    except cyclopts.CycloptsError as error:
-        return fail(UsageError(" ".join(str(error).split()).rstrip("."), do="see --help"))
-    except KinemaError as error:
-        return fail(error)
+        return int(app(dash_last(arguments) or ["--help"]) or 0)
     except KeyboardInterrupt:
         print("kinema: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`kinema … | head`): nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        where = error.filename or ""
-        return fail(KinemaError((error.strerror or str(error)).lower(), where, "check the path and the free space"))
+    except BaseException as error:
+        # rich makes a SystemExit of a broken pipe
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            return hang_up()
+        told = as_told(error)
+        if told is None:
+            raise
+        return fail(told)
+
+
+def as_told(error: BaseException) -> KinemaError | None:
+    """What went wrong in a user's words; None where it is a fault of ours, which should show where it is."""
+    if isinstance(error, cyclopts.CycloptsError):
+        return usage_error(error)
+    if isinstance(error, OSError):
+        what = (error.strerror or str(error)).lower()
+        return KinemaError(what, error.filename or "", "check the path and the free space")
+    if isinstance(error, MemoryError) or any(words in str(error) for words in ("out of memory", "can't allocate")):
+        return KinemaError("not enough memory", "", "give a smaller --batch-size, --clip-len or --size")
+    return error if isinstance(error, KinemaError) else None
+
+
+def hang_up() -> int:
+    """End quietly where the reader of our output has gone (`kinema … | head`): nothing is wrong, or can be said."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def usage_error(error: cyclopts.CycloptsError) -> UsageError:
+    """What cyclopts found wrong with the arguments, in our words."""
+    command = " ".join(error.command_chain or ())
+    do = f"see kinema {command} --help" if command else "see kinema --help"
+    if isinstance(error, cyclopts.UnknownCommandError):
+        return UnknownName("command", (error.unused_tokens or [""])[0], COMMANDS)
+    if isinstance(error, cyclopts.UnknownOptionError):
+        name = error.token.keyword or error.token.value
+        return UnknownName("option", name.partition("=")[0], _option_names(error), do=do)
+    if isinstance(error, cyclopts.MissingArgumentError) and error.argument is not None:
+        return _missing(error, error.argument, f"see kinema {command} --help")
+    if isinstance(error, cyclopts.UnusedCliTokensError):
+        return UsageError("too many arguments", " ".join(error.unused_tokens or ()), do)
+    if isinstance(error, cyclopts.CoercionError) and get_origin(error.target_type) is Literal and error.token:
+        known = [str(choice) for choice in get_args(error.target_type)]
+        near = UnknownName("", error.token.value, known).near
+        choose = f"choose from {', '.join(known)}" + (f". Did you mean {near[0]}?" if near else "")
+        return UsageError(f"{error.token.keyword or 'an argument'} cannot be {error.token.value!r}", do=choose)
+    return UsageError(" ".join(str(error).split()).rstrip("."), do=do)
+
+
+def _option_names(error: cyclopts.UnknownOptionError) -> list[str]:
+    return [name for argument in error.argument_collection if argument.parse for name in argument.names]
+
+
+def _missing(error: cyclopts.MissingArgumentError, argument: Any, do: str) -> UsageError:
+    """Something that has to be given is not there, or is misspelt."""
+    for word in error.unused_tokens or ():
+        unknown = UnknownName("option", word.partition("=")[0], argument.names)
+        if word.startswith("--") and unknown.near and word not in argument.names:
+            return unknown
+    parameters = inspect.signature(error.target).parameters if error.target else {}
+    is_option = argument.field_info.name not in parameters or bool(argument.tokens)
+    name = argument.name if is_option else argument.name.lstrip("-").upper()  # as the help shows it
+    return UsageError(f"{' '.join(error.command_chain or ())} needs {name}", do=do)
 
 
 def fail(error: KinemaError) -> int:

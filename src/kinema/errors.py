@@ -17,7 +17,8 @@ KinemaError                 anything below; the command line prints it as one li
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 
 
 class KinemaError(Exception):
@@ -55,7 +56,7 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], do: str = "") -> None:
         names = list(known)
-        self.near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        self.near = nearest(name, names)
         if self.near:
             do = f"Did you mean {' or '.join(self.near)}?"
         elif not do:
@@ -64,8 +65,36 @@ class UnknownName(UsageError):
         self.args = (kind, name, names, do)  # what pickle calls the class with
 
 
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three names that look like `name`: the best one, and those that are nearly as good.
+
+    >>> nearest("resnt50", ["resnet50", "resnet5", "c3d"])
+    ['resnet50']
+    """
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    alike = [difflib.SequenceMatcher(None, other, name).ratio() for other in near]
+    return [other for other, ratio in zip(near, alike, strict=True) if ratio > alike[0] - 0.08]
+
+
 class ConfigError(UsageError):
     """A configuration file, key or value cannot be used."""
+
+
+def check_settings(values: Mapping[str, float | None], least: float, most: float = math.inf) -> None:
+    """Make sure that numbers lie in a range; None is one that was not given.
+
+    Args:
+        values: by the name of the setting, such as batch_size.
+        least: the smallest that is allowed.
+        most: the greatest that is allowed.
+
+    Raises:
+        ConfigError: names the option, as --batch-size.
+    """
+    for name, value in values.items():
+        if value is not None and not least <= value <= most:  # not a number is in no range
+            wanted = f"must be at least {least:g}" if math.isinf(most) else f"must lie between {least:g} and {most:g}"
+            raise ConfigError(f"--{name.replace('_', '-')} {wanted}", value, "give another number")
 
 
 class VideoError(KinemaError):

@@ -34,6 +34,20 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_folder(path: str | Path) -> None:
+    """Make sure that `path` is or can become a folder: better now than after an hour of work.
+
+    Raises:
+        OutputError: it, or something above it, is a file, or nothing may be written there.
+    """
+    path = Path(path)
+    above = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not above.is_dir():
+        raise OutputError("there is a file of that name", above, "choose another folder")
+    if not os.access(above, os.W_OK):
+        raise OutputError("nothing may be written here", above, "choose another folder")
+
+
 def write_error(error: OSError, path: str | Path) -> KinemaError:
     """Turn the operating system's word on a failed write into one line that says what to do."""
     reason = error.strerror or type(error).__name__

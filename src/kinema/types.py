@@ -242,7 +242,7 @@ class Prediction:
     """What a network says of one video.
 
     `scores` [classes] are for the whole video or span; `timeline` holds them over time; `segments` are the timeline's
-    stretches of one label.
+    stretches of one label. `damage` says what of the video could not be seen; it is empty for a whole one.
     """
 
     path: str
@@ -251,6 +251,7 @@ class Prediction:
     span: TimeSpan
     timeline: Timeline | None = None
     segments: tuple[Segment, ...] = field(default=())
+    damage: str = ""
 
     def __post_init__(self) -> None:
         if self.scores.shape != (len(self.labels),):
@@ -267,13 +268,14 @@ class Prediction:
         return [(self.labels[index], float(self.scores[index])) for index in order]
 
     def to_json(self, top: int = 5) -> dict[str, Any]:
-        """A plain dictionary: path, duration_s, top, timeline, segments."""
+        """A plain dictionary: path, duration_s, top, timeline, segments, and damage where there is any."""
         return {
             "path": self.path,
             "duration_s": round(self.span.duration_s, 3),
             "top": [{"label": label, "score": round(score, 4)} for label, score in self.top(top)],
             "timeline": None if self.timeline is None else self.timeline.to_json(),
             "segments": [segment.to_json() for segment in self.segments],
+            **({"damage": self.damage} if self.damage else {}),
         }
 
     def to_text(self, kind: Literal["json", "csv", "srt", "vtt"]) -> str:

@@ -71,6 +71,13 @@ def test_spread_network_without_a_usual_length_sees_all_films_whole() -> None:
     assert len(plan_windows(SPREAD.with_(window_s=None), times(1000), 100.0, WindowOptions(step_s=5)).frames) == 19
 
 
+def test_network_that_learned_from_stills_looks_twice_a_second() -> None:
+    stills = SPREAD.with_(clip_len=1, window_s=0.04)
+    plan = plan_windows(stills, times(100), 10.0)
+    assert plan.spans_s[:, 0].tolist() == np.arange(0, 10, 0.5).tolist()
+    assert len(plan_windows(stills, times(100), 10.0, WindowOptions(step_s=0.25)).spans_s) == 39
+
+
 @pytest.mark.parametrize("wrong", [{"step_s": 0.0}, {"num_clips": 0}, {"window_s": -1.0}])
 def test_impossible_wishes_are_an_error(wrong) -> None:
     with pytest.raises(ConfigError, match="above zero"):

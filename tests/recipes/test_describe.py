@@ -78,4 +78,4 @@ def test_list_of_models_as_a_table_shows_full_names(capsys, monkeypatch):
     monkeypatch.setattr("kinema.models.VARIANTS", {name: VARIANTS[name] for name in names})
     assert models() == 0
     text = capsys.readouterr().out
-    assert all(f" {name} " in text for name in names)
+    assert all(any(line.startswith(f"{name} ") for line in text.splitlines()) for name in names)

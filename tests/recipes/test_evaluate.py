@@ -121,3 +121,19 @@ def test_part_is_chosen_by_name_or_the_first_held_out_one(light_and_dark) -> Non
     assert len(choose_part(open_for(card, str(light_and_dark / "valid")), "auto").examples) == 6
     with pytest.raises(DataError, match="no test part"):
         choose_part(data, "test")
+
+
+def test_data_that_a_network_learned_from_is_told_apart(light_and_dark, tmp_path, capsys, caplog) -> None:
+    from kinema import models
+    from kinema.models.checkpoint import ModelCard, save_checkpoint
+
+    videos = light_and_dark / "train"
+    network = models.build("single_frame_tiny", num_classes=2)
+    save_checkpoint(tmp_path / "best", network, ModelCard.of(network, ("dark", "light"), data={"root": str(videos)}))
+    (tmp_path / "split.csv").write_text("path,label\n")
+    assert evaluate(str(tmp_path), str(videos), EvaluateConfig(**CONFIG, json=True)) == 0
+    assert json.loads(capsys.readouterr().out)["part"] == "all"
+    assert "learned from these videos" in caplog.text
+    assert f"{tmp_path}/split.csv --split valid" in caplog.text
+    with pytest.raises(DataError, match=r"not divided.*split.csv --split valid"):
+        evaluate(str(tmp_path), str(videos), EvaluateConfig(**CONFIG, split="valid"))

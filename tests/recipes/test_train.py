@@ -55,6 +55,25 @@ def test_the_checkpoint_knows_its_classes_input_and_accuracy(run_folder):
     assert card.data["split_fingerprint"]
 
 
+def test_evaluating_what_was_kept_back_gives_the_figures_of_the_training(run_folder, capsys):
+    summary = json.loads((run_folder / "summary.json").read_text())
+    capsys.readouterr()
+    arguments = [str(run_folder), str(run_folder / "split.csv"), "--split", "valid", "--precision", "f32", "--json"]
+    assert cli.run(["evaluate", *arguments, "--workers", "0"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert err == ""
+    assert found["part"] == "valid"
+    figures = ("macro_f1", "clip_hit_at_1", "video_hit_at_1", "video_hit_at_5", "mean_class_accuracy", "num_failed")
+    assert {name: found[name] for name in figures} == pytest.approx({name: summary[name] for name in figures}, abs=1e-6)
+
+
+def test_epochs_are_counted_from_one_everywhere(run_folder):
+    rows = list(csv.DictReader((run_folder / "epochs.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1"]
+    assert json.loads((run_folder / "summary.json").read_text())["best_epoch"] == 1
+
+
 def test_the_same_command_gives_the_same_weights(films, run_folder, tmp_path):
     assert cli.run(["train", str(films), "--model", "slow_fusion_tiny", "--out", str(tmp_path / "b"), *FAST]) == 0
     weights = "best/model.safetensors"
@@ -126,9 +145,11 @@ def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
         ([*train, "--model", "single_frame", "--backbone", "resnet5"], "resnet50"),
         ([*train, "--model", "single_frame_tiny", "--init", str(tmp_path / "none")], "none"),
         ([*train, "--model", "single_frame_tiny", "--init", str(run_folder / "best")], "slow_fusion_tiny"),
+        ([*train, "--model", "slow_fusion_tiny", "--init", str(run_folder / "best"), "--clip-len", "8"], "--clip-len"),
+        ([*train, "--model", "slow_fusion_tiny", "--transfer", "last:9"], "stage2"),
         (["train", str(films), "--model", "single_frame_tiny", "--size", "big"], "HEIGHTxWIDTH"),
         ([*train, "--model", "single_frame_tiny", "--model-args", "width"], "name=value"),
-        ([*train, "--model", "single_frame_tiny", "--crop-scale", "3"], "share"),
+        ([*train, "--model", "single_frame_tiny", "--crop-scale", "3"], "between 0 and 1"),
         (["train", str(tmp_path), "--model", "single_frame_tiny"], str(tmp_path)),
         (["compare", str(films), "--models", "single_frame_tiny"], "two"),
     ]:

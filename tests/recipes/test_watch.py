@@ -25,7 +25,7 @@ def test_a_file_is_watched_as_if_it_were_live(checkpoint, short_video: Path, cap
     lines = [json.loads(line) for line in printed.out.splitlines()]
     assert lines
     assert set(lines[0]) == {"time_s", "top", "latency_s", "dropped"}
-    assert "predictions" in printed.err
+    assert "1 prediction, median latency" in printed.err
 
 
 def test_watching_stops_after_the_time_given(checkpoint, counting_video: Path, capsys) -> None:

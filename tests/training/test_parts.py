@@ -111,3 +111,11 @@ def test_balanced_weights_weigh_an_average_example_one():
     assert weights[1] == pytest.approx(3 * float(weights[0]))
     assert weights[2] == 0
     assert sum(c * float(w) for c, w in zip(counts, weights, strict=True)) == pytest.approx(sum(counts))
+
+
+def test_the_layer_that_joins_frames_learns_with_the_head():
+    spec = {"clip_len": 2, "size": (32, 32), "sampling": "spread"}
+    network = models.build("late_fusion", num_classes=3, backbone="test_resnet.r160_in1k", spec=spec)
+    freeze(network, FitOptions(transfer="head"))
+    assert all(p.requires_grad for p in network.join.parameters())
+    assert not any(p.requires_grad for p in network.backbone.parameters())

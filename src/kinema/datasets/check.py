@@ -22,7 +22,7 @@ from kinema.datasets.manifest import write_manifest
 from kinema.datasets.splits import torn_groups
 from kinema.errors import EmptyVideo, VideoError
 from kinema.types import Example, VideoInfo
-from kinema.video import Video, open_video
+from kinema.video import Video, cut_off, open_video
 from kinema.video.listing import list_images
 
 __all__ = ["CheckReport", "FileCheck", "NearPair", "check_data", "write_manifest"]
@@ -189,8 +189,8 @@ def _check_file(path: str, examples: list[Example], *, near: bool, full: bool) -
         return FileCheck(path, "empty", str(error))
     except (VideoError, OSError) as error:
         return FileCheck(path, "unreadable" if info is None else "damaged", str(error), info)
-    if damaged:
-        return FileCheck(path, "damaged", f"{damaged} of {info.num_frames} frames cannot be decoded", info, sha256)
+    if damage := cut_off(info) or (f"{damaged} of {info.num_frames} frames cannot be decoded" if damaged else ""):
+        return FileCheck(path, "damaged", f"{damage}: {path}: copy or export it again", info, sha256)
     late = [e.key for e in examples if e.span is not None and e.span.start_s >= info.duration_s]
     if late:
         return FileCheck(path, "span", f"{late[0]} begins after the end, at {info.duration_s:g} s", info, sha256)

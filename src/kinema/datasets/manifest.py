@@ -19,7 +19,7 @@ from pathlib import Path
 from kinema import formats
 from kinema.datasets.dataset import PART_OF, PARTS, DataSet, check_listed, finish
 from kinema.errors import DataError, MissingExtra, UnknownName, UsageError
-from kinema.files import whole_file, write_text
+from kinema.files import check_folder, whole_file, write_text
 from kinema.labels import Labels
 from kinema.types import Example, TimeSpan
 
@@ -68,9 +68,8 @@ def write_manifest(data: DataSet, path: str | Path) -> None:
         UsageError: an ending other than .csv, .tsv and .parquet.
         OutputError: it could not be written.
     """
+    check_manifest_path(path)
     ending = Path(path).suffix.lower()
-    if ending not in TABLE_ENDINGS:
-        raise UsageError("cannot choose a format by this ending", path, "use .csv, .tsv or .parquet")
     folder = os.path.abspath(Path(path).parent)
     rows = [_row(example, folder) for example in data.examples]
     if ending in (".parquet", ".pq"):
@@ -78,6 +77,18 @@ def write_manifest(data: DataSet, path: str | Path) -> None:
     else:
         text = formats.table_csv(COLUMNS, rows)
         write_text(path, text if ending == ".csv" else _with_tabs(rows))
+
+
+def check_manifest_path(path: str | Path) -> None:
+    """Make sure that a manifest can be written there.
+
+    Raises:
+        UsageError: an ending other than .csv, .tsv and .parquet.
+        OutputError: its folder cannot be one.
+    """
+    if Path(path).suffix.lower() not in TABLE_ENDINGS:
+        raise UsageError("cannot choose a format by this ending", path, "use .csv, .tsv or .parquet")
+    check_folder(Path(path).parent)
 
 
 def read_table(path: str) -> list[Row]:

@@ -183,8 +183,10 @@ def _tile(evaluation: Evaluation, name: str) -> tuple[str, str, str]:
 
 
 def _cell(value: object, head: Mapping[str, Any], shares: Sequence[str]) -> dict[str, Any]:
-    text = "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
     is_share = head["name"] in shares and isinstance(value, int | float)
+    text = "" if value is None else str(value)
+    if isinstance(value, float):
+        text = f"{value:.3f}" if is_share else f"{value:.4g}"
     style = ["num"] if head["numeric"] else ["long"] if len(text) > 40 else []
     return {
         "text": text,

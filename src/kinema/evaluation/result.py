@@ -114,7 +114,7 @@ class Evaluation:
         )
 
     def videos_csv(self, top: int = 5) -> str:
-        """One row a video: path, true labels (joined by |), error, then the best classes and their scores."""
+        """One row a video: path, true labels (joined by `|`), error, then the best classes and their scores."""
         top = min(top, len(self.labels))
         header = ["path", "true", "hit_at_1", "hit_at_5", "error"]
         header += [name for k in range(1, top + 1) for name in (f"top{k}", f"score{k}")]

@@ -245,6 +245,7 @@ class _Films:
             span=TimeSpan(0.0, duration_s),
             timeline=timeline,
             segments=merge_segments(timeline, merging),
+            damage=film.opened.damage,
         )
 
 

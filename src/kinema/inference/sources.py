@@ -19,7 +19,7 @@ import torch
 from kinema.clips.transforms import decode_size, view_transform
 from kinema.errors import KinemaError, UnreadableVideo
 from kinema.inference.windows import WindowOptions, Windows, plan_windows
-from kinema.video import open_video
+from kinema.video import cut_off, open_video
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,11 +38,12 @@ _DENSE = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A film that could be opened, and how it will be looked at."""
+    """A film that could be opened, how it will be looked at, and what is missing of it."""
 
     number: int
     info: VideoInfo
     windows: Windows
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class ClipReader:
         try:
             with open_video(path) as video:
                 plan = plan_windows(self.spec, video.times_s, video.info.duration_s, self.windows)
-                yield Opened(number, video.info, plan)
+                yield Opened(number, video.info, plan, cut_off(video.info))
                 for clip, views in self._clips(video, plan.frames):
                     yield Clips(number, int(plan.owner[clip]), views)
         except KinemaError as error:

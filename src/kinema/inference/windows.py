@@ -3,7 +3,7 @@
 A dense network sees a clip every `step_s` seconds, by default every clip's length but at least half a second:
 `clip_len=4, frame_stride=2` at 10 frames/s has a span of 7 frames; clips start at frames 0, 8, 16 … and the last ends
 with the film. A spread network sees a film that is not much longer than what it learned from as a whole, a longer one
-in windows of that length, each half over the one before.
+in windows of that length, each half over the one before; one that learned from stills, in windows of half a second.
 """
 
 from __future__ import annotations
@@ -107,11 +107,12 @@ def _dense_starts(
 
 
 def _spread(spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, options: WindowOptions) -> Windows:
-    window_s = options.window_s or spec.window_s or (2 * options.step_s if options.step_s else None)
+    own_s = max(spec.window_s, LEAST_STEP_S) if spec.window_s else None  # stills have a length of next to nothing
+    window_s = options.window_s or own_s or (2 * options.step_s if options.step_s else None)
     if window_s is None or duration_s <= LONGER * window_s:
         frames = plan_clips(spec, times_s, options.num_clips)
         return Windows(frames, np.zeros(len(frames), np.int64), np.array([[0.0, max(duration_s, _EPSILON_S)]]))
-    step_s = options.step_s or window_s / 2
+    step_s = options.step_s or min(max(window_s / 2, LEAST_STEP_S), window_s)
     starts_s = np.arange(0, duration_s - window_s, step_s)
     starts_s = np.append(starts_s[duration_s - window_s - starts_s > 0.01 * step_s], duration_s - window_s)
     clips = [_plan_near(spec, times_s, TimeSpan(start, start + window_s), options.num_clips) for start in starts_s]

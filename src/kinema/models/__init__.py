@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from kinema.errors import ConfigError, UnknownName, UsageError
+from kinema.errors import ConfigError, UnknownName, UsageError, nearest
 from kinema.models import karpathy, lecture, multires, small
-from kinema.models.backbone import Backbone, BackboneSource, is_backbone
+from kinema.models.backbone import Backbone, BackboneSource, is_backbone, list_backbones
 from kinema.models.network import Network
 from kinema.models.variant import Variant, Weights
 from kinema.types import InputSpec
@@ -67,9 +67,7 @@ def build(
         CheckpointError: the backbone's weights cannot be read or do not fit.
     """
     if name not in VARIANTS:
-        raise UnknownName(
-            "network", name, VARIANTS, do="`kinema models` lists them; a network of timm goes behind --backbone"
-        )
+        raise UnknownName("network", name, VARIANTS, do=_elsewhere(name))
     variant = VARIANTS[name]
     source = _source(
         name, variant, backbone, pretrained, backbone_weights, backbone_args, arguments.pop("fixed_norms", None)
@@ -92,6 +90,13 @@ def build(
     network.variant = name
     network.arguments = {**arguments, **_remembered(network, source)}
     return network
+
+
+def _elsewhere(name: str) -> str:
+    """Where else a name may be meant to lead: timm's backbones."""
+    near = nearest(name, list_backbones())
+    asked = f"Did you mean the backbone {near[0]}? " if near else ""
+    return f"{asked}`kinema models` lists them; a network of timm goes behind --backbone"
 
 
 def build_without_weights(name: str, **arguments: Any) -> Network:

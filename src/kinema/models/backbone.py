@@ -27,6 +27,11 @@ log = logging.getLogger("kinema")
 _ALEXNET = "alexnet"
 
 
+def list_backbones() -> list[str]:
+    """Names of all frame networks."""
+    return [_ALEXNET, *timm.list_models()]
+
+
 def is_backbone(name: str) -> bool:
     """Whether a frame network of that name can be had."""
     return name == _ALEXNET or timm.is_model(name)
@@ -66,9 +71,7 @@ class BackboneSource:
         if self.name == _ALEXNET:
             return {"input_size": (3, 224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
         if not is_backbone(self.name):
-            raise UnknownName(
-                "backbone", self.name, [_ALEXNET, *timm.list_models()], do="timm.list_models() lists them all"
-            )
+            raise UnknownName("backbone", self.name, list_backbones(), do="timm.list_models() lists them all")
         card = timm.get_pretrained_cfg(self.name)
         if card is None:
             return {"input_size": (3, 224, 224), "mean": (0.5,) * 3, "std": (0.5,) * 3}

@@ -76,7 +76,7 @@ class ModelCard:
             arguments=dict(values["arguments"]),
             labels=tuple(values["labels"]),
             multi_label=bool(values["multi_label"]),
-            input=InputSpec.from_json(values["input"]),
+            input=_input(values["input"]),
             **{key: dict(values.get(key, {})) for key in ("training", "data", "metrics")},
             version=int(values["format"]),
         )
@@ -85,6 +85,14 @@ class ModelCard:
     def of(cls, network: Network, labels: tuple[str, ...], **others: Any) -> ModelCard:
         """The card of a network that `build` made; `others` are the remaining fields."""
         return cls(network.variant, dict(network.arguments), tuple(labels), input=network.spec, **others)
+
+
+def _input(values: Mapping[str, Any]) -> InputSpec:
+    """How a network wants to be fed: nothing may be missing, because a default would feed it wrongly in silence."""
+    missing = set(InputSpec().to_json()) - set(values)
+    if missing:
+        raise KeyError(min(missing))
+    return InputSpec.from_json(values)
 
 
 def save_checkpoint(
@@ -102,6 +110,8 @@ def save_checkpoint(
         CheckpointError: labels and classes differ in number, or the network did not come from `build`.
         OutputError: the folder cannot be written, or holds something other than a checkpoint.
     """
+    from safetensors import SafetensorError
+
     _check_card(network, card)
     folder = Path(folder)
     _check_place(folder)
@@ -114,6 +124,8 @@ def save_checkpoint(
         _swap(unfinished, folder)
     except OSError as error:
         raise write_error(error, folder) from error
+    except SafetensorError as error:  # a full disk comes as this
+        raise OutputError("cannot write weights", folder, "free some space or choose another folder") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -136,14 +148,10 @@ def _check_place(folder: Path) -> None:
 
 
 def _write(folder: Path, network: Network, card: ModelCard) -> None:
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    try:
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    except SafetensorError as error:  # a full disk comes as this
-        raise OutputError("cannot write weights", folder, "free some space or choose another folder") from error
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     text = json.dumps(card.to_json(), indent=2, ensure_ascii=False, default=str)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
@@ -173,7 +181,10 @@ def load_checkpoint(folder: str | Path) -> tuple[Network, ModelCard]:
     if not folder.exists() and (_previous(folder) / CARD).exists():
         folder = _previous(folder)  # a run was killed between the two renames
     card = read_card(folder)
-    tensors = read_weights(folder / WEIGHTS)
+    try:
+        tensors = read_weights(folder / WEIGHTS)
+    except CheckpointError as error:
+        raise CheckpointError(error.what, folder / WEIGHTS, "restore the file, or train again") from error
     network = _rebuild(folder, card)
     check_fit(
         tensors,

@@ -49,6 +49,7 @@ class LateFusion(Network):
         self.backbone: Backbone = tower
         self.head = head
         self.join = fully_connected(joined, hidden, dropout) if head == "fc" else None
+        self.num_head_stages = len(hidden) if head == "fc" else 0
         if num_classes is None and self.join is None and tower.published_classifier is not None:
             self.adopt_classifier(*tower.published_classifier)
 

@@ -30,6 +30,9 @@ class Network(nn.Module, ABC):
     again. A network of two modalities (RGB and flow) takes and hands on a pair of clips where others take one.
     """
 
+    num_head_stages: int = 0
+    """Stages at the end that are new with the classifier, such as layers that join frames: "train the head" trains them too."""
+
     variant: str = ""
     arguments: dict[str, Any]
 

@@ -65,8 +65,9 @@ class SmallFusion(Network):
         stem_time: length and stride of the stem's filters over time; length 0 means the whole clip at once (early
             fusion).
         times: the same for the blocks of each stage; the stride belongs to the stage's first block.
-        hidden: 0 averages features over time; otherwise those of all frames are joined, in order, in one linear
-            layer of this many units (late fusion).
+        joined: units and grid of late fusion's joining layer: features of grid x grid places of all frames meet there, in
+            order, so that it knows where things are and can see them elsewhere in another frame. None averages features
+            over space and time.
         dropout: before the classifier.
     """
 
@@ -78,11 +79,12 @@ class SmallFusion(Network):
         depths: Sequence[int] = (1, 1, 1),
         stem_time: TimeStep = (1, 1),
         times: Sequence[TimeStep] = (),
-        hidden: int = 0,
+        joined: tuple[int, int] | None = None,
         dropout: float = 0.2,
     ) -> None:
         channels = [width, *(width * 2**stage for stage in range(len(depths)))]
-        super().__init__(spec, hidden or channels[-1], num_classes, dropout)
+        units, grid = joined or (0, 1)
+        super().__init__(spec, units or channels[-1], num_classes, dropout)
         self.stem = _stem(spec, width, stem_time)
         times = times or [(1, 1)] * len(depths)
         stages = (
@@ -92,8 +94,10 @@ class SmallFusion(Network):
             )
         )
         self.blocks = nn.ModuleList(stages)
-        self.join = nn.Sequential(nn.Linear(channels[-1] * spec.clip_len, hidden), nn.ReLU()) if hidden else None
-        self.pool = nn.AdaptiveAvgPool3d((None, 1, 1) if hidden else 1)
+        inputs = channels[-1] * grid**2 * spec.clip_len
+        self.join = nn.Sequential(nn.Linear(inputs, units), nn.ReLU()) if units else None
+        self.num_head_stages = 1 if units else 0
+        self.pool = nn.AdaptiveAvgPool3d((None, grid, grid) if units else 1)
         init_he(nn.ModuleList([self.stem, self.blocks]))
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
@@ -144,10 +148,10 @@ def _variant(arguments: dict[str, object], input: InputSpec, note: str) -> Varia
 VARIANTS: dict[str, Variant] = {
     "single_frame_small": _variant(_SMALL, _input(1, 96), "one frame: the baseline"),
     "early_fusion_small": _variant({**_SMALL, "stem_time": (0, 1)}, _input(16, 96), "time ends in the first filters"),
-    "late_fusion_small": _variant({**_SMALL, "hidden": 256}, _input(8, 96), "frames meet after the last stage"),
+    "late_fusion_small": _variant({**_SMALL, "joined": (128, 3)}, _input(8, 96), "frames meet after the last stage"),
     "slow_fusion_small": _variant({**_SMALL, **_SMALL_TIMES}, _input(16, 96), "time joins step by step, in (2+1)D"),
     "single_frame_tiny": _variant(_TINY, _input(1, 48), "for demonstrations and tests"),
     "early_fusion_tiny": _variant({**_TINY, "stem_time": (0, 1)}, _input(12, 48), "for demonstrations and tests"),
-    "late_fusion_tiny": _variant({**_TINY, "hidden": 64}, _input(12, 48), "for demonstrations and tests"),
+    "late_fusion_tiny": _variant({**_TINY, "joined": (64, 3)}, _input(12, 48), "for demonstrations and tests"),
     "slow_fusion_tiny": _variant({**_TINY, **_TINY_TIMES}, _input(12, 48), "for demonstrations and tests"),
 }

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from kinema.errors import check_settings
 from kinema.machine import num_cores
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class CheckConfig:
     group_by: tuple[str, ...] = ()
     """Manifest columns that together name the source of a video; sources in two parts are reported."""
     near: bool = True
-    """Also look for files that look alike: in different parts, or anywhere if there are no parts."""
+    """Also look for files that look alike: in different parts, or anywhere if there are no parts; --near=false does not."""
     full: bool = False
     """Decode every frame, to find damage in the middle of a file. Slow."""
     threads: int | None = None
@@ -40,6 +41,9 @@ class CheckConfig:
     """Write a manifest (.csv, .tsv or .parquet) without bad files and copies."""
     json: bool = False
     """Print one JSON document on standard output and nothing else there."""
+
+    def __post_init__(self) -> None:
+        check_settings({"threads": self.threads}, 1)
 
 
 def check(data: str, config: CheckConfig = CheckConfig()) -> int:
@@ -51,6 +55,9 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
 
     Examples:
         kinema check hockey --out clean.csv
+
+    Args:
+        data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
     import sys
 
@@ -58,7 +65,10 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
     from rich.text import Text
 
     from kinema.datasets import open_data
+    from kinema.datasets.manifest import check_manifest_path
 
+    if config.out:
+        check_manifest_path(config.out)
     report = _run(open_data(data, format=config.format, group_by=config.group_by), config)
     if config.json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
@@ -83,26 +93,19 @@ def _write_clean(report: CheckReport, path: str) -> None:
 
 
 def _run(data: DataSet, config: CheckConfig) -> CheckReport:
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from kinema.datasets.check import check_data
+    from kinema.recipes.evaluate import progress_bar
 
-    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("checking", total=len({example.path for example in data.examples}))
-        return check_data(
-            data,
-            near=config.near,
-            full=config.full,
-            num_threads=config.threads or num_cores(),
-            advance=lambda count: progress.advance(task, count),
-        )
+    with progress_bar("checking", len({example.path for example in data.examples})) as advance:
+        threads = config.threads or num_cores()
+        return check_data(data, near=config.near, full=config.full, num_threads=threads, advance=advance)
 
 
 def render(report: CheckReport) -> Iterator[RenderableType]:
     """The report as tables and lines for a terminal."""
+    from rich.text import Text
+
+    yield Text(f"{report.data.name}: {len(report.data)} examples in {len(report.files)} files")
     yield _class_table(report)
     yield _summary(report)
     yield from _listed("bad files", [file.reason for file in report.bad])
@@ -127,9 +130,7 @@ def _class_table(report: CheckReport) -> Table:
 
     data = report.data
     columns = {part: data.part(part).counts() for part in data.parts} or {"examples": data.counts()}
-    table = Table(
-        "class", title=f"{data.name}: {len(data)} examples in {len(report.files)} files", title_justify="left"
-    )
+    table = Table("class")
     for name in columns:
         table.add_column(name, justify="right")
     for label in data.labels:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinema.errors import ConfigError
+from kinema.errors import ConfigError, check_settings
+from kinema.recipes.options import check_crops
 from kinema.recipes.run_folder import choose_folder, is_main_process
 from kinema.recipes.train import LearningConfig, TrainConfig, Trained, run_training
 
@@ -35,6 +36,11 @@ class CompareConfig(LearningConfig):
     """Clips of each validation video whose scores are averaged."""
     crops: int = 1
     """Crops of each clip: 1 (centre) or 3 (left, centre, right)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_settings({"clips": self.clips}, 1)
+        check_crops(self.crops)
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
     names = [name.strip() for name in config.models.split(",") if name.strip()]
     if len(names) < 2 or len(set(names)) < len(names):
         raise ConfigError("--models needs at least two different networks", config.models, "give names with commas")
+    check_networks(names, config)
     folder = choose_folder(config.out, "compare")
     rows = run_comparison(config.open(data), names, config, folder)
     if not is_main_process():
@@ -94,6 +101,19 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
         print_comparison(rows)
         print(f"report: {folder}/report.html")
     return 0
+
+
+def check_networks(names: Sequence[str], config: CompareConfig) -> None:
+    """Build every network without its weights, so that the last one is not found wrong hours after the first.
+
+    Raises:
+        UnknownName, ConfigError: a network cannot be built like this.
+    """
+    from kinema.models import build_without_weights
+
+    arguments = {**config.build_arguments(), "pretrained": False, "backbone_weights": None}
+    for name in names:
+        build_without_weights(name, num_classes=2, **arguments)
 
 
 def run_comparison(data: DataSet, names: Sequence[str], config: CompareConfig, folder: Path) -> list[Row]:

@@ -11,11 +11,11 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kinema.errors import OutputError
+from kinema.errors import OutputError, check_settings
+from kinema.files import check_folder
 from kinema.recipes.compare import CompareConfig, Row, add_rows, print_comparison, run_comparison
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class DemoConfig:
     """Folder for all that it makes."""
     motion_epochs: int = 12
     """Passes over the motion set."""
-    appearance_epochs: int = 4
+    appearance_epochs: int = 10
     """Passes over the appearance set."""
     per_class: int = 48
     """Training films of each of the 8 classes; a third as many again are for validation."""
@@ -56,6 +56,10 @@ class DemoConfig:
     """Replace what an earlier demonstration left in the folder."""
     json: bool = False
     """Print the results as JSON."""
+
+    def __post_init__(self) -> None:
+        counts = ("motion_epochs", "appearance_epochs", "per_class")
+        check_settings({name: getattr(self, name) for name in counts}, 1)
 
 
 def demo(config: DemoConfig = DemoConfig()) -> int:
@@ -84,6 +88,7 @@ def demo(config: DemoConfig = DemoConfig()) -> int:
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
+    check_folder(folder)
     if folder.exists() and any(folder.iterdir()):
         if not overwrite:
             raise OutputError("the folder holds something already", folder, "give another --out, or --overwrite")
@@ -93,18 +98,15 @@ def _clear(folder: Path, overwrite: bool) -> None:
 
 
 def _draw(folder: Path, config: DemoConfig) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from kinema.datasets.synthetic import write_motion_set
+    from kinema.recipes.evaluate import progress_bar
 
-    with Progress(console=Console(stderr=True)) as bar:
-        for kind in KINDS:
-            validation = max(config.per_class // 3, 1)
-            task = bar.add_task(f"drawing films: {kind}", total=NUM_CLASSES * (config.per_class + validation))
+    for kind in KINDS:
+        validation = max(config.per_class // 3, 1)
+        total = NUM_CLASSES * (config.per_class + validation)
+        with progress_bar(f"drawing films: {kind}", total) as advance:
             write_motion_set(
-                folder / "videos" / kind, config.per_class, validation, config.seed, kind,
-                advance=partial(bar.advance, task),
+                folder / "videos" / kind, config.per_class, validation, config.seed, kind, advance=advance
             )  # fmt: skip
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kinema.errors import CheckpointError, check_settings
 from kinema.recipes.options import parse_arguments, parse_size
 
 if TYPE_CHECKING:
     from kinema.models import Network
+    from kinema.models.checkpoint import ModelCard
     from kinema.models.summary import Summary
 
 
@@ -33,6 +37,9 @@ class DescribeConfig:
     json: bool = False
     """Print one JSON document instead of a table."""
 
+    def __post_init__(self) -> None:
+        check_settings({"frames": self.frames, "num_classes": self.num_classes}, 1)
+
 
 def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
     """Print a network's layers: output sizes, receptive fields (frames, rows, columns), parameters, multiply-adds.
@@ -50,7 +57,7 @@ def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
         kinema describe runs/slow_fusion-1/best --json
 
     Args:
-        model: a network's name (`kinema models` lists them), a network of timm, or a checkpoint folder.
+        model: a network's name (`kinema models` lists them), a network of timm, or a checkpoint or run folder.
         config: input, classes, backbone.
     """
     from kinema.models.summary import summarize
@@ -67,37 +74,50 @@ def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
 
 def _network(model: str, config: DescribeConfig) -> Network:
     from kinema.models import VARIANTS, build_without_weights, is_backbone
-    from kinema.models.checkpoint import CARD, read_card
 
     changes: dict[str, Any] = {"size": parse_size(config.size) if config.size else None, "clip_len": config.frames}
     spec = {name: value for name, value in changes.items() if value is not None}
     own = {"backbone_args": parse_arguments(config.backbone_args), **parse_arguments(config.model_args)}
     own |= {"backbone": config.backbone, "num_classes": config.num_classes}
     given = {name: value for name, value in own.items() if value}
-    if (Path(model) / CARD).is_file():
-        card = read_card(model)
+    if Path(model).is_dir() or os.sep in model:
+        card = _card(model)
         return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **{**card.arguments, **given})
     if model not in VARIANTS and config.backbone is None and is_backbone(model):
         return build_without_weights("single_frame", spec=spec, **{**given, "backbone": model})
     return build_without_weights(model, spec=spec, **given)
 
 
+def _card(folder: str) -> ModelCard:
+    """The card of a checkpoint, or of a run's best one."""
+    from kinema.inference.predictor import checkpoint_folder
+    from kinema.models import VARIANTS
+    from kinema.models.checkpoint import read_card
+
+    card = read_card(checkpoint_folder(folder))
+    if card.variant not in VARIANTS:
+        do = "made by another version of kinema: install that one, or train again"
+        raise CheckpointError(f"no network called {card.variant!r} here", folder, do)
+    return card
+
+
 def _print_table(summary: Summary) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        title=f"{summary.name}, input {_by(summary.input)} (channels, frames, height, width)", title_justify="left"
-    )
-    table.add_column("layer")
-    table.add_column("type")
-    for heading in ("output", "sees t x h x w", "params", "MACs"):
-        table.add_column(heading, justify="right")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("layer", overflow="fold")
+    table.add_column("type", no_wrap=True)
+    for heading in ("output", "sees", "params", "MACs"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for layer in summary.layers:
         counts = [f"{count:,}" if count else "" for count in (layer.params, layer.macs)]
         table.add_row(layer.name, layer.type, _by(layer.output), _by(layer.receptive_field), *counts)
-    console = Console(width=max(Console().width, 160))  # a line a row, also in a pipe
+    console = Console() if sys.stdout.isatty() else Console(width=160)  # in a pipe, a line a row
+    title = f"{summary.name}, input {_by(summary.input)} (channels, frames, height, width)"
+    console.print(title, highlight=False, markup=False, soft_wrap=True)
     console.print(table)
+    console.print("sees: frames x rows x columns of the input that one value of the output depends on", soft_wrap=True)
     totals = f"{summary.params:,} parameters, {summary.macs / 1e9:.3f} billion multiply-adds (MACs) a clip"
     console.print(f"{totals}, {summary.flops / 1e9:.3f} billion flops", highlight=False, soft_wrap=True)
 

@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kinema.errors import DataError, UnknownName
+from kinema.errors import DataError, UnknownName, check_settings
+from kinema.files import check_folder
+from kinema.recipes.options import check_crops
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -41,6 +44,11 @@ class ScoringOptions:
     """Number format; auto is bf16 where the machine is fast at it, else f32."""
     cache: str | None = None
     """Folder in which decoded, shrunk frames are kept."""
+
+    def __post_init__(self) -> None:
+        check_settings({"clips": self.clips, "batch_size": self.batch_size}, 1)
+        check_settings({"workers": self.workers}, 0)
+        check_crops(self.crops)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,21 +85,30 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
     from kinema.inference.predictor import checkpoint_folder
     from kinema.models.checkpoint import load_checkpoint
 
-    network, card = load_checkpoint(checkpoint_folder(checkpoint))
-    examples = choose_part(open_for(card, data, config.format), config.split)
+    if config.out:
+        check_folder(config.out)
+    folder = checkpoint_folder(checkpoint)
+    network, card = load_checkpoint(folder)
+    listed = open_for(card, data, config.format)
+    part = part_name(listed, config.split)
+    examples = choose_part(listed, part, kept_back(folder))
+    if part in ("all", "train") and Path(card.data.get("root", "")).resolve() == Path(listed.root).resolve():
+        log.warning(
+            "%s: the network learned from these videos; %s", data, kept_back(folder) or "take others to judge it"
+        )
     started = time.monotonic()
     evaluation = evaluate_network(network, card, examples, options=config)
     seconds = time.monotonic() - started
-    about = {"model": checkpoint, "data": data, "part": config.split, "seconds": round(seconds, 2)}
+    about = {"model": checkpoint, "data": data, "part": part, "seconds": round(seconds, 2)}
     evaluation = replace(evaluation, about=about)
+    if config.json:
+        print(json.dumps(evaluation.to_json(), ensure_ascii=False), flush=True)
+    else:
+        print_evaluation(evaluation, card.variant)
+    report_failures(evaluation)
     if config.out:
         evaluation.save(config.out, title=f"Evaluation of {card.variant}")
-    if config.json:
-        print(json.dumps(evaluation.to_json(), ensure_ascii=False))
-    else:
-        print_evaluation(evaluation, card.variant, config.out)
-    for failed in evaluation.failures:
-        log.error("%s: %s", failed.key, failed.error)
+        log.info("report: %s/report.html", config.out)
     return 1 if evaluation.failures else 0
 
 
@@ -161,14 +178,26 @@ def open_for(card: ModelCard, data: str, format: str = "auto") -> DataSet:
         raise DataError(f"the network has {error.what}", data, do) from error
 
 
-def choose_part(data: DataSet, name: str) -> DataSet:
-    """One part of a data set; "auto" is valid, else test, else everything.
+def part_name(data: DataSet, name: str) -> str:
+    """The part that is meant: "auto" is valid, else test, else "all"."""
+    return next((part for part in ("valid", "test") if part in data.parts), "all") if name == "auto" else name
+
+
+def kept_back(folder: Path) -> str:
+    """How to judge a run's network on what it did not learn from; empty where its division is not beside it."""
+    division = folder.parent / "split.csv"
+    return f"`kinema evaluate {folder} {division} --split valid` takes those kept back" if division.is_file() else ""
+
+
+def choose_part(data: DataSet, name: str, hint: str = "") -> DataSet:
+    """One part of a data set; "auto" is valid, else test, else everything. `hint` says what to do where it has none.
 
     Raises:
         DataError: there is no such part.
     """
-    if name == "auto":
-        name = next((part for part in ("valid", "test") if part in data.parts), "all")
+    name = part_name(data, name)
+    if hint and name != "all" and not data.parts:
+        raise DataError(f"no {name} part, the data set is not divided", data.root, hint)
     return data if name == "all" else data.part(name)
 
 
@@ -188,7 +217,13 @@ def progress_bar(title: str, total: int, *, shown: bool = True) -> Iterator[Call
         yield lambda count: bar.advance(task, count)
 
 
-def print_evaluation(evaluation: Evaluation, name: str, out: str | None) -> None:
+def report_failures(evaluation: Evaluation) -> None:
+    """Name the videos that could not be read, on standard error."""
+    for failed in evaluation.failures:
+        log.error("%s", failed.error if failed.key in failed.error else f"{failed.key}: {failed.error}")
+
+
+def print_evaluation(evaluation: Evaluation, name: str) -> None:
     """The figures and the class table, on standard output."""
     from rich.console import Console
     from rich.table import Table
@@ -212,5 +247,3 @@ def print_evaluation(evaluation: Evaluation, name: str, out: str | None) -> None
         table.add_row(row.label, str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
     console.print()
     console.print(table)
-    if out:
-        console.print(f"\nreport: {out}/report.html", highlight=False, markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,15 +63,16 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    table.add_column("network")
-    for heading in ("input c x t x h x w", "params (M)", "GMACs"):
-        table.add_column(heading, justify="right")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("network", no_wrap=True)
+    for heading in ("c x t x h x w", "M params", "GMACs"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("note")
     for row in rows:
         size = "x".join(map(str, row["input"]))
-        table.add_row(row["name"], size, f"{row['params'] / 1e6:.2f}", f"{row['macs'] / 1e9:.3f}", row["note"])
-    console = Console(width=max(Console().width, 160))  # a line a row, also in a pipe
+        table.add_row(row["name"], size, f"{row['params'] / 1e6:.3f}", f"{row['macs'] / 1e9:.3f}", row["note"])
+    console = Console() if sys.stdout.isatty() else Console(width=160)  # in a pipe, a line a row
     console.print(table)
+    console.print()
     for paper in dict.fromkeys(row["paper"] for row in rows):
         console.print(f"- {paper}", highlight=False, soft_wrap=True)

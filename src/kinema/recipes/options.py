@@ -91,6 +91,16 @@ class ModelOptions:
         }
 
 
+def check_crops(count: int) -> None:
+    """Make sure that `--crops` is 1 or 3.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if count not in (1, 3):
+        raise ConfigError("--crops must be 1 or 3", count, "1 is the centre, 3 are left, centre and right")
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """`128x171` is (128, 171), `112` is (112, 112): height and width.
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kinema.errors import KinemaError, UsageError, VideoError
+from kinema.errors import KinemaError, UnreadableVideo, UsageError, VideoError, check_settings
+from kinema.files import check_folder
 from kinema.inference.outcome import Failure
+from kinema.recipes.options import check_crops
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,6 +66,14 @@ class PredictConfig:
     precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
     """Number format; auto is bf16 where the machine is fast at it, else f32."""
 
+    def __post_init__(self) -> None:
+        counts = ("rolling", "clips", "top", "batch_size")
+        check_settings({name: getattr(self, name) for name in counts}, 1)
+        check_settings({"step": self.step, "window": self.window}, 1e-3)
+        check_settings({"min_segment": self.min_segment}, 0)
+        check_settings({"min_score": self.min_score}, 0, 1)
+        check_crops(self.crops)
+
     @property
     def printed(self) -> str:
         """The format of standard output."""
@@ -93,17 +103,25 @@ def predict(paths: Sequence[str], config: PredictConfig) -> int:
     from kinema.inference.predictor import load
 
     sources, failures = list_sources(paths)
-    _check(config, len(sources) + len(failures))
+    _check(config, sources, len(sources) + len(failures))
     predictor = load(config.model, config.device, precision=config.precision, batch_size=config.batch_size)
-    outcomes = _outcomes(predictor, sources, failures, config)
     show = _Shown(config, single=len(sources) + len(failures) == 1)
+    files = _Files(config, single=len(sources) == 1)
     num_failed = 0
-    for outcome in _written(outcomes, config, len(sources)):
-        if isinstance(outcome, Failure):
-            num_failed += 1
-            log.error("%s", outcome.error if outcome.path in str(outcome.error) else f"{outcome.path}: {outcome.error}")
+    for outcome in _outcomes(predictor, sources, failures, config):
         show(outcome)
+        trouble = outcome.error if isinstance(outcome, Failure) else files.write(outcome) or _damage(outcome)
+        files.keep(outcome)
+        if trouble is not None:
+            num_failed += 1
+            log.error("%s", trouble if outcome.path in str(trouble) else f"{outcome.path}: {trouble}")
+    files.finish()
     return 1 if num_failed else 0
+
+
+def _damage(prediction: Prediction) -> KinemaError | None:
+    do = "the prediction is for what is left; copy it again"
+    return UnreadableVideo(prediction.damage, prediction.path, do) if prediction.damage else None
 
 
 def list_sources(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, KinemaError]]]:
@@ -130,9 +148,11 @@ def _spelt_out(paths: Iterable[str]) -> Iterator[str]:
             yield path
 
 
-def _check(config: PredictConfig, count: int) -> None:
-    if config.top < 1:
-        raise UsageError("--top is at least 1", config.top, "give 1 or more")
+def _check(config: PredictConfig, sources: Sequence[str], count: int) -> None:
+    if config.out:
+        check_folder(config.out)
+    if config.render:
+        _check_target(config.render, sources)
     if count == 1:
         return
     if config.printed in ("srt", "vtt") and not config.out:
@@ -141,6 +161,19 @@ def _check(config: PredictConfig, count: int) -> None:
         )
     if config.render and Path(config.render).suffix.lower() in _FILMS:
         raise UsageError(f"{count} videos cannot be drawn into one file", config.render, "give --render a folder")
+
+
+def _check_target(path: str, sources: Sequence[str]) -> None:
+    """A film is drawn into a new file of a kind that can be written, or into a folder other than its own."""
+    from kinema.video import is_video
+
+    is_film = Path(path).suffix.lower() in _FILMS
+    if is_video(path) and not is_film:
+        raise UsageError("cannot draw into a film of this kind", path, f"use one of {', '.join(_FILMS)}, or a folder")
+    check_folder(Path(path).parent if is_film else path)
+    target = Path(path).resolve()
+    if any(target == (Path(source).resolve() if is_film else Path(source).resolve().parent) for source in sources):
+        raise UsageError("the film would be written over itself", path, "give --render another name")
 
 
 def _outcomes(
@@ -159,25 +192,36 @@ def _outcomes(
             advance(1)
 
 
-def _written(
-    outcomes: Iterator[Prediction | Failure], config: PredictConfig, count: int
-) -> Iterator[Prediction | Failure]:
-    """The same outcomes, each after its files are written; the report comes last."""
-    names = _Names()
-    kept: list[Prediction | Failure] = []
-    for outcome in outcomes:
-        if not isinstance(outcome, Failure):
-            name = names.new(Path(outcome.path).stem)
-            if config.out:
-                ending = "json" if config.printed == "table" else config.printed
-                outcome.save(Path(config.out) / f"{name}.{ending}")
-            if config.render:
-                _render(outcome, config.render, name, single=count == 1)
-        if config.out:
-            kept.append(outcome)
-        yield outcome
-    if config.out:
-        _write_report(kept, config)
+class _Files:
+    """Writes what belongs to each video, and a report in the end."""
+
+    def __init__(self, config: PredictConfig, *, single: bool) -> None:
+        self.config, self.single = config, single
+        self.names = _Names()
+        self.kept: list[Prediction | Failure] = []
+
+    def write(self, prediction: Prediction) -> KinemaError | None:
+        """Its prediction and the drawn film; gives the reason where the film cannot be drawn."""
+        name = self.names.new(Path(prediction.path).stem)
+        if self.config.out:
+            ending = "json" if self.config.printed == "table" else self.config.printed
+            prediction.save(Path(self.config.out) / f"{name}.{ending}")
+        if self.config.render:
+            try:
+                _render(prediction, self.config.render, name, single=self.single)
+            except VideoError as error:
+                return error
+        return None
+
+    def keep(self, outcome: Prediction | Failure) -> None:
+        """Remember it for the report, if there will be one."""
+        if self.config.out:
+            self.kept.append(outcome)
+
+    def finish(self) -> None:
+        """Write the report."""
+        if self.config.out:
+            _write_report(self.kept, self.config)
 
 
 class _Names:
@@ -201,8 +245,6 @@ def _render(prediction: Prediction, target: str, name: str, *, single: bool) -> 
     path = Path(target)
     if not (single and path.suffix.lower() in _FILMS):
         path = path / f"{name}.mp4"
-    if path.resolve() == Path(prediction.path).resolve():
-        raise UsageError("the film would be written over itself", path, "give --render another name")
     with progress_bar(f"drawing {path.name}", round(prediction.span.duration_s * 25)) as advance:
         render(prediction, path, advance)
     log.info("%s: written", path)
@@ -243,7 +285,9 @@ def _as_json(outcome: Prediction | Failure, top: int) -> dict[str, Any]:
 def _print_table(prediction: Prediction, config: PredictConfig, console: Console) -> None:
     from rich.table import Table
 
-    console.print(f"{prediction.path}  {prediction.span.duration_s:.1f} s", markup=False, style="bold")
+    length_s = prediction.span.duration_s
+    length = f"{length_s:.1f} s" if length_s >= 1 else f"{length_s:.2f} s"
+    console.print(f"{prediction.path}  {length}", markup=False, style="bold", soft_wrap=True)
     best = Table("label", box=None, pad_edge=False)
     best.add_column("score", justify="right")
     for label, score in prediction.top(config.top):
@@ -288,7 +332,8 @@ def _write_report(outcomes: list[Prediction | Failure], config: PredictConfig) -
 
     predictions = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    report = Report("Predictions", f"{len(predictions)} videos, {config.model}").add_section("Videos")
+    count = f"{len(predictions)} video{'' if len(predictions) == 1 else 's'}"
+    report = Report("Predictions", f"{count}, {config.model}").add_section("Videos")
     heads = ["video", "seconds", "label", "score", "segments", "changes a minute", "without rolling"]
     report.add_table(heads, [_row(prediction) for prediction in predictions], shares=("score",))
     if failed:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kinema.errors import CheckpointError, ConfigError, DataError
+from kinema.errors import CheckpointError, ConfigError, DataError, check_settings
 from kinema.recipes.options import DataOptions, ModelOptions
 from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, start_folder
 from kinema.training.options import FitOptions
@@ -48,6 +48,16 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
     json: bool = False
     """Print the result as JSON."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = ("clip_len", "frame_stride", "valid_clips")
+        check_settings({name: getattr(self, name) for name in counts}, 1)
+        check_settings({"fps": self.fps, "crop_scale": self.crop_scale}, 0.01)
+        check_settings({"flip": self.flip, "crop_scale": self.crop_scale}, 0, 1)
+        check_settings({"valid_fraction": self.valid_fraction}, 0.001, 0.999)
+        if self.resume and not self.out:
+            raise ConfigError("--resume needs the folder of the run", "--out", "give --out FOLDER")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(LearningConfig):
@@ -56,7 +66,7 @@ class TrainConfig(LearningConfig):
     model: str
     """The network's name; `kinema models` lists them."""
     init: str | None = None
-    """Start from this checkpoint's weights; its classifier is kept if the classes are the same."""
+    """Start from this checkpoint's weights and input; its classifier is kept if the classes are the same."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,7 @@ def run_training(data: DataSet, config: TrainConfig, folder: Path, title: str = 
     _require(data, learning, validation)
     network = build_network(config, data, learning)
     card = _card(config, data, network)
+    _rehearse(config, network)
     if config.resume:
         check_same(folder, config)
     else:
@@ -137,6 +148,14 @@ def _require(data: DataSet, learning: DataSet, validation: DataSet) -> None:
         raise DataError("there is no validation part", data.root, "add a valid/ folder or set --valid-fraction")
 
 
+def _rehearse(config: TrainConfig, network: Network) -> None:
+    """Find wrong settings before there is a folder that a corrected command would not overwrite."""
+    from kinema.training.transfer import freeze
+
+    augmentation(config)
+    freeze(network, config)
+
+
 def build_network(config: TrainConfig, data: DataSet, learning: DataSet) -> Network:
     """The network that the settings describe, for the classes of the data."""
     from kinema import models
@@ -154,11 +173,18 @@ def build_network(config: TrainConfig, data: DataSet, learning: DataSet) -> Netw
 
 
 def _initial(config: TrainConfig, data: DataSet) -> Network:
+    from kinema.inference.predictor import checkpoint_folder
     from kinema.models.checkpoint import load_checkpoint
 
-    network, card = load_checkpoint(str(config.init))
+    network, card = load_checkpoint(checkpoint_folder(str(config.init)))
     if card.variant != config.model:
         raise CheckpointError(f"--init holds a {card.variant}", config.init or "", f"give --model {card.variant}")
+    asked = config.build_arguments()
+    other = [name for name, value in asked.pop("spec").items() if getattr(network.spec, name) != value]
+    other += [name for name, value in asked.items() if value and card.arguments.get(name) != value]
+    if other:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in other)
+        raise ConfigError("a checkpoint keeps its own network and input", flags, "leave this out, or --init")
     if tuple(card.labels) != tuple(data.labels):
         network.reset_classifier(len(data.labels))
     return network
@@ -188,8 +214,6 @@ def augmentation(config: TrainConfig) -> Augment:
     if config.flip is not None:
         augment = replace(augment, flip=config.flip)
     if config.crop_scale is not None:
-        if not 0 < config.crop_scale <= 1:
-            raise ConfigError("--crop-scale is a share", config.crop_scale, "give a number above 0, up to 1")
         augment = replace(augment, scale=(config.crop_scale, 1.0))
     return augment
 
@@ -265,6 +289,7 @@ def _finish(folder: Path, validation: DataSet, config: TrainConfig, progress: An
         "seconds": round(seconds, 1),
         "clips_per_s": round(pace, 2),
         "broken": progress.broken,
+        "num_failed": evaluation.num_failed,
         **evaluation.figures,
     }
     if is_main_process():
@@ -278,6 +303,7 @@ def _write_results(
     from kinema import charts
     from kinema.evaluation.report import Report, add_evaluation, add_training
     from kinema.files import write_json
+    from kinema.recipes.evaluate import report_failures
 
     write_json(folder / "summary.json", summary)
     write_json(folder / "evaluation.json", evaluation.to_json())
@@ -292,3 +318,4 @@ def _write_results(
         log.warning(
             "%d training examples could not be read and were left out: see summary.json", len(summary["broken"])
         )
+    report_failures(evaluation)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from kinema.errors import UsageError, check_settings
 
 if TYPE_CHECKING:
     from kinema.inference.streaming import LivePrediction
+
+log = logging.getLogger("kinema")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +37,10 @@ class WatchConfig:
     precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
     """Number format; auto is bf16 where the machine is fast at it, else f32."""
 
+    def __post_init__(self) -> None:
+        check_settings({"rolling": self.rolling, "top": self.top}, 1)
+        check_settings({"seconds": self.seconds}, 0)
+
 
 def watch(source: str, config: WatchConfig) -> int:
     """Say what is happening in a live stream, as it happens.
@@ -47,9 +58,17 @@ def watch(source: str, config: WatchConfig) -> int:
         source: a camera (0, /dev/video0), an rtsp or http address, a file (plays in real time), or `-` for a pipe.
     """
     from kinema.inference.predictor import load
+    from kinema.inference.streaming import reach_s
     from kinema.inference.streaming import watch as predictions
 
+    if Path(source).is_dir():
+        raise UsageError(
+            "a folder cannot be watched", source, "give a camera, a file or an address; see kinema predict"
+        )
     predictor = load(config.model, config.device, precision=config.precision)
+    wait_s = reach_s(predictor.network.spec)
+    if wait_s is not None and wait_s > 1 and sys.stderr.isatty():
+        log.info("the first label comes after %.1f s: so much the network looks at", wait_s)
     seen = _Seen(config, predictor.labels)
     try:
         for live in predictions(predictor, source, rolling=config.rolling):
@@ -83,7 +102,8 @@ class _Seen:
             return
         text = f"{live.time_s:8.1f} s  " + "  ".join(f"{label} {score:.0%}" for label, score in best)
         if self.live_line:
-            print(f"\r\033[K{text}  ({1000 * live.latency_s:.0f} ms)", end="", flush=True)
+            line = f"{text}  ({1000 * live.latency_s:.0f} ms)"
+            print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
         elif best[0][0] != self.label:
             print(text, flush=True)
         self.label = best[0][0]
@@ -101,9 +121,10 @@ class _Seen:
             print("kinema: the stream ended without a frame", file=sys.stderr)
             return
         middle = sorted(self.latencies_s)[len(self.latencies_s) // 2]
-        pace = len(self.latencies_s) / max(self.last_s - self.first_s, 1e-3)
-        text = f"{len(self.latencies_s)} predictions, {pace:.1f} a second, median latency {1000 * middle:.0f} ms"
-        print(f"kinema: {text}, {self.dropped} frames not seen", file=sys.stderr)
+        count, seconds = len(self.latencies_s), self.last_s - self.first_s
+        pace = f"{count} predictions, {(count - 1) / seconds:.1f} a second" if seconds > 0 else "1 prediction"
+        text = f"{pace}, median latency {1000 * middle:.0f} ms, {self.dropped} frames not seen"
+        print(f"kinema: {text}", file=sys.stderr)
 
 
 def as_json(live: LivePrediction, best: list[tuple[str, float]]) -> dict[str, Any]:

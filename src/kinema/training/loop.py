@@ -285,7 +285,7 @@ class Trainer:
         clips = max(sum(t.clips for t in tallies), 1)
         time_s = max(1e-9, *(t.time_s for t in tallies))
         return {
-            "epoch": self.progress.epoch,
+            "epoch": self.progress.epoch + 1,
             "lr": self.schedule.rate(max(self.progress.step - 1, 0)),
             "train_loss": sum(t.loss for t in tallies) / clips,
             "train_clip_hit_at_1": sum(t.hits for t in tallies) / clips,

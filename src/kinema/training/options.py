@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kinema.errors import ConfigError
+from kinema.errors import ConfigError, check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,13 @@ class FitOptions:
     """Strength (alpha) of cutmix: a box of one clip is pasted into another; 0 is off."""
     balance: Literal["none", "sampler", "loss"] = "none"
     """Uneven classes: show rare ones more often (sampler), or weigh their errors more (loss)."""
-    ema: float = 0.0
-    """Keep a moving average of the weights with this decay, such as 0.99, and judge and save that; 0 is off."""
+    ema: float = 0.99
+    """Decay of a moving average of the weights, which is what is judged and saved; 0 is off. It calms what a few hundred
+    steps with batch norm leave restless."""
     clip_grad: float = 5.0
     """Largest norm of the gradient; 0 is no limit."""
     transfer: str = "all"
-    """What learns: all, head (the classifier), or last:N (the classifier and the last N stages)."""
+    """What learns: all, head (the classifier and layers that join frames), or last:N (those and the last N stages)."""
     backbone_lr: float = 1.0
     """Factor on the learning rate of everything but the classifier."""
     precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
@@ -62,16 +63,18 @@ class FitOptions:
     """Seconds between two saved states, from which --resume goes on."""
 
     def __post_init__(self) -> None:
-        positive = {"epochs": self.epochs, "batch_size": self.batch_size, "accumulate": self.accumulate}
-        for name, value in positive.items():
-            if value < 1:
-                raise ConfigError(f"--{name.replace('_', '-')} must be at least 1", value, "give a positive number")
+        check_settings({"epochs": self.epochs, "batch_size": self.batch_size, "accumulate": self.accumulate}, 1)
+        check_settings({"workers": self.workers, "patience": self.patience}, 0)
+        not_negative = ("weight_decay", "warmup_epochs", "mixup", "cutmix", "clip_grad", "backbone_lr", "save_every_s")
+        check_settings({name: getattr(self, name) for name in not_negative}, 0)
+        shares = ("momentum", "label_smoothing", "ema", "max_broken")
+        check_settings({name: getattr(self, name) for name in shares}, 0, 1)
+        if self.lr is not None and not self.lr > 0:
+            raise ConfigError("--lr must be above 0", self.lr, "leave it out, or give a small number such as 0.001")
         if self.accumulate > self.batch_size:
             raise ConfigError(
                 "--accumulate cuts a batch finer than one clip", self.accumulate, "give a larger --batch-size"
             )
-        if not 0 <= self.max_broken <= 1:
-            raise ConfigError("--max-broken is a share", self.max_broken, "give a number from 0 to 1")
         self.num_open_stages  # noqa: B018  checks the spelling now, not an hour later
 
     @property

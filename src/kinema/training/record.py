@@ -64,7 +64,7 @@ class Display:
         figures = "  ".join(f"{name.replace('valid_', '')} {row[name]:.3f}" for name in SHOWN if name in row)
         pace = f"{row['clips_per_s']:.1f} clips/s  waiting {row['waiting_share']:.0%}"
         self.line(
-            f"{self.title}: epoch {int(row['epoch']) + 1}/{self.epochs}  {figures}  {pace}{'  best' if better else ''}"
+            f"{self.title}: epoch {int(row['epoch'])}/{self.epochs}  {figures}  {pace}{'  best' if better else ''}"
         )
 
     def line(self, text: str) -> None:
@@ -101,7 +101,7 @@ class Recorder:
     def epoch_done(self, progress: Progress, row: EpochRow, network: Network, better: bool) -> None:
         """Save the checkpoints and figures of an epoch."""
         metrics = {name.removeprefix("valid_"): value for name, value in row.items() if name.startswith("valid_")}
-        card = replace(self.card, metrics=metrics, training={**self.card.training, "epoch": int(row["epoch"]) + 1})
+        card = replace(self.card, metrics=metrics, training={**self.card.training, "epoch": int(row["epoch"])})
         save_checkpoint(self.folder / "last", network, card)
         if better:
             save_checkpoint(self.folder / "best", network, card)

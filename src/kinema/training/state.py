@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from kinema.errors import CheckpointError
+from kinema.errors import CheckpointError, OutputError
 from kinema.files import whole_file
 
 STATE_FORMAT = 1
@@ -48,7 +48,10 @@ def save_state(path: Path, progress: Progress, parts: dict[str, Any]) -> None:
         OutputError: it could not be written; the state before it is still there.
     """
     with whole_file(path) as temporary:
-        torch.save({"format": STATE_FORMAT, "progress": asdict(progress), **parts}, temporary)
+        try:
+            torch.save({"format": STATE_FORMAT, "progress": asdict(progress), **parts}, temporary)
+        except RuntimeError as error:  # a full disk comes as this
+            raise OutputError("cannot write the state of the run", path, "free some space, then --resume") from error
 
 
 def load_state(path: Path) -> tuple[Progress, dict[str, Any]]:

@@ -12,6 +12,8 @@ from kinema.training.options import FitOptions
 def freeze(network: Network, options: FitOptions) -> list[nn.Module]:
     """Freeze all but what `options.transfer` leaves open; returns the frozen stages, from the input on.
 
+    Layers that came with the classifier (`num_head_stages`) count as part of it.
+
     Frozen stages lie at the input in one run, so autograd, which starts at the first learning parameter, never goes back
     into them.
 
@@ -24,6 +26,7 @@ def freeze(network: Network, options: FitOptions) -> list[nn.Module]:
     num_open = options.num_open_stages
     if num_open is None:
         return []
+    num_open += network.num_head_stages
     if num_open > len(stages):
         names = ", ".join(name for name, _ in stages)
         raise ConfigError("the network has fewer stages than --transfer asks for", options.transfer, f"stages: {names}")

@@ -27,7 +27,7 @@ from kinema.errors import EmptyVideo, UnreadableVideo
 from kinema.machine import num_cores
 from kinema.types import VideoInfo
 from kinema.video.contract import Frame, Video
-from kinema.video.packets import Run, scan
+from kinema.video.packets import Flags, scan
 from kinema.video.pixels import Painter, turn_of
 
 if TYPE_CHECKING:
@@ -36,8 +36,12 @@ if TYPE_CHECKING:
 # Codecs in which "no other frame refers to this one" is said by the stream and holds without exception. Not HEVC: there
 # it holds within one temporal layer only.
 _SKIPPING_CODECS = frozenset({"h264", "mpeg4", "mpeg2video", "mpeg1video"})
-_THREADED_PIXELS = 20_000_000  # decoded pixels from which a second thread saves more than it costs to start
-_MAX_THREADS = 4
+# Threads cost a fifth to two fifths more processor time. On two idle cores they shortened reading 720p by a quarter and
+# 640x360 by a tenth; at 320x240 clips took longer with them than without, however long the film.
+_THREADED_PIXELS = 200_000  # of a frame
+_THREADED_WORK = 30_000_000  # pixels of all frames together
+_THREADS_PER_CORE = 2  # half of them wait for one another: four were quicker than two or three on two cores
+_MAX_THREADS = 8
 _KEPT_BYTES = 64 << 20  # films that had to be decoded once to be counted stay decoded up to this size
 _PROBED_PACKETS = 500  # how many packets may pass before the first picture
 
@@ -47,7 +51,7 @@ class Film(Video):
 
     Args:
         path: the file.
-        threads: decoding threads; None takes one for small films, else as many as there are cores (at most 4).
+        threads: decoding threads; None takes one for small frames and short films, else two a core (at most 8).
 
     Raises:
         UnreadableVideo: not a video, damaged, or no picture track in it.
@@ -88,8 +92,9 @@ class Film(Video):
         codec = self._codec
         threads = self._threads
         if threads is None:
-            work = codec.width * codec.height * self._index.num_frames
-            threads = min(num_cores(), _MAX_THREADS) if work > _THREADED_PIXELS else 1
+            pixels, cores = codec.width * codec.height, num_cores()
+            pays = cores > 1 and pixels > _THREADED_PIXELS and pixels * self._index.num_frames > _THREADED_WORK
+            threads = min(_THREADS_PER_CORE * cores, _MAX_THREADS) if pays else 1
         codec.thread_count = threads
         codec.thread_type = "AUTO" if threads > 1 else "NONE"
 
@@ -104,7 +109,9 @@ class Film(Video):
             count += len(batch)
             num_bytes += sum(plane.buffer_size for picture in batch for plane in picture.planes)
             if pictures is not None:
-                pictures = [*pictures, *batch] if num_bytes < _KEPT_BYTES else None
+                pictures.extend(batch)
+                if num_bytes >= _KEPT_BYTES:
+                    pictures = None
         self._fresh = False
         if not count:
             raise UnreadableVideo("no frame of this video can be decoded", self._path, "export it again")
@@ -189,22 +196,22 @@ class Film(Video):
         self._run_number += 1
         runs = [self._index.thorough_run(wanted)] if thorough else self._index.runs(wanted)
         for number, run in enumerate(runs):
-            pending = set(run.wanted.tolist())
-            spare = self._spare
-            for index in itertools.takewhile(spare.__contains__, run.wanted.tolist()):  # in order, as all others come
-                pending.remove(index)
+            spare, first = self._spare, 0
+            for index in itertools.takewhile(spare.__contains__, map(int, run.wanted)):  # in order, as all others come
+                first += 1
                 yield index, spare[index]
-            if pending:
+            if first < len(run.wanted):
                 drain = number + 1 < len(runs) or not self._steady
-                yield from self._decode_run(run, pending, drain=drain, thorough=thorough)
+                yield from self._decode_run(run.start, run.wanted[first:], drain=drain, thorough=thorough)
 
     def _decode_run(
-        self, run: Run, pending: set[int], *, drain: bool, thorough: bool
+        self, start: int, wanted_frames: NDArray[np.int64], *, drain: bool, thorough: bool
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         counted = self._index.counted is not None
-        needed = {int(packet) for packet in self._index.decode_order[sorted(pending)]}
-        last, skips = max(needed), self._skips and not thorough
-        self._place(run.start, needed if not counted else set(pending), resume=not thorough)
+        packets = self._index.decode_order[wanted_frames]
+        pending, needed = Flags(wanted_frames), Flags(packets)
+        last, skips = int(packets.max()), self._skips and not thorough
+        self._place(start, packets, resume=not thorough)
         for number, packet in self._packets(self._next):
             wanted = not skips or number in needed or number > last
             self._codec.skip_frame = "DEFAULT" if wanted else "NONREF"
@@ -221,7 +228,7 @@ class Film(Video):
         self._fresh = False
         yield from self._hand_out(pictures, pending)
 
-    def _hand_out(self, pictures: Sequence[av.VideoFrame], pending: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _hand_out(self, pictures: Sequence[av.VideoFrame], pending: Flags) -> Iterator[tuple[int, av.VideoFrame]]:
         named = list(self._named(pictures))
         if named:
             self._spare = {index: picture for index, picture in named if index not in pending}
@@ -235,16 +242,17 @@ class Film(Video):
             if self._index.counted is not None:
                 self._emitted += 1
                 yield self._emitted - 1, picture
-            elif picture.pts in self._index.frame_of:
-                self._flying.discard(self._index.packet_of[picture.pts])
-                yield self._index.frame_of[picture.pts], picture
+            elif (packet := self._index.packet_at(picture.pts)) is not None:
+                self._flying.discard(packet)
+                if (index := int(self._index.frame_of[packet])) >= 0:
+                    yield index, picture
 
     # The decoder ------------------------------------------------------------------------------------------------------
 
-    def _place(self, start: int, needed: set[int], *, resume: bool) -> None:
+    def _place(self, start: int, needed: NDArray[np.int64], *, resume: bool) -> None:
         """Bring the decoder to packet `start`; leave it be if all packets needed are in it or still to come."""
         reached = self._next if self._index.counted is None else self._emitted
-        ahead = start <= reached and all(packet >= reached or packet in self._flying for packet in needed)
+        ahead = start <= reached and all(packet in self._flying for packet in needed[needed < reached].tolist())
         if ahead and not self._fresh:
             self._steady = True  # frames are asked for one call after the other: do not drain the decoder next time
         if not (resume and ahead and self._fresh):
@@ -266,7 +274,8 @@ class Film(Video):
     def _packets(self, start: int) -> Iterator[tuple[int, av.Packet]]:
         """Number and packet from `start` on, from memory or from the file."""
         if self._index.packets is not None:
-            return zip(range(start, len(self._index.packets)), self._index.packets[start:], strict=True)
+            numbers = range(start, len(self._index.packets))
+            return zip(numbers, map(self._index.packets.__getitem__, numbers), strict=True)
         if self._feed is None:
             self._feed = self._packets_of_file(start)
         return self._feed
@@ -290,8 +299,8 @@ class Film(Video):
                     self._container.seek(int(self._index.pts[key]), stream=self._track)
                     packets = self._container.demux(self._track)
                     first = next(packets)
-                    number = self._index.packet_of.get(first.pts, start + 1)
-                    if number <= start:
+                    number = self._index.packet_at(first.pts)
+                    if number is not None and number <= start:
                         return number, _chain(first, packets)
         self._reopen()
         return 0, self._container.demux(self._track)

@@ -2,10 +2,15 @@
 
 A container stores packets in decoding order; B-frames are shown in another one. Display order is the order of the
 packets' presentation timestamps. Packets that an edit list hides, and those before the first keyframe, are no frames.
+
+All of it is flat arrays: a film of two hours has 180 000 packets, and its index should be a few megabytes.
 """
 
 from __future__ import annotations
 
+import contextlib
+from array import array
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -19,9 +24,30 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 KEEP_BYTES = 32 << 20  # packets of smaller films stay in memory: no second pass over the file, no seeking in it
+_PACKET_BYTES = 600  # about what a packet takes in memory besides its data
 _WORTH_A_JUMP = 8  # packets that a jump to a later keyframe has to spare: the decoder is emptied and filled again
 _EARLIER_KEYS = 3
 _PLACEHOLDER_BYTES = 10  # a packed MPEG-4 stream has two frames in one packet, then a packet of about 7 bytes
+
+
+class Flags:
+    """A set of whole numbers, a byte for each up to the largest: 180 kB for the frames of two hours."""
+
+    def __init__(self, members: NDArray[np.int64]) -> None:
+        flags = np.zeros(int(members.max(initial=-1)) + 1, np.uint8)
+        flags[members] = 1
+        self._flags, self._count = bytearray(flags.tobytes()), int(np.count_nonzero(flags))
+
+    def __contains__(self, number: int) -> bool:
+        return number < len(self._flags) and bool(self._flags[number])
+
+    def __len__(self) -> int:
+        return self._count
+
+    def remove(self, number: int) -> None:
+        """Take out a member."""
+        self._count -= self._flags[number]
+        self._flags[number] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +90,24 @@ class PacketIndex:
         return shown[np.argsort(self.pts[shown], kind="stable")]
 
     @cached_property
-    def frame_of(self) -> dict[int, int]:
-        """Which frame a presentation timestamp belongs to."""
-        return {pts: frame for frame, pts in enumerate(self.pts[self.decode_order].tolist())}
+    def frame_of(self) -> NDArray[np.int64]:
+        """[p] the frame that a packet holds, -1 if it is not shown; only where frames are not counted."""
+        frames = np.full(len(self.pts), -1, np.int64)
+        frames[self.decode_order] = np.arange(self.num_frames)
+        return frames
 
     @cached_property
-    def packet_of(self) -> dict[int, int]:
-        """Which packet a presentation timestamp belongs to."""
-        return {pts: packet for packet, pts in enumerate(self.pts.tolist())}
+    def _by_pts(self) -> tuple[array[int], NDArray[np.int64]]:
+        order = np.argsort(self.pts, kind="stable")
+        return array("q", self.pts[order].tobytes()), order
+
+    def packet_at(self, pts: int | None) -> int | None:
+        """The packet that a presentation timestamp belongs to; None if there is no such packet."""
+        known, order = self._by_pts
+        if pts is None:
+            return None
+        rank = bisect_left(known, pts)
+        return int(order[rank]) if rank < len(known) and known[rank] == pts else None
 
     @property
     def num_frames(self) -> int:
@@ -126,40 +162,47 @@ class PacketIndex:
 
 def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
     """Read all packets of a stream once, without decoding. A file that breaks off ends where it breaks."""
-    rows, packets = _read_packets(container, stream)
-    pts = np.array([row[0] for row in rows], np.int64)
-    key, shown = (np.array([row[column] for row in rows], bool) for column in (1, 2))
+    read = _Reading()
+    with contextlib.suppress(av.FFmpegError):
+        for packet in container.demux(stream):
+            read.take(packet)
+    pts = np.frombuffer(read.pts, np.int64)
+    key, shown = np.frombuffer(read.key, bool), np.frombuffer(read.shown, bool).copy()
     num_hidden = int(np.argmax(key)) if key.any() else 0
     shown[:num_hidden] = False  # what comes before the first keyframe leans on what was cut away
-    missing = any(row[4] for row in rows)
-    if key.any() and not missing:
+    if key.any() and not read.untimed:
         shown &= pts >= pts[num_hidden]
-    packed = stream.codec_context.name == "mpeg4" and any(row[5] < _PLACEHOLDER_BYTES for row in rows)
-    distrusted = missing or packed or len(np.unique(pts)) != len(pts)
-    last_ticks = rows[int(np.argmax(pts))][3] if rows else 0
+    packed = stream.codec_context.name == "mpeg4" and read.has_placeholder
+    distrusted = read.untimed or packed or len(np.unique(pts)) != len(pts)
     time_base = stream.time_base or Fraction(1, 1000)
-    return PacketIndex(pts, key, shown, time_base, last_ticks, len(rows) if distrusted else None, packets)
+    return PacketIndex(pts, key, shown, time_base, read.last_ticks, len(pts) if distrusted else None, read.packets)
 
 
-_Row = tuple[int, bool, bool, int, bool, int]  # pts, keyframe, shown, duration, has no timestamp, bytes
+class _Reading:
+    """What is noted of each packet that passes by."""
 
+    def __init__(self) -> None:
+        self.pts, self.key, self.shown = array("q"), bytearray(), bytearray()
+        self.untimed = self.has_placeholder = False
+        self.last_pts, self.last_ticks = -(1 << 63), 0
+        self.packets: list[av.Packet] | None = []
+        self.num_bytes = 0
 
-def _read_packets(container: InputContainer, stream: av.VideoStream) -> tuple[list[_Row], list[av.Packet] | None]:
-    rows: list[_Row] = []
-    packets: list[av.Packet] | None = []
-    num_bytes = 0
-    try:
-        for packet in container.demux(stream):
-            pts, size = packet.pts, packet.size
-            if not size and pts is None:
-                continue  # the mark that PyAV puts at the end
-            duration = packet.duration or 0
-            rows.append((pts or 0, packet.is_keyframe, not packet.is_discard, duration, pts is None, size))
-            num_bytes += size
-            if packets is not None:
-                packets.append(packet)
-                if num_bytes > KEEP_BYTES:
-                    packets = None
-    except av.FFmpegError:
-        pass
-    return rows, packets
+    def take(self, packet: av.Packet) -> None:
+        """Note a packet, and keep it as long as all of them are few."""
+        pts, size = packet.pts, packet.size
+        if pts is None:
+            if not size:
+                return  # the mark that PyAV puts at the end
+            self.untimed, pts = True, 0
+        if pts > self.last_pts:
+            self.last_pts, self.last_ticks = pts, packet.duration or 0
+        self.pts.append(pts)
+        self.key.append(packet.is_keyframe)
+        self.shown.append(not packet.is_discard)
+        self.has_placeholder |= size < _PLACEHOLDER_BYTES
+        self.num_bytes += size + _PACKET_BYTES
+        if self.packets is not None:
+            self.packets.append(packet)
+            if self.num_bytes > KEEP_BYTES:
+                self.packets = None

@@ -3,8 +3,11 @@
 swscale resizes while it converts, so that a small request never makes a full-size RGB frame. Its bilinear filter widens
 when it shrinks (every source pixel counts, as with torchvision's `antialias=True`). It writes planes (gbrp)
 when it resizes and packs them afterwards: its packed output of a resized picture takes a slow path, the detour was
-measured at less than half the time, with colour at full resolution. Each picture is converted by itself: the same frame
-is the same bytes however it was reached.
+measured at about half the time, with colour at full resolution. Other filters were measured too, on four films shrunk to
+112 rows: AREA takes a fifth less time, but is 4 to 19 dB further from an exact antialiased resize; FAST_BILINEAR drops
+pixels (16 to 26 dB); by way of a small yuv420p picture a third is saved and colour lost (19 to 41 dB instead of 42 to
+57). Threads for a single picture cost more than they save. Each picture is converted by itself: the same frame is the
+same bytes however it was reached.
 """
 
 from __future__ import annotations

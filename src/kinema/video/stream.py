@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import av
 import numpy as np
@@ -111,7 +113,9 @@ class Stream(Iterator[tuple[float, Frame]]):
                     break
         except Exception as error:
             self._failure = UnreadableVideo(
-                f"the stream broke off ({error})", self.source, "check the source, start again"
+                f"the stream broke off ({getattr(error, 'strerror', None) or error})",
+                self.source,
+                "check the source, start again",
             )
         finally:
             with contextlib.suppress(Exception):
@@ -189,13 +193,35 @@ class _Clock:
 
 def _open_source(source: str) -> tuple[InputContainer, av.VideoStream]:
     if source == "-":
-        return _opened(source, sys.stdin.buffer, "is a video piped in?")
+        return _opened(source, _piped(), "is a video piped in?")
     if (source.isdecimal() and not os.path.exists(source)) or source.startswith("/dev/video"):
         return _open_camera(source)
     if "://" in source:
         options = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
         return _opened(source, source, "check the address, and that the camera is on", options=options)
     return open_container(source)
+
+
+def _piped() -> BinaryIO:
+    """Standard input; a film whose index stands at its end is taken in as a whole first, into a temporary file."""
+    pipe = sys.stdin.buffer
+    if pipe.seekable() or not _index_comes_last(getattr(pipe, "peek", lambda size: b"")(64)):
+        return pipe
+    film = tempfile.TemporaryFile()  # noqa: SIM115  closed when nobody holds it any longer
+    shutil.copyfileobj(pipe, film)
+    film.seek(0)
+    return cast("BinaryIO", film)
+
+
+def _index_comes_last(head: bytes) -> bool:
+    """Whether the beginning of a file is that of an MP4 or MOV film whose pictures come before their index."""
+    place, kind = 0, head[4:8]
+    if kind != b"ftyp":
+        return False
+    while kind and kind not in (b"mdat", b"moov", b"moof"):
+        place += max(int.from_bytes(head[place : place + 4], "big"), 8)
+        kind = head[place + 4 : place + 8]
+    return kind == b"mdat"
 
 
 def _open_camera(source: str) -> tuple[InputContainer, av.VideoStream]:
