@@ -384,12 +384,19 @@ def test_a_piped_film_with_its_index_at_the_end_is_watched_as_well(checkpoint, w
     frames = (draw_count(index, (480, 640)) for index in range(20))
     film = write_frames(tmp_path / "large.mp4", frames, options={"crf": "1", "preset": "ultrafast"})
     assert film.stat().st_size > 200_000
-    result = _piped(["watch", "-", "--model", checkpoint, "--json"], stdin=_pipe_of(film))
+    with os.fdopen(_pipe_of(film), "rb") as pipe:
+        result = _piped(["watch", "-", "--model", checkpoint, "--json"], stdin=pipe)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["time_s"] == pytest.approx(19 / 25)
 
 
 def _pipe_of(path: Path) -> int:
+    """The reading end of a pipe into which the file is poured."""
     read, write = os.pipe()
-    threading.Thread(target=lambda: os.fdopen(write, "wb").write(path.read_bytes()), daemon=True).start()
+
+    def pour() -> None:
+        with os.fdopen(write, "wb") as pipe:
+            pipe.write(path.read_bytes())
+
+    threading.Thread(target=pour, daemon=True).start()
     return read
