@@ -170,10 +170,13 @@ def test_a_comparison_prints_the_papers_table(films, tmp_path, capsys):
         "single_frame_tiny,slow_fusion_tiny",
         "--clips",
         "2",
+        "--clip-len",
+        "6",
         "--out",
         str(out),
     ]
     assert cli.run([*command, *FAST, "--json"]) == 0
+    assert load_checkpoint(out / "slow_fusion_tiny" / "best")[0].spec.clip_len == 6
     result = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in result["networks"]] == ["single_frame_tiny", "slow_fusion_tiny", "average of all"]
     for row in result["networks"]:

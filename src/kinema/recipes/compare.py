@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,19 +111,29 @@ def check_networks(names: Sequence[str], config: CompareConfig) -> None:
     """
     from kinema.models import build_without_weights
 
-    arguments = {**config.build_arguments(), "pretrained": False, "backbone_weights": None}
     for name in names:
-        build_without_weights(name, num_classes=2, **arguments)
+        arguments = settings_for(name, config).build_arguments()
+        build_without_weights(name, num_classes=2, **{**arguments, "pretrained": False, "backbone_weights": None})
+
+
+def settings_for(name: str, config: CompareConfig) -> TrainConfig:
+    """How one network of the comparison is trained: as all are, but a network for one frame keeps to one."""
+    from kinema.models import VARIANTS
+
+    shared = {field.name: getattr(config, field.name) for field in fields(LearningConfig)}
+    if name in VARIANTS and VARIANTS[name].input.clip_len == 1:
+        shared["clip_len"] = None
+    return TrainConfig(model=name, **shared)
 
 
 def run_comparison(data: DataSet, names: Sequence[str], config: CompareConfig, folder: Path) -> list[Row]:
     """Train and judge each network in a folder of its own; a finished one is not trained again with --resume."""
-    shared = {field.name: getattr(config, field.name) for field in fields(LearningConfig)}
     rows = []
     for number, name in enumerate(names, 1):
         home = folder / name
-        settings = {**shared, "out": str(home), "resume": config.resume and (home / "config.toml").exists()}
-        trained = run_training(data, TrainConfig(model=name, **settings), home, f"{name} ({number}/{len(names)})")
+        resume = config.resume and (home / "config.toml").exists()
+        settings = replace(settings_for(name, config), out=str(home), resume=resume)
+        trained = run_training(data, settings, home, f"{name} ({number}/{len(names)})")
         rows.append(_judge(trained, name, data, config))
     if is_main_process():
         rows.append(_average_of(rows))

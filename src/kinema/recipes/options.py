@@ -18,6 +18,8 @@ class DataOptions:
 
     format: Literal["auto", "folder", "manifest", "ucf101", "hmdb51", "kinetics", "sports1m", "stills"] = "auto"
     """How the data set is laid out; auto looks."""
+    fold: int = 1
+    """The official fold of UCF-101 and HMDB51: 1, 2 or 3."""
     group_by: tuple[str, ...] = ()
     """Manifest columns that together name the source of a video; a split never tears a source apart."""
     split: Literal["auto", "random", "groups", "blocks"] = "auto"
@@ -35,7 +37,7 @@ class DataOptions:
         from kinema.datasets import open_data
         from kinema.datasets.splits import split_data
 
-        data = open_data(path, format=self.format, group_by=self.group_by, labels=labels)
+        data = open_data(path, format=self.format, fold=self.fold, group_by=self.group_by, labels=labels)
         return split_data(
             data,
             by=self.split,
