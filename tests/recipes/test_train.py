@@ -134,8 +134,9 @@ def test_a_run_starts_from_another_runs_weights(films, run_folder, tmp_path):
 def test_a_2d_backbone_of_timm_learns_on_frames(films, tmp_path):
     out = tmp_path / "timm"
     command = ["train", str(films), "--model", "late_fusion", "--backbone", "test_resnet.r160_in1k", "--clip-len", "3"]
-    assert cli.run([*command, "--sampling", "spread", "--out", str(out), *FAST]) == 0
+    assert cli.run([*command, "--sampling", "spread", "--tensorboard", "--out", str(out), *FAST]) == 0
     assert load_checkpoint(out / "best")[0].spec.clip_len == 3
+    assert list((out / "tensorboard").glob("events*"))
 
 
 def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
