@@ -8,6 +8,7 @@ Nothing here or at the top of a recipe imports torch, so that help is instant.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -15,7 +16,7 @@ import logging
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -167,22 +168,27 @@ def dash_last(arguments: Sequence[str]) -> list[str]:
     return [*others, *([] if "--" in others else ["--"]), *dashes] if dashes else others
 
 
-def log_to_standard_error() -> None:
-    """Let kinema's messages appear there, a line each; what other libraries log is theirs."""
+@contextlib.contextmanager
+def messages_shown() -> Iterator[None]:
+    """Let kinema's messages appear on standard error, a line each; what other libraries log is theirs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("kinema: %(message)s"))
     log = logging.getLogger("kinema")
-    log.handlers[:] = [handler]
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Carry a command out; returns the exit status (0 well, 1 inputs failed, 2 wrong usage)."""
-    log_to_standard_error()
     try:
         app = build_app()
         app.config = tuple(settings_from(arguments))
-        return int(app(dash_last(arguments) or ["--help"]) or 0)
+        with messages_shown():
+            return int(app(dash_last(arguments) or ["--help"]) or 0)
     except KeyboardInterrupt:
         print("kinema: stopped", file=sys.stderr)
         return 130
