@@ -171,16 +171,15 @@ def test_two_processes_judge_every_example_once_and_get_the_figures_of_one(motio
         "torch.distributed.run",
         "--nproc-per-node",
         "2",
-        "--master-port",
-        "29511",
+        "--standalone",
         "-m",
         "kinema",
     ]
     # Nothing but the classifier learns, so that batch norms do not depend on how a batch is shared out.
     extra = ("--transfer", "head", "--optimizer", "sgd", "--augment", "none")
-    subprocess.run(
-        [*launcher, *command(motion_set, tmp_path / "two", *extra)], check=True, env=one_thread(), capture_output=True
-    )
+    launched = [*launcher, *command(motion_set, tmp_path / "two", *extra)]
+    done = subprocess.run(launched, env=one_thread(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     single = [sys.executable, "-m", "kinema", *command(motion_set, tmp_path / "one", *extra)]
     subprocess.run(single, check=True, env=one_thread(), capture_output=True)
     one, two = (load_state(tmp_path / name / "state.pt")[0] for name in ("one", "two"))
