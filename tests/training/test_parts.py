@@ -117,5 +117,5 @@ def test_the_layer_that_joins_frames_learns_with_the_head():
     spec = {"clip_len": 2, "size": (32, 32), "sampling": "spread"}
     network = models.build("late_fusion", num_classes=3, backbone="test_resnet.r160_in1k", spec=spec)
     freeze(network, FitOptions(transfer="head"))
-    assert all(p.requires_grad for p in network.join.parameters())
+    assert all(p.requires_grad for p in network.joining.parameters())
     assert not any(p.requires_grad for p in network.backbone.parameters())

@@ -13,13 +13,55 @@ from typing import Any
 import torch
 
 from kinema.errors import ConfigError, UnknownName, UsageError, nearest
-from kinema.models import karpathy, lecture, multires, small
+from kinema.models import (
+    c3d,
+    causal,
+    conv_rnn,
+    hub,
+    i3d,
+    inflate,
+    karpathy,
+    lecture,
+    multires,
+    mvit,
+    nonlocal_block,
+    recurrent,
+    resnet3d,
+    s3d,
+    shift,
+    slowfast,
+    small,
+    transformer,
+    two_stream,
+    x3d,
+)
 from kinema.models.backbone import Backbone, BackboneSource, is_backbone, list_backbones
 from kinema.models.network import Network
 from kinema.models.variant import Variant, Weights
 from kinema.types import InputSpec
 
-VARIANTS: dict[str, Variant] = {**karpathy.VARIANTS, **multires.VARIANTS, **small.VARIANTS, **lecture.VARIANTS}
+VARIANTS: dict[str, Variant] = {
+    **karpathy.VARIANTS,
+    **multires.VARIANTS,
+    **small.VARIANTS,
+    **c3d.VARIANTS,
+    **resnet3d.VARIANTS,
+    **s3d.VARIANTS,
+    **i3d.VARIANTS,
+    **slowfast.VARIANTS,
+    **x3d.VARIANTS,
+    **nonlocal_block.VARIANTS,
+    **inflate.VARIANTS,
+    **shift.VARIANTS,
+    **recurrent.VARIANTS,
+    **conv_rnn.VARIANTS,
+    **two_stream.VARIANTS,
+    **mvit.VARIANTS,
+    **transformer.VARIANTS,
+    **hub.VARIANTS,
+    **causal.VARIANTS,
+    **lecture.VARIANTS,
+}
 
 __all__ = [
     "VARIANTS",

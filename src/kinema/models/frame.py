@@ -6,15 +6,15 @@ here.
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kinema.models.backbone import Backbone, BackboneSource
-from kinema.models.network import Network
+from kinema.models.network import JoinedNetwork
 from kinema.types import InputSpec
 
 
-class SingleFrame(Network):
+class SingleFrame(JoinedNetwork):
     """A 2-D backbone with a classifier.
 
     Args:
@@ -33,9 +33,13 @@ class SingleFrame(Network):
         if num_classes is None and frames.published_classifier is not None:
             self.adopt_classifier(*frames.published_classifier)
 
-    def features(self, clip: Float[Tensor, "b c 1 h w"]) -> Float[Tensor, "b f"]:
-        """Those of the backbone."""
-        return self.backbone(clip[:, :, 0])
+    def encode(self, clip: Float[Tensor, "b c 1 h w"]) -> Float[Tensor, "b 1 f"]:
+        """The backbone's features."""
+        return self.backbone(clip[:, :, 0])[:, None]
+
+    def join(self, encoded: Float[Tensor, "b 1 f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b f"]:
+        """The one vector there is."""
+        return encoded[:, 0]
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Those of the backbone."""

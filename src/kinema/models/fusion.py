@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kinema.models.backbone import Backbone, BackboneSource
-from kinema.models.network import Network
+from kinema.models.network import JoinedNetwork, Network
 from kinema.types import InputSpec
 
 Head = Literal["fc", "mean", "max"]
 
 
-class LateFusion(Network):
+class LateFusion(JoinedNetwork):
     """Towers with shared weights, one a frame, joined at the end.
 
     Args:
@@ -48,22 +49,25 @@ class LateFusion(Network):
         super().__init__(spec, feature_dim, num_classes or tower.num_classes, dropout)
         self.backbone: Backbone = tower
         self.head = head
-        self.join = fully_connected(joined, hidden, dropout) if head == "fc" else None
+        self.joining = fully_connected(joined, hidden, dropout) if head == "fc" else None
         self.num_head_stages = len(hidden) if head == "fc" else 0
-        if num_classes is None and self.join is None and tower.published_classifier is not None:
+        if num_classes is None and self.joining is None and tower.published_classifier is not None:
             self.adopt_classifier(*tower.published_classifier)
 
-    def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """Joined features of all frames."""
+    def encode(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t f"]:
+        """Features of each frame."""
         towers = self.backbone(rearrange(clip, "b c t h w -> (b t) c h w"))
-        towers = rearrange(towers, "(b t) f -> b t f", b=clip.shape[0])
-        if self.join is not None:
-            return self.join(rearrange(towers, "b t f -> b (t f)"))
-        return towers.mean(dim=1) if self.head == "mean" else towers.amax(dim=1)
+        return rearrange(towers, "(b t) f -> b t f", b=clip.shape[0])
+
+    def join(self, encoded: Float[Tensor, "b t f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b g"]:
+        """Features of all frames, joined in order or pooled."""
+        if self.joining is not None:
+            return self.joining(rearrange(encoded, "b t f -> b (t f)"))
+        return pool_time(encoded, self.head, lengths)
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Those of the tower, then each joining layer."""
-        layers = [layer for layer in self.join or () if isinstance(layer, nn.Linear)]
+        layers = [layer for layer in self.joining or () if isinstance(layer, nn.Linear)]
         return [*self.backbone.stages(), *((f"join{index + 1}", layer) for index, layer in enumerate(layers))]
 
 
@@ -93,6 +97,19 @@ class EarlyFusion(Network):
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Those of the backbone."""
         return self.backbone.stages()
+
+
+def pool_time(
+    encoded: Float[Tensor, "b t f"], how: str = "mean", lengths: Int[Tensor, " b"] | None = None
+) -> Float[Tensor, "b f"]:
+    """Mean or maximum over time; with `lengths` over the first so many time steps of each clip."""
+    if lengths is None:
+        return encoded.mean(dim=1) if how == "mean" else encoded.amax(dim=1)
+    counts = lengths.to(encoded.device)[:, None]
+    inside = (torch.arange(encoded.shape[1], device=encoded.device)[None] < counts)[..., None]
+    if how == "mean":
+        return (encoded * inside).sum(dim=1) / counts
+    return encoded.masked_fill(~inside, -torch.inf).amax(dim=1)
 
 
 def fully_connected(inputs: int, hidden: tuple[int, ...] | list[int], dropout: float) -> nn.Sequential:

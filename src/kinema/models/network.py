@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kinema.types import InputSpec
@@ -75,6 +75,55 @@ class Network(nn.Module, ABC):
         """Take a published classifier over."""
         self.reset_classifier(len(weight))
         self.classifier.load_state_dict({"weight": weight, "bias": bias})
+
+
+class JoinedNetwork(Network):
+    """A network in two steps: `encode` looks at each frame (or patch) alone, `join` makes one vector of what came out.
+
+    Between the two lies what can be kept on disk: with a frozen encoder, learning needs `join` and the classifier
+    only. The stages of `join` are the last `num_head_stages`.
+    """
+
+    @abstractmethod
+    def encode(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
+        """One vector a frame, or one a patch, in order of time."""
+
+    @abstractmethod
+    def join(self, encoded: Float[Tensor, "b n f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b g"]:
+        """One vector of `feature_dim` numbers a clip.
+
+        Args:
+            encoded: what `encode` gave.
+            lengths: how many of the n vectors count, from the first on, where clips of different lengths were padded
+                to the longest; None: all do.
+        """
+
+    def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b g"]:
+        """`join(encode(clip))`."""
+        return self.join(self.encode(clip))
+
+
+State = dict[str, Tensor]
+"""What a streaming network remembers between frames: tensors by name, the batch first in each."""
+
+
+class StreamingNetwork(Network):
+    """A causal network: what it says after a frame depends on that frame and those before it, at constant work a frame.
+
+    `forward(clip)` equals the last logits of `step` over the frames of the clip, and `step_logits(clip)` all of them.
+    """
+
+    @abstractmethod
+    def start(self, batch: int = 1) -> State:
+        """The state before the first frame, on the network's device."""
+
+    @abstractmethod
+    def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b classes"], State]:
+        """Logits after one more frame, and the state for the next; the state given is not changed."""
+
+    @abstractmethod
+    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
+        """Logits after each frame, computed for all frames at once."""
 
 
 def new_classifier(feature_dim: int, num_classes: int) -> nn.Linear:

@@ -14,20 +14,30 @@ class Weights:
     """Published weights of a variant.
 
     Args:
+        name: what `kinema.load` and `--model` call them.
+        variant: the network they belong to.
         url: where the file is.
-        sha256: its checksum.
-        labels: what its classes are ("kinetics-400", "sports1m", …).
+        sha256: its checksum, or the first digits of it; empty where the publisher gives none.
+        labels: what its classes are ("kinetics400", "sports1m", …).
         licence: what its publisher allows.
         input: how these weights want to be fed.
-        metrics: what its publisher measured, by name.
+        renames: patterns and replacements that turn the file's names into the network's; see `models.convert`.
+        arguments: arguments of the network that these weights need.
+        metrics: what its publisher measured, by name, with the protocol in the name ("kinetics400 hit@1, 30 views").
+        source: the page on which the publisher says so.
     """
 
+    name: str
+    variant: str
     url: str
-    sha256: str
     labels: str
     licence: str
     input: InputSpec
+    sha256: str = ""
+    renames: tuple[tuple[str, str], ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,6 @@ class Variant:
             None where the network has no exchangeable 2-D backbone.
         backbone: timm's name of the backbone where the caller names none; "" where `builder` stands without one.
         backbone_arguments: what `arguments` is for `builder`, for `on_backbone`.
-        weights: published weights, the best first.
         note: one line for the list of models.
     """
 
@@ -57,5 +66,4 @@ class Variant:
     on_backbone: Callable[..., Any] | None = None
     backbone: str = ""
     backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
-    weights: tuple[Weights, ...] = ()
     note: str = ""

@@ -53,7 +53,7 @@ def _row(name: str) -> dict[str, Any]:
         "params": summary.params,
         "macs": summary.macs,
         "input": list(summary.input),
-        "weights": [f"{weights.labels}: {weights.url}" for weights in variant.weights],
+        "weights": [],
         "paper": variant.paper,
         "note": ", ".join(filter(None, (variant.note, "any backbone" if variant.on_backbone else ""))),
     }

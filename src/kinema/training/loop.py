@@ -24,14 +24,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from kinema.clips.mixing import mix
-from kinema.clips.transforms import normalize
 from kinema.datasets.clips import Batch, ClipDataset, collate
 from kinema.errors import CheckpointError, DataError, TooManyBroken
 from kinema.machine import worker_count
-from kinema.models.device import autocast, channels_last, resolve_precision
+from kinema.models.device import channels_last, resolve_precision
 from kinema.models.network import Network
 from kinema.training.losses import ClipLoss, balanced_weights
+from kinema.training.objective import ClipObjective, Objective
 from kinema.training.optim import Schedule, build_optimizer, gradient_norm
 from kinema.training.options import FitOptions
 from kinema.training.order import EpochBatches
@@ -64,6 +63,8 @@ class Run:
     options: FitOptions
     state_path: Path
     listener: Listener
+    objective: Objective | None = None
+    """How a batch becomes a loss; None is one label, or several, a clip."""
 
 
 def seed_weights(seed: int) -> None:
@@ -90,7 +91,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.order, self.loader = self._loader()
         self.schedule = Schedule(self.options, self.order.num_batches)
-        self.loss = self._loss().to(self.device)
+        self.objective = run.objective or ClipObjective(network, self.options, self._loss())
+        self.objective.to(self.device, self.precision)
 
     # building
 
@@ -235,26 +237,18 @@ class Trainer:
         size = len(part.indices)
         if size == 0:
             if self.accelerator.num_processes > 1:  # the others wait for a gradient from this process
-                self._share_nothing()
+                torch.autograd.backward(self.objective.nothing(self.module))
             return 0.0
-        clips = normalize(part.clips.to(self.device, non_blocking=True), self.run.network.spec)
-        targets = self.loss.targets(part.targets.to(self.device))
         rng = np.random.default_rng([self.options.seed, self.progress.step, position, self.accelerator.process_index])
-        clips, soft = mix(clips, targets, rng, mixup=self.options.mixup, cutmix=self.options.cutmix)
-        with autocast(self.device, self.precision):
-            logits = self.module(clips)
-        loss = self.loss(logits, soft) * (size / number)
-        self.scaler.scale(loss).backward()
+        lesson = self.objective.learn(self.module, part, rng)
+        loss = lesson.loss * (size / number)
+        torch.autograd.backward(self.scaler.scale(loss))
         tally = self.progress.tally
         value = float(loss.detach())
         tally.loss += value * number
-        tally.hits += float(targets.gather(1, logits.detach().argmax(1, keepdim=True)).gt(0).sum())
+        tally.hits += lesson.hits
         tally.clips += size
         return value
-
-    def _share_nothing(self) -> None:
-        shape = (2, *self.run.network.spec.shape)
-        (self.module(torch.zeros(shape, device=self.device)).sum() * 0.0).backward()
 
     # the end of an epoch
 

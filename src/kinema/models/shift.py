@@ -1,0 +1,7 @@
+"""shift: to be written."""
+
+from __future__ import annotations
+
+from kinema.models.variant import Variant
+
+VARIANTS: dict[str, Variant] = {}

@@ -1,0 +1,7 @@
+"""two_stream: to be written."""
+
+from __future__ import annotations
+
+from kinema.models.variant import Variant
+
+VARIANTS: dict[str, Variant] = {}

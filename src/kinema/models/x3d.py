@@ -1,0 +1,7 @@
+"""x3d: to be written."""
+
+from __future__ import annotations
+
+from kinema.models.variant import Variant
+
+VARIANTS: dict[str, Variant] = {}

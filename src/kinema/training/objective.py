@@ -1,0 +1,78 @@
+"""What a batch teaches: from a batch of the loader to logits, loss and hits. The loop knows nothing of clips.
+
+`ClipObjective` is the usual one: clips in, one answer each. Others learn from kept features or from a label at every
+time step; they differ in what they read from a batch and in how they count, not in the loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kinema.clips.mixing import mix
+from kinema.clips.transforms import normalize
+from kinema.models.device import autocast
+from kinema.training.losses import ClipLoss
+
+if TYPE_CHECKING:
+    from kinema.datasets.clips import Batch
+    from kinema.models.network import Network
+    from kinema.training.options import FitOptions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What came of one batch: the mean loss over its rows, and how many rows were right."""
+
+    loss: Tensor
+    hits: float
+
+
+class Objective(Protocol):
+    """Turns a batch into a loss."""
+
+    def to(self, device: torch.device, precision: str) -> None:
+        """Where and in which number format it will work; called once, before the first batch."""
+
+    def learn(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> Lesson:
+        """The loss of a batch that has at least one row; `module` is the network, wrapped for several processes."""
+
+    def nothing(self, module: nn.Module) -> Tensor:
+        """A loss of zero that still touches every learning parameter, for a process whose batch is empty."""
+
+
+class ClipObjective:
+    """One label, or several, a clip.
+
+    Args:
+        network: its input says how clips are normalised.
+        options: mixing, label smoothing.
+        loss: of logits and targets.
+    """
+
+    def __init__(self, network: Network, options: FitOptions, loss: ClipLoss) -> None:
+        self.network, self.options, self.loss = network, options, loss
+        self.device, self.precision = torch.device("cpu"), "f32"
+
+    def to(self, device: torch.device, precision: str) -> None:
+        """See `Objective`."""
+        self.device, self.precision = device, precision
+        self.loss.to(device)
+
+    def learn(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> Lesson:
+        """Normalise, mix, compare with the targets."""
+        clips = normalize(batch.clips.to(self.device, non_blocking=True), self.network.spec)
+        targets = self.loss.targets(batch.targets.to(self.device))
+        clips, soft = mix(clips, targets, rng, mixup=self.options.mixup, cutmix=self.options.cutmix)
+        with autocast(self.device, self.precision):
+            logits = module(clips)
+        hits = targets.gather(1, logits.detach().argmax(1, keepdim=True)).gt(0).sum()
+        return Lesson(self.loss(logits, soft), float(hits))
+
+    def nothing(self, module: nn.Module) -> Tensor:
+        """Zero times the logits of two empty clips."""
+        return module(torch.zeros((2, *self.network.spec.shape), device=self.device)).sum() * 0.0
