@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,14 @@ def _write_frames(
 
 
 X264 = {"crf": "18", "bf": "3", "sc_threshold": "0", "threads": "1"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is read from or written to the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KINEMA_HOME", str(tmp_path_factory.mktemp("kinema_home")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -316,7 +316,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(films, counting
         "clean.csv": [100, "check", str(films), "--out", "clean.csv"],
         "evaluation.json": [100, "evaluate", checkpoint, str(films), "--workers", "0", "--out", "judged"],
         "config.toml": [100, *train, "--out", "a"],
-        "last": [5000, *train, "--out", "b"],
+        "best": [5000, *train, "--out", "b"],
         "state.pt": [200_000, *train, "--out", "c"],
     }
     result = subprocess.run(
@@ -373,10 +373,10 @@ def test_a_reader_that_goes_away_is_no_error(arguments):
 
 
 def test_an_interruption_is_one_word(run, monkeypatch):
-    def interrupted() -> list[str]:
+    def interrupted() -> list[object]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kinema.recipes.models._names", interrupted)
+    monkeypatch.setattr("kinema.recipes.models._network_rows", interrupted)
     assert run("models") == (130, "", ["kinema: stopped"])
 
 

@@ -115,3 +115,9 @@ def _recipe_that(action):
 
 def test_an_error_says_what_where_and_what_to_do():
     assert str(KinemaError("cannot read", "a.mp4", "look at it")) == "cannot read: a.mp4: look at it"
+
+
+def test_half_an_epoch_is_refused(capsys):
+    status, _, err = run(capsys, "train", "videos/", "--model", "single_frame_small", "--epochs", "1.5")
+    assert status == 2
+    assert "1.5 is not a whole number" in err

@@ -30,11 +30,15 @@ from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
 COMMANDS = {
     "demo": "Get started",
     "check": "Data",
+    "flow": "Data",
     "train": "Train and judge",
     "compare": "Train and judge",
+    "crossval": "Train and judge",
     "evaluate": "Train and judge",
+    "fuse": "Train and judge",
     "predict": "Use",
     "watch": "Use",
+    "features": "Use",
     "models": "Networks",
     "describe": "Networks",
 }
@@ -63,23 +67,34 @@ def examples_of(function: Recipe) -> str:
     return "Examples:\n\n" + "\n".join(f"    {line}" for line in lines) if heading else ""
 
 
-def group_flags(settings: type[Any]) -> None:
-    """Let the help list flags under the headings of the classes that they come from."""
+def whole_numbers(hint: Any, tokens: Sequence[Any]) -> Any:
+    """Cyclopts' own reading of tokens, but 1.5 is no whole number instead of 2."""
+    for token in tokens:
+        if "." in token.value and not float(token.value).is_integer():
+            raise ValueError(f"{token.value} is not a whole number")
+    return cyclopts.convert(hint, tokens)
+
+
+def describe_flags(settings: type[Any]) -> None:
+    """Let the help list flags under the headings of the classes that they come from, and refuse halves of counts."""
     # A dataclass's __init__ carries its bases' annotations as text, which only their own modules can resolve.
     settings.__init__.__annotations__ = {**get_type_hints(settings), "return": None}
-    for place, (name, heading) in enumerate(HEADINGS.items()):
-        owner = next((cls for cls in settings.__mro__ if cls.__name__ == name), None)
-        if owner is None:
-            continue
-        hints = get_type_hints(owner)
-        parameter = Parameter(group=Group(heading, sort_key=place + 1))
+    places = {name: place for place, name in enumerate(HEADINGS, start=1)}
+    for owner in settings.__mro__[:-1]:
+        hints = get_type_hints(owner)  # without what an earlier command has put there
+        name = owner.__name__
+        group = Group(HEADINGS[name], sort_key=places[name]) if name in HEADINGS else None
         for field in owner.__annotations__:
-            owner.__annotations__[field] = Annotated[hints[field], parameter]
+            settled: dict[str, Any] = {"group": group} if group else {}
+            if hints[field] in (int, int | None):
+                settled["converter"] = whole_numbers
+            if settled:
+                owner.__annotations__[field] = Annotated[hints[field], Parameter(**settled)]
 
 
 def as_command(function: Recipe) -> Recipe:
     """The recipe with its settings spread out as flags, and `--config`."""
-    group_flags(settings_class(function))
+    describe_flags(settings_class(function))
 
     @functools.wraps(function)
     def command(*args: Any, settings_file: Path | None = None, **kwargs: Any) -> int:

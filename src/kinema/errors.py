@@ -10,6 +10,7 @@ KinemaError                 anything below; the command line prints it as one li
 ├── DataError               a data set cannot be listed, split or trained on
 │   └── TooManyBroken       more examples were lost than the run allows
 ├── CheckpointError         a checkpoint is missing, damaged or made for something else
+│   └── DownloadError       published weights cannot be fetched
 ├── OutputError             a result could not be written (no space, no permission, exists already)
 └── MissingExtra            an optional package is needed for this; says which extra to install
 """
@@ -119,6 +120,10 @@ class TooManyBroken(DataError):
 
 class CheckpointError(KinemaError):
     """A checkpoint is missing, damaged, or made for something else."""
+
+
+class DownloadError(CheckpointError):
+    """Published weights cannot be fetched: offline, not there, broken off, or not what they should be."""
 
 
 class OutputError(KinemaError):

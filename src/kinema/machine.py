@@ -19,6 +19,12 @@ def worker_count(wanted: int | None) -> int:
     return wanted if wanted is not None else max(1, min(num_cores() - 1, _MOST_WORKERS))
 
 
+def cache_folder() -> Path:
+    """Where downloads and other things that can be made again are kept: $KINEMA_HOME, else ~/.cache/kinema."""
+    home = os.environ.get("KINEMA_HOME")
+    return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kinema"
+
+
 def processor() -> str:
     """The processor's name, as well as the system tells it."""
     try:

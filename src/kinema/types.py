@@ -84,6 +84,16 @@ class Example:
         return self.path if self.span is None else f"{self.path}[{self.span.start_s:g},{self.span.end_s:g})"
 
 
+FLOW_METHODS = ("dis", "farneback", "tvl1", "raft_small", "raft_large")
+"""How optical flow can be computed; what one method gives is no substitute for another's."""
+
+FLOW_ZERO = 128
+"""The pixel value of "no motion" in a channel of optical flow. It has to be met exactly, which 127.5 cannot be."""
+
+FLOW_MOST_PX = 20.0
+"""Displacements are cut off here (Carreira and Zisserman 2017); it is the pixel values 1 and 255."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """How a network wants to be fed; it travels with the weights.
@@ -100,7 +110,10 @@ class InputSpec:
         short_side: short side in pixels before the crop; 0 means as large as the crop.
         window_s: for "spread", the usual length in seconds of what the network learned from; longer videos are seen in windows
             of it. None means the whole video at once.
-        modality: "rgb" (3 channels) or "flow" (2).
+        modality: "rgb" (3 channels), "flow" (2: u to the right, v downwards) or "rgb+flow" (5, in this order). The flow of a
+            frame is its displacement to the next frame of the file, in pixels of the size at which it was computed,
+            whatever stride the clip has; 128 is none, 1 and 255 are 20 pixels to either side.
+        flow: how flow is computed, one of `FLOW_METHODS`; empty where there is none, "dis" where none is named.
     """
 
     clip_len: int = 16
@@ -113,7 +126,8 @@ class InputSpec:
     resize: Literal["crop", "stretch"] = "crop"
     short_side: int = 0
     window_s: float | None = None
-    modality: Literal["rgb", "flow"] = "rgb"
+    modality: Literal["rgb", "flow", "rgb+flow"] = "rgb"
+    flow: str = ""
 
     def __post_init__(self) -> None:
         if self.clip_len < 1 or self.frame_stride < 1 or min(self.size) < 1:
@@ -122,6 +136,21 @@ class InputSpec:
             raise ValueError(f"mean and std need one positive value a channel, got {self.mean=}, {self.std=}")
         if self.sampling not in ("dense", "spread") or self.resize not in ("crop", "stretch"):
             raise ValueError(f"unknown {self.sampling=} or {self.resize=}")
+        self._check_modality()
+
+    def _check_modality(self) -> None:
+        if self.modality not in ("rgb", "flow", "rgb+flow"):
+            raise ValueError(f"unknown {self.modality=}")
+        if not self.has_flow:
+            if self.flow:
+                raise ValueError(f"a network for RGB sees no optical flow, got {self.flow=}")
+            return
+        if len(self.mean) != (2 if self.modality == "flow" else 5):
+            raise ValueError(f"flow has 2 channels, with RGB 5, got {self.modality=}, {self.mean=}")
+        if not self.flow:
+            object.__setattr__(self, "flow", FLOW_METHODS[0])
+        if self.flow not in FLOW_METHODS:
+            raise ValueError(f"unknown {self.flow=}, known are {', '.join(FLOW_METHODS)}")
 
     @property
     def span(self) -> int:
@@ -130,8 +159,27 @@ class InputSpec:
 
     @property
     def num_channels(self) -> int:
-        """3 for RGB, 2 for flow."""
+        """3 for RGB, 2 for flow, 5 for both."""
         return len(self.mean)
+
+    @property
+    def has_flow(self) -> bool:
+        """Whether some channels are optical flow: the last two."""
+        return self.modality != "rgb"
+
+    def part(self, modality: Literal["rgb", "flow"]) -> InputSpec:
+        """The input of one stream of a network for RGB and flow.
+
+        >>> InputSpec(mean=(0.4,) * 3 + (0.5,) * 2, std=(0.2,) * 5, modality="rgb+flow").part("flow").mean
+        (0.5, 0.5)
+        """
+        if self.modality == modality:
+            return self
+        if self.modality != "rgb+flow":
+            raise ValueError(f"an input of {self.modality} has no part {modality!r}")
+        own = slice(None, 3) if modality == "rgb" else slice(3, None)
+        flow = self.flow if modality == "flow" else ""
+        return self.with_(modality=modality, flow=flow, mean=self.mean[own], std=self.std[own])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

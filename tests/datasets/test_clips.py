@@ -9,7 +9,6 @@ from kinema.clips.transforms import PRESETS, Augment
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.clips import Broken, ClipDataset, Sample, Views, collate, typical_duration_s
 from kinema.datasets.dataset import DataSet
-from kinema.errors import UsageError
 from kinema.labels import Labels
 from kinema.types import Example, InputSpec, TimeSpan
 
@@ -126,11 +125,6 @@ def test_workers_see_what_one_process_sees(film, short_video):
     )
     for batch, wanted in zip(loader, (keys[:2], keys[2:]), strict=True):
         assert torch.equal(batch.clips, collate([data[key] for key in wanted]).clips)
-
-
-def test_a_network_for_flow_is_refused(film):
-    with pytest.raises(UsageError, match="flow"):
-        ClipDataset(data_of(film), InputSpec(modality="flow", mean=(0.5, 0.5), std=(0.5, 0.5)))
 
 
 def test_the_typical_duration_is_the_median_of_files_and_spans(film, text_file):

@@ -8,7 +8,8 @@ import torch
 
 import kinema
 from kinema.errors import CheckpointError, VideoError
-from kinema.inference.predictor import Failure, Predictor, checkpoint_folder, load
+from kinema.inference.predictor import Failure, Predictor, load
+from kinema.models.trained import checkpoint_folder
 from kinema.types import Prediction
 
 

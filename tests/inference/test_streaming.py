@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kinema.errors import VideoError
-from kinema.inference.streaming import NewestFrames, live_clip, reach_s, watch_stream
+from kinema.inference.live import reach_s
+from kinema.inference.streaming import NewestFrames, live_clip, watch_stream
 from kinema.types import InputSpec
 
 

@@ -115,7 +115,7 @@ def test_frames_in_the_batch_are_one_frame_until_they_are_joined():
     summary = summarize(build_without_weights("late_fusion", backbone="test_resnet", spec={"clip_len": 6}))
     towers = [layer for layer in summary.layers if layer.name.startswith("backbone")]
     assert {layer.receptive_field[0] for layer in towers} == {1}
-    assert layer_of(summary, "join.0").receptive_field == (6, 160, 160)
+    assert layer_of(summary, "joining.0").receptive_field == (6, 160, 160)
 
 
 def test_early_fusion_sees_all_frames_at_once():

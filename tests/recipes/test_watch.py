@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.recipes.watch import WatchConfig, watch
+from kinema.recipes.watch import WatchConfig, percentiles, watch
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,29 @@ def test_a_file_is_watched_as_if_it_were_live(checkpoint, short_video: Path, cap
     printed = capsys.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines()]
     assert lines
-    assert set(lines[0]) == {"time_s", "top", "latency_s", "dropped"}
-    assert "1 prediction, median latency" in printed.err
+    shares = {"latency_p50_s", "latency_p95_s", "latency_p99_s"}
+    assert set(lines[0]) == {"time_s", "top", "latency_s", *shares, "dropped"}
+    assert "1 prediction, latency p50 " in printed.err
+
+
+def test_percentiles_of_latency_are_those_of_the_latest():
+    assert percentiles([0.1]) == {"p50": 0.1, "p95": 0.1, "p99": 0.1}
+    assert percentiles([n / 100 for n in range(100, 0, -1)]) == {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def test_a_network_that_remembers_is_fed_frame_by_frame(tmp_path, counting_video: Path, capsys) -> None:
+    from kinema import models
+    from kinema.models.checkpoint import ModelCard, save_checkpoint
+
+    network = models.build("causal_small", num_classes=2, spec={"size": (32, 32), "clip_len": 4, "window_s": 0.4})
+    save_checkpoint(tmp_path / "best", network, ModelCard.of(network, ("dark", "light")))
+    assert watch(str(counting_video), WatchConfig(model=str(tmp_path), device="cpu", json=True, seconds=0.9)) == 0
+    printed = capsys.readouterr()
+    times_s = [json.loads(line)["time_s"] for line in printed.out.splitlines()]
+    assert times_s[0] == 0.0  # no wait for a whole clip
+    due = [-(-number * 25 // 10) for number in range(12)]  # ten a second of 25
+    assert {round(time_s * 25) for time_s in times_s} <= set(due)
+    assert "latency p50" in printed.err
 
 
 def test_watching_stops_after_the_time_given(checkpoint, counting_video: Path, capsys) -> None:

@@ -1,5 +1,8 @@
 """Cutting, scaling and colouring uint8 frames [t c h w], with the same change to all frames of a clip.
 
+Where there is optical flow, it is the last two channels: `num_flow` says so. It is cut and scaled as the colours are (its
+values stay displacements in pixels of the size at which they were measured); what changes colours leaves it alone.
+
 Draws come from the numpy generator given. Frames that come from a decoder as [t h w c] need no copy:
 `frames.permute(0, 3, 1, 2)` is the layout torch resizes fastest.
 """
@@ -7,6 +10,7 @@ Draws come from the numpy generator given. Frames that come from a decoder as [t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -15,6 +19,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as v2f
+
+from kinema.types import FLOW_ZERO
 
 PixelSize = tuple[int, int]
 """Height and width in pixels."""
@@ -104,9 +110,22 @@ def three_crops(frames: Frames, size: PixelSize) -> UInt8[Tensor, "3 t c _ _"]:
     return torch.stack([crop(frames, box) for box in boxes])
 
 
-def flip(frames: UInt8[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
-    """Left becomes right."""
-    return frames.flip(-1)
+def flip(frames: UInt8[Tensor, "*n c h w"], num_flow: int = 0) -> UInt8[Tensor, "*n c h w"]:
+    """Left becomes right; what moved to the right moves to the left."""
+    turned = frames.flip(-1)
+    if num_flow:
+        across = turned[..., -num_flow, :, :]
+        across.copy_(2 * FLOW_ZERO - across.clamp(min=1))  # 256 does not fit, 1 to 255 all do
+    return turned
+
+
+def on_colours(frames: Frames, num_flow: int, change: Callable[[Frames], Frames]) -> Frames:
+    """Change the RGB channels alone; where there is nothing but flow, nothing."""
+    if not num_flow:
+        return change(frames)
+    if frames.shape[1] == num_flow:
+        return frames
+    return torch.cat([change(frames[:, :-num_flow]), frames[:, -num_flow:]], dim=1)
 
 
 def color_jitter(frames: Frames, rng: np.random.Generator, strength: float) -> Frames:
@@ -124,7 +143,19 @@ def color_jitter(frames: Frames, rng: np.random.Generator, strength: float) -> F
     return frames
 
 
-def rand_augment(frames: Frames, rng: np.random.Generator, magnitude: int = 9, num_ops: int = 2) -> Frames:
+class _ColourAugment(v2.RandAugment):  # type: ignore[misc]
+    """Without the changes that move pixels: optical flow beside them would no longer fit."""
+
+    _AUGMENTATION_SPACE = {
+        name: space
+        for name, space in v2.RandAugment._AUGMENTATION_SPACE.items()
+        if not name.startswith(("Shear", "Translate", "Rotate"))
+    }
+
+
+def rand_augment(
+    frames: Frames, rng: np.random.Generator, magnitude: int = 9, num_ops: int = 2, *, colours_only: bool = False
+) -> Frames:
     """Apply `num_ops` of RandAugment's fourteen changes (Cubuk et al. 2020), the same to all frames.
 
     torchvision draws from torch's global generator: it is seeded from `rng` for the call and put back as it was.
@@ -134,8 +165,9 @@ def rand_augment(frames: Frames, rng: np.random.Generator, magnitude: int = 9, n
         rng: where the changes are drawn from.
         magnitude: strength, 0 to 30.
         num_ops: how many changes one after the other.
+        colours_only: leave out the five that shear, shift or turn.
     """
-    change = v2.RandAugment(num_ops=num_ops, magnitude=magnitude)
+    change = (_ColourAugment if colours_only else v2.RandAugment)(num_ops=num_ops, magnitude=magnitude)
     state = torch.get_rng_state()
     try:
         torch.default_generator.manual_seed(int(rng.integers(2**31)))
@@ -145,15 +177,20 @@ def rand_augment(frames: Frames, rng: np.random.Generator, magnitude: int = 9, n
 
 
 def random_erasing(
-    frames: Frames, rng: np.random.Generator, probability: float, scale: tuple[float, float] = (0.02, 0.33)
+    frames: Frames,
+    rng: np.random.Generator,
+    probability: float,
+    scale: tuple[float, float] = (0.02, 0.33),
+    num_flow: int = 0,
 ) -> Frames:
-    """Cover one box with the clip's mean colour (Zhong et al. 2020), the same box in all frames.
+    """Cover one box with the clip's mean colour (Zhong et al. 2020), the same box in all frames; in flow it stands still.
 
     Args:
         frames: uint8 [t c h w].
         rng: where the box is drawn from.
         probability: how often it happens.
         scale: least and greatest share of the area.
+        num_flow: channels of flow.
     """
     if rng.random() >= probability:
         return frames
@@ -164,6 +201,7 @@ def random_erasing(
     top, left = rng.integers(height - box_height + 1), rng.integers(width - box_width + 1)
     erased = frames.clone()
     mean = frames.float().mean(dim=(0, 2, 3), keepdim=True)[0]
+    mean[len(mean) - num_flow :] = FLOW_ZERO
     crop(erased, Box(int(top), int(left), box_height, box_width))[:] = mean.round().to(torch.uint8)
     return erased
 

@@ -3,6 +3,9 @@
 Everything is uint8 up to `normalize`, which comes last, on a whole batch; cutting and colouring are in `pixels`. The
 preset `karpathy` follows Karpathy et al. 2014: the centre region at 200 x 200, a random 170 x 170 of it, flipped half
 the time (other sizes in proportion).
+
+Optical flow (`kinema.clips.flow`) is cut, scaled and mirrored with the picture it belongs to; colour changes leave it
+alone, and of RandAugment's changes those that move pixels are left out where there is flow.
 """
 
 from __future__ import annotations
@@ -86,18 +89,20 @@ def preset(name: str, *, flip: float | None = None) -> Augment:
 
 def train_transform(augment: Augment, spec: InputSpec) -> TrainTransform:
     """What training does to a clip: uint8 [t c h w] and a generator -> uint8 [c t h w] of `spec.size`."""
-    cut = _cropper(augment, spec)
+    cut, num_flow = _cropper(augment, spec), _num_flow(spec)
+
+    def recolour(frames: Frames, rng: np.random.Generator) -> Frames:
+        if augment.rand_augment:
+            frames = pixels.rand_augment(frames, rng, augment.rand_augment, colours_only=num_flow > 0)
+        return pixels.color_jitter(frames, rng, augment.jitter) if augment.jitter else frames
 
     def transform(frames: Frames, rng: np.random.Generator) -> UInt8[Tensor, "c t _ _"]:
         frames = cut(frames, rng)
         if rng.random() < augment.flip:
-            frames = pixels.flip(frames)
-        if augment.rand_augment:
-            frames = pixels.rand_augment(frames, rng, augment.rand_augment)
-        if augment.jitter:
-            frames = pixels.color_jitter(frames, rng, augment.jitter)
+            frames = pixels.flip(frames, num_flow)
+        frames = pixels.on_colours(frames, num_flow, lambda colours: recolour(colours, rng))
         if augment.erase:
-            frames = pixels.random_erasing(frames, rng, augment.erase)
+            frames = pixels.random_erasing(frames, rng, augment.erase, num_flow=num_flow)
         return frames.transpose(0, 1).contiguous()
 
     return transform
@@ -110,7 +115,13 @@ def decode_size(spec: InputSpec, train: bool, augment: Augment | None = None) ->
         spec: how the network wants to be fed.
         train: for training with `augment`, else for evaluation.
         augment: random changes need some pixels more than the network sees.
+
+    Optical flow is measured at one size, 8/7 of what the network sees or its short side, for training and evaluation
+    alike: a displacement in pixels means nothing without it.
     """
+    if spec.has_flow:
+        room = round(spec.size[0] * _MARGIN), round(spec.size[1] * _MARGIN)
+        return room if spec.resize == "stretch" else max(*room, spec.short_side)
     if not train or augment is None or augment.crop == "center":
         return spec.size if spec.resize == "stretch" else max(*spec.size, spec.short_side)
     room = _room_size(spec, augment)
@@ -142,10 +153,14 @@ def view_transform(spec: InputSpec, num_crops: int = 1, flips: bool = False) -> 
 
     def view(frames: Frames) -> UInt8[Tensor, "v c t _ _"]:
         views = _fitted(frames, spec)[None] if num_crops == 1 else three_crops(_covered(frames, spec), spec.size)
-        views = torch.cat([views, flip(views)]) if flips else views
+        views = torch.cat([views, flip(views, _num_flow(spec))]) if flips else views
         return views.transpose(1, 2).contiguous()
 
     return view
+
+
+def _num_flow(spec: InputSpec) -> int:
+    return 2 if spec.has_flow else 0
 
 
 def _cropper(augment: Augment, spec: InputSpec) -> TrainTransform:

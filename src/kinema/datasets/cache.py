@@ -58,11 +58,11 @@ class FrameCache:
         return _load(frames_path, times_path)
 
     def _places(self, path: str, size: Size) -> tuple[Path, Path]:
-        key = hashlib.sha256(repr((os.path.abspath(path), *_state(path), size)).encode()).hexdigest()[:32]
+        key = hashlib.sha256(repr((os.path.abspath(path), *file_state(path), size)).encode()).hexdigest()[:32]
         return self.folder / key[:2] / f"{key}.npy", self.folder / key[:2] / f"{key}.times.npy"
 
 
-def _state(path: str) -> tuple[int, int]:
+def file_state(path: str) -> tuple[int, int]:
     """Size and time of change, as far as they can be told."""
     try:
         found = os.stat(path)

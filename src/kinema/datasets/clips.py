@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from kinema.clips.flow import check_flow
 from kinema.clips.sampling import plan_clips, plan_train_clip
 from kinema.clips.transforms import Augment, decode_size, train_transform, view_transform
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.dataset import DataSet
+from kinema.datasets.flow_cache import FlowCache
+from kinema.datasets.frames import FrameSource
 from kinema.errors import UsageError, VideoError
 from kinema.types import Example, InputSpec
 from kinema.video import open_video
@@ -97,9 +100,11 @@ class ClipDataset(Dataset[Sample | Broken]):
         views: for evaluation, the clips and crops of each example.
         seed: start of what is drawn at random.
         cache: keeps decoded videos; worth it where they are short and seen for many epochs.
+        flow_cache: keeps the optical flow of whole videos; without it that of the frames seen is computed each time.
 
     Raises:
-        UsageError: views that the network cannot have, or a network for optical flow.
+        UsageError: views that the network cannot have.
+        MissingExtra: a package for optical flow is not there.
     """
 
     def __init__(
@@ -111,13 +116,13 @@ class ClipDataset(Dataset[Sample | Broken]):
         views: Views = Views(),
         seed: int = 0,
         cache: FrameCache | None = None,
+        flow_cache: FlowCache | None = None,
     ) -> None:
-        if spec.modality != "rgb":
-            raise UsageError("clips of optical flow cannot be made from files", spec.modality, "use a network for RGB")
+        check_flow(spec)
         self.data, self.spec, self.views, self.seed = data, spec, views, seed
-        self._augment, self._cache = augment, cache
+        self._augment = augment
         view_transform(spec, views.num_crops, views.flips)  # raises now what workers would raise later
-        self._size = decode_size(spec, augment is not None, augment)
+        self._frames = FrameSource(spec, decode_size(spec, augment is not None, augment), cache, flow_cache)
         self._targets = [data.targets(example) for example in data.examples]
 
     def __len__(self) -> int:
@@ -126,14 +131,19 @@ class ClipDataset(Dataset[Sample | Broken]):
     def __getitem__(self, key: int | tuple[int, int]) -> Sample | Broken:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         example = self.data.examples[index]
-        rng = np.random.default_rng([self.seed, epoch, index])
+        rng = self.generator(epoch, index)
         try:
             clips = self._clips(example, rng)
         except (VideoError, OSError) as error:
             return Broken(index, example.key, str(error))
-        return Sample(clips, self._target(index), index)
+        return Sample(clips, self.target(index), index)
 
-    def _target(self, index: int) -> int | Tensor:
+    def generator(self, epoch: int, index: int) -> np.random.Generator:
+        """Where the random changes of an example come from."""
+        return np.random.default_rng([self.seed, epoch, index])
+
+    def target(self, index: int) -> int | Tensor:
+        """The class index of an example, or its multi-hot row [classes]."""
         classes = self._targets[index]
         if not self.data.multi_label:
             return classes[0]
@@ -143,13 +153,10 @@ class ClipDataset(Dataset[Sample | Broken]):
 
     def _clips(self, example: Example, rng: np.random.Generator) -> Tensor:
         """Views of one example, uint8 [v c t h w]."""
-        if self._cache is not None:
-            frames, times_s = self._cache.read(example.path, self._size)
-            return self._transformed([frames[row] for row in self._plan(example, times_s, rng)], rng)
-        with open_video(example.path, threads=1) as video:
-            plan = self._plan(example, video.times_s, rng)
-            frames = video.frames_at(plan.reshape(-1), self._size)
-        return self._transformed(frames.reshape(*plan.shape, *frames.shape[1:]), rng)
+        with self._frames.open(example.path) as frames:
+            plan = self._plan(example, frames.times_s, rng)
+            pixels = frames.at(plan.reshape(-1))
+        return self._transformed(pixels.reshape(*plan.shape, *pixels.shape[1:]), rng)
 
     def _plan(self, example: Example, times_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
         """Frame numbers [n t] of the clips."""
@@ -157,7 +164,7 @@ class ClipDataset(Dataset[Sample | Broken]):
             return plan_train_clip(self.spec, times_s, rng, example.span)[None]
         return plan_clips(self.spec, times_s, self.views.num_clips, example.span)
 
-    def _transformed(self, clips: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+    def _transformed(self, clips: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
         tensors = [torch.from_numpy(frames).permute(0, 3, 1, 2) for frames in clips]
         # Made here and not kept: functions inside functions cannot be sent to a worker that is spawned.
         if self._augment is not None:

@@ -22,6 +22,9 @@ from kinema.video.listing import natural_key
 
 WAYS = ("auto", "random", "groups", "blocks")
 
+Units = dict[str, list[Example]]
+"""Examples that stay together, by the name of their group or file."""
+
 _log = logging.getLogger("kinema")
 
 
@@ -58,13 +61,13 @@ def split_data(
     open_examples = sorted((e for e in data.examples if e.split != "test"), key=lambda e: natural_key(e.key))
     if not open_examples:
         raise DataError("nothing to train on", data.root, "it has a test part only: add a train part")
-    units = _units(open_examples)
+    units = units_of(open_examples)
     chosen = _choose(data, units, by, valid_fraction, valid_groups, np.random.default_rng([seed]))
     valid = {example.key for name in chosen for example in units[name]}
     if not valid or len(valid) == len(open_examples):
         do = "a group is never torn: add examples of other groups, or write the parts into a manifest's column `split`"
         raise DataError(f"cannot split {len(open_examples)} examples in {len(units)} groups", data.root, do)
-    return _warned(data.with_examples(_assigned(example, valid) for example in data.examples))
+    return _warned(data.with_examples(assigned(example, valid) for example in data.examples))
 
 
 def torn_groups(data: DataSet) -> list[str]:
@@ -79,7 +82,7 @@ def _unit_of(example: Example) -> str:
     return example.path if example.group is None else example.group
 
 
-def _units(examples: Sequence[Example]) -> dict[str, list[Example]]:
+def units_of(examples: Sequence[Example]) -> Units:
     """What stays together, by name."""
     units: defaultdict[str, list[Example]] = defaultdict(list)
     for example in examples:
@@ -89,7 +92,7 @@ def _units(examples: Sequence[Example]) -> dict[str, list[Example]]:
 
 def _choose(
     data: DataSet,
-    units: dict[str, list[Example]],
+    units: Units,
     by: str,
     fraction: float,
     patterns: Sequence[str],
@@ -109,7 +112,7 @@ def _choose(
     return _share_of_each(units, fraction, rng)
 
 
-def _matching(units: dict[str, list[Example]], patterns: Sequence[str]) -> set[str]:
+def _matching(units: Units, patterns: Sequence[str]) -> set[str]:
     groups = sorted({e.group for examples in units.values() for e in examples if e.group is not None})
     for pattern in patterns:
         if not any(fnmatchcase(group, pattern) for group in groups):
@@ -117,7 +120,7 @@ def _matching(units: dict[str, list[Example]], patterns: Sequence[str]) -> set[s
     return {group for group in groups if any(fnmatchcase(group, pattern) for pattern in patterns)}
 
 
-def _by_class(units: dict[str, list[Example]]) -> dict[tuple[str, ...], list[str]]:
+def _by_class(units: Units) -> dict[tuple[str, ...], list[str]]:
     """Unit names by the labels of their first example."""
     found: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, examples in units.items():
@@ -125,7 +128,7 @@ def _by_class(units: dict[str, list[Example]]) -> dict[tuple[str, ...], list[str
     return dict(found)
 
 
-def _share_of_each(units: dict[str, list[Example]], fraction: float, rng: np.random.Generator) -> set[str]:
+def _share_of_each(units: Units, fraction: float, rng: np.random.Generator) -> set[str]:
     chosen: set[str] = set()
     for _, names in sorted(_by_class(units).items()):
         order = rng.permutation(len(names))[: _share(len(names), fraction)]
@@ -133,7 +136,7 @@ def _share_of_each(units: dict[str, list[Example]], fraction: float, rng: np.ran
     return chosen
 
 
-def _last_of_each(units: dict[str, list[Example]], fraction: float) -> set[str]:
+def _last_of_each(units: Units, fraction: float) -> set[str]:
     chosen: set[str] = set()
     for names in _by_class(units).values():
         wanted = _share(sum(len(units[name]) for name in names), fraction)
@@ -149,7 +152,7 @@ def _share(count: int, fraction: float) -> int:
     return min(max(round(count * fraction), 1), count - 1)
 
 
-def _balanced(units: dict[str, list[Example]], fraction: float, rng: np.random.Generator) -> set[str]:
+def _balanced(units: Units, fraction: float, rng: np.random.Generator) -> set[str]:
     """Whole units so that each class comes as near to its share as can be: the best of several greedy runs."""
     names = sorted(units)
     classes = sorted({label for examples in units.values() for e in examples for label in e.labels})
@@ -179,7 +182,8 @@ def _greedy(
     return float(((have / wanted - 1) ** 2).sum()), taken
 
 
-def _assigned(example: Example, valid: set[str]) -> Example:
+def assigned(example: Example, valid: set[str]) -> Example:
+    """The example with its part: validation if its key is in `valid`, else training; one of the test part stays there."""
     return example if example.split == "test" else replace(example, split="valid" if example.key in valid else "train")
 
 

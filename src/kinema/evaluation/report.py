@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kinema import charts
 from kinema.errors import UsageError
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kinema.evaluation.result import Evaluation
+    from kinema.evaluation.step_result import StepEvaluation
+
+    Judged: TypeAlias = Evaluation | StepEvaluation
 
 FIGURE_NAMES = {
+    "frame_accuracy": "Frame accuracy",
     "video_hit_at_1": "Video hit@1",
     "video_hit_at_5": "Video hit@5",
     "clip_hit_at_1": "Clip hit@1",
@@ -27,6 +31,10 @@ FIGURE_NAMES = {
     "macro_f1": "Macro-F1",
     "mean_class_accuracy": "Mean class accuracy",
     "mean_average_precision": "Mean average precision",
+    "edit_score": "Edit score",
+    "f1_at_10": "Segment F1@10",
+    "f1_at_25": "Segment F1@25",
+    "f1_at_50": "Segment F1@50",
 }
 
 _MIMES = {".mp4": "video/mp4", ".webm": "video/webm"}
@@ -115,27 +123,27 @@ class Report:
         return self
 
 
-def evaluation_report(evaluation: Evaluation, title: str = "Evaluation", subtitle: str = "") -> Report:
+def evaluation_report(evaluation: Judged, title: str = "Evaluation", subtitle: str = "") -> Report:
     """The page of one evaluation."""
     return add_evaluation(
         Report(title, subtitle or f"{evaluation.num_videos} videos, protocol {evaluation.protocol}"), evaluation
     )
 
 
-def add_evaluation(report: Report, evaluation: Evaluation) -> Report:
+def add_evaluation(report: Report, evaluation: Judged) -> Report:
     """Add the sections of one evaluation: figures, classes, confusion, worst mistakes, failures."""
     report.add_section("Result").add_tiles(
         [_tile(evaluation, name) for name in FIGURE_NAMES if name in evaluation.figures]
     )
     failed = f"{evaluation.num_failed} more could not be read. " if evaluation.num_failed else ""
     report.add_text(
-        f"{evaluation.num_videos} videos were scored. {failed}Views a video (clips x crops): {evaluation.protocol}. "
+        f"{evaluation.num_videos} videos were scored, {evaluation.views}. {failed}"
         "In brackets: 95 % intervals, bootstrapped over videos.",
         soft=True,
     )
     rows = [[row.label, row.n, row.precision, row.recall, row.f1] for row in evaluation.classes]
     report.add_section("Classes").add_table(
-        ["class", "videos", "precision", "recall", "F1"], rows, shares=("precision", "recall", "F1")
+        ["class", evaluation.unit, "precision", "recall", "F1"], rows, shares=("precision", "recall", "F1")
     )
     if evaluation.confusion is not None:
         figure = charts.confusion_matrix(evaluation.confusion, evaluation.labels)
@@ -144,15 +152,13 @@ def add_evaluation(report: Report, evaluation: Evaluation) -> Report:
     return report
 
 
-def _add_mistakes(report: Report, evaluation: Evaluation) -> None:
+def _add_mistakes(report: Report, evaluation: Judged) -> None:
     mistakes = [[m.key, ", ".join(m.true), m.predicted, m.score] for m in evaluation.mistakes()]
     if mistakes:
         report.add_section("Worst mistakes").add_table(
             ["video", "true", "predicted", "score"], mistakes, shares=("score",)
         )
-        report.add_text(
-            "The wrong videos that the network was surest of. Some may be wrong labels: look at them.", soft=True
-        )
+        report.add_text(evaluation.mistakes_note, soft=True)
     if evaluation.failures:
         failures = [[failed.key, failed.error] for failed in evaluation.failures]
         report.add_section("Files that could not be read").add_table(["video", "error"], failures)
@@ -176,7 +182,7 @@ def add_comparison(report: Report, runs: Mapping[str, Evaluation], figure: str =
     return report.add_table(heads, rows, shares=heads[1:])
 
 
-def _tile(evaluation: Evaluation, name: str) -> tuple[str, str, str]:
+def _tile(evaluation: Judged, name: str) -> tuple[str, str, str]:
     low_high = evaluation.intervals.get(name)
     remark = f"[{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else ""
     return FIGURE_NAMES[name], f"{evaluation.figures[name]:.3f}", remark

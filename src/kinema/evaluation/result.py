@@ -67,6 +67,14 @@ class Evaluation:
     multi_label: bool = False
     about: dict[str, Any] = field(default_factory=dict)
 
+    unit = "videos"
+    mistakes_note = "The wrong videos that the network was surest of. Some may be wrong labels: look at them."
+
+    @property
+    def views(self) -> str:
+        """How the videos were shown, for people."""
+        return f"views a video (clips x crops): {self.protocol}"
+
     def __getitem__(self, figure: str) -> float:
         return self.figures[figure]
 
@@ -99,7 +107,7 @@ class Evaluation:
             "num_failed": self.num_failed,
             "protocol": self.protocol,
             "intervals": {name: [round(low, 6), round(high, 6)] for name, (low, high) in self.intervals.items()},
-            "classes": {row.label: _class_json(row) for row in self.classes},
+            "classes": {row.label: class_json(row) for row in self.classes},
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "mistakes": [asdict(mistake) | {"true": list(mistake.true)} for mistake in self.mistakes(mistakes)],
             "failures": [{"path": failed.key, "error": failed.error} for failed in self.failures],
@@ -108,10 +116,7 @@ class Evaluation:
 
     def classes_csv(self) -> str:
         """One row a class: label, n, precision, recall, f1."""
-        return table_csv(
-            ["label", "n", "precision", "recall", "f1"],
-            ([row.label, row.n, f"{row.precision:.6f}", f"{row.recall:.6f}", f"{row.f1:.6f}"] for row in self.classes),
-        )
+        return classes_table(self.classes)
 
     def videos_csv(self, top: int = 5) -> str:
         """One row a video: path, true labels (joined by `|`), error, then the best classes and their scores."""
@@ -184,7 +189,16 @@ def _as_mistake(video: VideoScores, labels: Labels) -> Mistake:
     )
 
 
-def _class_json(row: ClassScore) -> dict[str, float]:
+def classes_table(classes: Sequence[ClassScore]) -> str:
+    """Class scores as CSV: label, n, precision, recall, f1."""
+    return table_csv(
+        ["label", "n", "precision", "recall", "f1"],
+        ([row.label, row.n, f"{row.precision:.6f}", f"{row.recall:.6f}", f"{row.f1:.6f}"] for row in classes),
+    )
+
+
+def class_json(row: ClassScore) -> dict[str, float]:
+    """Class scores without the label, rounded."""
     return {
         "n": row.n,
         "precision": round(row.precision, 6),

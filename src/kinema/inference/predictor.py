@@ -8,35 +8,38 @@ Decoding and cropping run in threads ahead of the network; clips of several film
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
+from kinema.clips.flow import check_flow
 from kinema.errors import CheckpointError, KinemaError
+from kinema.inference.extractor import FeatureOptions, FilmFeatures, extract_many
 from kinema.inference.outcome import Failure
 from kinema.inference.rolling import check_size, rolling_average
 from kinema.inference.scoring import Scorer, to_scores
 from kinema.inference.segments import SegmentOptions, merge_segments
 from kinema.inference.sources import ClipReader, Clips, Done, Opened, ReadAhead
+from kinema.inference.step_windows import step_plan
 from kinema.inference.windows import WindowOptions
 from kinema.machine import num_cores
-from kinema.models.checkpoint import load_checkpoint
 from kinema.models.device import channels_last
+from kinema.models.network import StepNetwork
+from kinema.models.trained import load_trained
 from kinema.types import Prediction, Timeline, TimeSpan
 
-__all__ = ["Failure", "PredictOptions", "Predictor", "checkpoint_folder", "load"]
+__all__ = ["Failure", "PredictOptions", "Predictor", "load"]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kinema.models.checkpoint import ModelCard
+    from kinema.models.download import Progress
     from kinema.models.network import Network
 
 
@@ -83,14 +86,18 @@ class Predictor:
 
     Raises:
         UsageError: no such device or precision.
+        MissingExtra: the network sees optical flow, and OpenCV is not there.
+        CheckpointError: the card says that it answers at each frame, and it cannot.
     """
 
     def __init__(
         self, network: Network, card: ModelCard, *, device: str = "auto", precision: str = "auto", batch_size: int = 8
     ) -> None:
+        check_flow(network.spec)
         self.card, self.labels = card, tuple(card.labels)
         self.scorer = Scorer(network.eval(), device=device, precision=precision, batch_size=batch_size)
         self.network = network.to(self.scorer.device)
+        self.plan = step_plan(network) if card.each_step else None
         channels_last(self.network)
         self._lock = threading.Lock()
 
@@ -122,7 +129,7 @@ class Predictor:
         """
         wanted = PredictOptions(**options)
         paths = [os.fspath(source) for source in sources]
-        reader = ClipReader(self.network.spec, wanted.windows(), wanted.num_crops)
+        reader = ClipReader(self.network.spec, wanted.windows(), wanted.num_crops, self.plan)
         return self._run(paths, reader, wanted)
 
     def _run(self, paths: list[str], reader: ClipReader, options: PredictOptions) -> Iterator[Prediction | Failure]:
@@ -141,13 +148,50 @@ class Predictor:
                 films.score(batch, self._score(batch))
             yield from films.finished()
 
+    def features(
+        self, source: str | os.PathLike[str], **options: Any
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """What the network makes of each clip of a film before it names a class.
+
+        Args:
+            source: its path.
+            options: see `FeatureOptions`: a layer by name, how maps are pooled, seconds between clips.
+
+        Returns:
+            features [n f] and the span that each clip covers, start and end in seconds, [n 2].
+
+        Raises:
+            VideoError: it cannot be read.
+            UnknownName: there is no such layer.
+        """
+        with self._lock:
+            (outcome,) = extract_many(self.scorer, [os.fspath(source)], FeatureOptions(**options), self._num_threads())
+            if isinstance(outcome, Failure):
+                raise outcome.error
+            return np.concatenate([rows for _, rows in outcome.chunks()]), outcome.spans_s
+
+    def extract(self, sources: Sequence[str | os.PathLike[str]], **options: Any) -> Iterator[FilmFeatures | Failure]:
+        """Features of films, in their order; one that cannot be read gives a `Failure` and the rest goes on.
+
+        Args:
+            sources: paths of files or folders of images.
+            options: see `FeatureOptions`.
+        """
+        paths = [os.fspath(source) for source in sources]
+        return extract_many(self.scorer, paths, FeatureOptions(**options), self._num_threads())
+
     def score_clips(self, clips: torch.Tensor) -> NDArray[np.float32]:
         """Scores [b classes] of uint8 clips [b c t h w]; safe to call from several threads."""
         with self._lock:
             return to_scores(self.scorer(clips), self.card.multi_label)
 
     def _score(self, batch: _Batch) -> NDArray[np.float32]:
-        return self.score_clips(torch.cat([item.views for item in batch.items]))
+        clips = torch.cat([item.views for item in batch.items])
+        if not self.card.each_step:
+            return self.score_clips(clips)
+        with self._lock:
+            logits = self.scorer.apply(cast(StepNetwork, self.network).step_logits, clips)
+        return to_scores(logits, self.card.multi_label)
 
     def _num_threads(self) -> int:
         """Films decoded at once: on a CPU the network needs the cores too."""
@@ -184,6 +228,17 @@ class _Film:
     waiting: int = 0
     """Clips that were read and not scored yet."""
 
+    def add(self, window: int, scores: NDArray[np.float32]) -> None:
+        """Note the scores [v classes] of a clip's views, or [v t classes] at each of its frames."""
+        assert self.opened is not None
+        rows: Any = window
+        summed = scores.sum(axis=0)
+        if self.opened.windows.steps is not None:
+            rows = self.opened.windows.steps[window]
+            rows, summed = rows[rows >= 0], summed[rows >= 0]
+        self.sums[rows] += summed
+        self.counts[rows] += len(scores)
+
 
 class _Films:
     """Puts the scores of interleaved films together and gives the finished ones in order."""
@@ -208,8 +263,7 @@ class _Films:
         row = 0
         for item in batch.items:
             film, views = self.open[item.number], len(item.views)
-            film.sums[item.window] += scores[row : row + views].sum(axis=0)
-            film.counts[item.window] += views
+            film.add(item.window, scores[row : row + views])
             film.waiting -= 1
             row += views
         batch.clear()
@@ -249,25 +303,25 @@ class _Films:
         )
 
 
-def load(path: str | os.PathLike[str], device: str = "auto", **options: Any) -> Predictor:
+def load(
+    path: str | os.PathLike[str],
+    device: str = "auto",
+    *,
+    progress: Progress = lambda done, total: None,
+    **options: Any,
+) -> Predictor:
     """Load a trained network.
 
     Args:
-        path: a checkpoint folder, or a run folder with `best/` in it.
+        path: a checkpoint folder, a run folder with `best/` in it, or the name of published weights, which are
+            downloaded when they are first asked for.
         device: "auto", "cpu", "cuda" …
+        progress: called with the bytes of a download that are there, and all there will be (0: not known).
         options: precision and batch_size, see `Predictor`.
 
     Raises:
         CheckpointError: missing, damaged or made for something else.
+        DownloadError: published weights cannot be fetched.
     """
-    network, card = load_checkpoint(checkpoint_folder(path))
+    network, card = load_trained(path, progress)
     return Predictor(network, card, device=device, **options)
-
-
-def checkpoint_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder itself, or its `best/` where it is a run's."""
-    folder = Path(path)
-    with contextlib.suppress(OSError):
-        if not (folder / "model.json").exists() and (folder / "best" / "model.json").exists():
-            return folder / "best"
-    return folder

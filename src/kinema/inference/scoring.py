@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kinema.datasets.cache import FrameCache
     from kinema.datasets.clips import Batch, Views
     from kinema.datasets.dataset import DataSet
+    from kinema.datasets.flow_cache import FlowCache
     from kinema.models.network import Network
     from kinema.types import InputSpec
 
@@ -61,12 +62,22 @@ class Scorer:
 
     def __call__(self, clips: Tensor) -> NDArray[np.float32]:
         """Logits [b classes] of uint8 clips [b c t h w]."""
-        return np.concatenate([self._logits(part) for part in torch.split(clips, self.batch_size)])
+        return self.apply(self.network, clips)
 
-    def _logits(self, clips: Tensor) -> NDArray[np.float32]:
+    def apply(self, function: Callable[[Tensor], Tensor], clips: Tensor) -> NDArray[np.float32]:
+        """What `function` makes of uint8 clips [b c t h w], normalised, some at a time: its rows, joined."""
+        return np.concatenate([self._of_pixels(function, part) for part in torch.split(clips, self.batch_size)])
+
+    def run(self, function: Callable[..., Tensor], *inputs: Tensor | None) -> NDArray[np.float32]:
+        """What `function` makes of tensors as they are, on the device and in the number format."""
+        moved = [None if value is None else value.to(self.device, non_blocking=True) for value in inputs]
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            return function(*moved).float().cpu().numpy()
+
+    def _of_pixels(self, function: Callable[[Tensor], Tensor], clips: Tensor) -> NDArray[np.float32]:
         with torch.inference_mode(), autocast(self.device, self.precision):
             pixels = normalize(clips.to(self.device, non_blocking=True), self.spec)
-            return self.network(pixels.contiguous(memory_format=torch.channels_last_3d)).float().cpu().numpy()
+            return function(pixels.contiguous(memory_format=torch.channels_last_3d)).float().cpu().numpy()
 
 
 def to_scores(logits: NDArray[np.float32], multi_label: bool) -> NDArray[np.float32]:
@@ -119,6 +130,7 @@ def score_data(
     *,
     workers: int | None = None,
     cache: FrameCache | None = None,
+    flow_cache: FlowCache | None = None,
     advance: Callable[[int], None] = lambda count: None,
     **options: Any,
 ) -> Scored:
@@ -130,10 +142,11 @@ def score_data(
         views: clips and crops of each example.
         workers: processes that decode; None is one for each core but one, at most 8.
         cache: of decoded frames.
+        flow_cache: of optical flow.
         advance: called with the number of examples done since the last call.
         options: device, precision and batch_size, as for `Scorer`.
     """
-    clips = ClipDataset(data, network.spec, augment=None, views=views, cache=cache)
+    clips = ClipDataset(data, network.spec, augment=None, views=views, cache=cache, flow_cache=flow_cache)
     rank, world = (distributed.get_rank(), distributed.get_world_size()) if _is_shared() else (0, 1)
     own = range(rank, len(data.examples), world)
     with _loader(clips, own, views, worker_count(workers), options.get("batch_size", 8)) as batches:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from kinema.clips.flow import with_channels
 from kinema.clips.transforms import decode_size, view_transform
 from kinema.errors import KinemaError, UnreadableVideo
-from kinema.inference.windows import WindowOptions, Windows, plan_windows
+from kinema.inference.windows import Plan, WindowOptions, Windows, plan_windows
 from kinema.video import cut_off, open_video
+from kinema.video.flow import with_followers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,17 +76,19 @@ class ClipReader:
         spec: how the network wants to be fed.
         windows: how densely to look.
         num_crops: 1 (centre) or 3.
+        plan: chooses the clips; None is `plan_windows`.
     """
 
     spec: InputSpec
     windows: WindowOptions
     num_crops: int = 1
+    plan: Plan | None = None
 
     def read(self, number: int, path: str) -> Iterator[Item]:
         """The items of one film, in order of time: opened, clips, done. Never raises: errors are in the last item."""
         try:
             with open_video(path) as video:
-                plan = plan_windows(self.spec, video.times_s, video.info.duration_s, self.windows)
+                plan = (self.plan or plan_windows)(self.spec, video.times_s, video.info.duration_s, self.windows)
                 yield Opened(number, video.info, plan, cut_off(video.info))
                 for clip, views in self._clips(video, plan.frames):
                     yield Clips(number, int(plan.owner[clip]), views)
@@ -119,9 +123,20 @@ class ClipReader:
     def _views(self, video: Video, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Tensor]]:
         """Frame number and views [v c h w]; resizing and cropping run on some frames at once."""
         view = view_transform(self.spec, self.num_crops)
-        for indices, frames in read_frames(video, wanted, decode_size(self.spec, train=False)):
+        for indices, frames in self._channels(video, wanted):
             views = view(torch.from_numpy(frames).permute(0, 3, 1, 2))
             yield from zip(indices, views.unbind(dim=2), strict=True)
+
+    def _channels(self, video: Video, wanted: NDArray[np.int64]) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
+        """Frame numbers and pixels [n h w c]; with flow, one frame at a time."""
+        size, count = decode_size(self.spec, train=False), video.info.num_frames
+        if not self.spec.has_flow:
+            yield from read_frames(video, wanted, size)
+            return
+        chunks = read_frames(video, with_followers(wanted, count), size)
+        frames = (frame for numbers, pixels in chunks for frame in zip(numbers, pixels, strict=True))
+        for number, channels in with_channels(frames, count, self.spec, set(wanted.tolist())):
+            yield [number], channels[None]
 
 
 def _stacked(kept: dict[int, Tensor], wanted: NDArray[np.int64]) -> Tensor:

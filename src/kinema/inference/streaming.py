@@ -2,7 +2,8 @@
 
 A thread takes every frame as it comes and keeps only those that the next clip may need. The network takes the newest
 clip whenever it is free: it never falls behind, it looks less often. Frames that came and went without ever having been
-within reach of a clip are counted as dropped.
+within reach of a clip are counted as dropped. A network that remembers is fed frame by frame instead: see
+`kinema.inference.stepping`.
 """
 
 from __future__ import annotations
@@ -13,54 +14,28 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from kinema.clips.flow import channels_at
 from kinema.clips.transforms import decode_size, view_transform
+from kinema.inference.live import EPSILON_S, LivePrediction, Stream, goes_frame_by_frame, reach_s
 from kinema.inference.rolling import RollingAverage
+from kinema.inference.stepping import watch_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from kinema.inference.live import Frame
     from kinema.inference.predictor import Predictor
     from kinema.types import InputSpec
 
-    Frame = NDArray[np.uint8]
-
-USUAL_WINDOW_S = 2.0
-"""What a spread network sees at once where it does not say how long its examples were."""
+__all__ = ["LivePrediction", "NewestFrames", "Stream", "watch", "watch_stream"]
 
 _MOST_FRAMES = 2000
-_EPSILON_S = 1e-3
-
-
-class Stream(Protocol):
-    """What `kinema.video.stream.open_stream` gives: time and frame [h w c], one after the other."""
-
-    num_dropped: int
-
-    def __iter__(self) -> Iterator[tuple[float, Frame]]: ...
-
-    def close(self) -> None:
-        """Let go of the source."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LivePrediction:
-    """Scores [classes] of the clip that ends at `time_s`, smoothed; `raw` before smoothing.
-
-    `latency_s` is the time from the arrival of its last frame to the scores; `dropped` counts frames since the start
-    that no clip could see.
-    """
-
-    time_s: float
-    scores: NDArray[np.float32]
-    raw: NDArray[np.float32]
-    latency_s: float
-    dropped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +129,15 @@ def watch(predictor: Predictor, source: str, *, rolling: int = 1, realtime: bool
     from kinema.video.stream import open_stream
 
     size = decode_size(predictor.network.spec, train=False)
-    yield from watch_stream(predictor, open_stream(source, size=size, realtime=realtime), rolling=rolling)
+    stream = open_stream(source, size=size, realtime=realtime)
+    if goes_frame_by_frame(predictor.network):
+        yield from watch_steps(predictor, stream, rolling=rolling, wait=not realtime)
+    else:
+        yield from watch_stream(predictor, stream, rolling=rolling)
 
 
 def watch_stream(predictor: Predictor, stream: Stream, *, rolling: int = 1) -> Iterator[LivePrediction]:
-    """The same for a stream that is open already; it is closed in the end."""
+    """Predict an open stream clip by clip; it is closed in the end."""
     spec = predictor.network.spec
     smooth = RollingAverage(rolling)
     frames = NewestFrames(stream, reach_s(spec), spec.span if spec.sampling == "dense" else spec.clip_len)
@@ -180,23 +159,21 @@ def watch_stream(predictor: Predictor, stream: Stream, *, rolling: int = 1) -> I
             yield LivePrediction(kept[-1].time_s, smooth.add(raw), raw, latency_s, dropped + stream.num_dropped)
 
 
-def reach_s(spec: InputSpec) -> float | None:
-    """Seconds from the first to the last frame of a clip; None where that depends on the source's frame rate."""
-    if spec.sampling == "spread":
-        return spec.window_s or USUAL_WINDOW_S
-    return None if spec.fps is None else (spec.clip_len - 1) * spec.frame_stride / spec.fps
-
-
 def is_full(kept: Sequence[_Kept], spec: InputSpec) -> bool:
     """Whether the frames reach as far back as a clip does."""
     reach = reach_s(spec)
-    return len(kept) >= spec.span if reach is None else kept[-1].time_s - kept[0].time_s >= reach - _EPSILON_S
+    return len(kept) >= spec.span if reach is None else kept[-1].time_s - kept[0].time_s >= reach - EPSILON_S
 
 
 def live_clip(kept: Sequence[_Kept], spec: InputSpec) -> Tensor:
     """The newest clip uint8 [1 c t h w]; what lies before the first frame is replaced by it."""
-    frames = [torch.from_numpy(kept[place].frame) for place in _places(kept, spec)]
-    return view_transform(spec)(torch.stack(frames).permute(0, 3, 1, 2))
+
+    def pixels(rows: NDArray[np.int64]) -> Frame:
+        return np.stack([kept[row].frame for row in rows])
+
+    places = _places(kept, spec)
+    frames = channels_at(places, len(kept), spec, pixels) if spec.has_flow else pixels(places)
+    return view_transform(spec)(torch.from_numpy(frames).permute(0, 3, 1, 2))
 
 
 def _places(kept: Sequence[_Kept], spec: InputSpec) -> NDArray[np.int64]:
@@ -206,5 +183,5 @@ def _places(kept: Sequence[_Kept], spec: InputSpec) -> NDArray[np.int64]:
         return np.maximum(len(kept) - spec.span + steps * spec.frame_stride, 0)
     times_s = np.array([item.time_s for item in kept])
     share = (steps + 0.5) / spec.clip_len if spec.sampling == "spread" else steps / max(spec.clip_len - 1, 1)
-    places = np.searchsorted(times_s, times_s[-1] - reach + share * reach + _EPSILON_S, side="right") - 1
+    places = np.searchsorted(times_s, times_s[-1] - reach + share * reach + EPSILON_S, side="right") - 1
     return np.maximum(places, 0)

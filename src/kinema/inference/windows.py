@@ -8,6 +8,7 @@ in windows of that length, each half over the one before; one that learned from 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,20 @@ class WindowOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """A plan: `frames` [clips t] file frame numbers, `owner` [clips] the window of each clip, `spans_s` [windows 2]."""
+    """A plan: `frames` [clips t] file frame numbers, `owner` [clips] the window of each clip, `spans_s` [windows 2].
+
+    Where each frame of a clip is answered for, the windows are frames, and `steps` [clips t] names the one that each
+    answer belongs to, -1 where another clip answers for it; `owner` then counts clips.
+    """
 
     frames: NDArray[np.int64]
     owner: NDArray[np.int64]
     spans_s: NDArray[np.float64]
+    steps: NDArray[np.int64] | None = None
+
+
+Plan = Callable[["InputSpec", "NDArray[np.float64]", float, WindowOptions], Windows]
+"""Makes the plan of a film: see `plan_windows`."""
 
 
 def plan_windows(

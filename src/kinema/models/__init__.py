@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -25,17 +25,21 @@ from kinema.models import (
     multires,
     mvit,
     nonlocal_block,
+    online_shift,
     recurrent,
     resnet3d,
+    resnet_bottleneck3d,
     s3d,
     shift,
     slowfast,
     small,
     transformer,
+    tsn,
     two_stream,
     x3d,
 )
 from kinema.models.backbone import Backbone, BackboneSource, is_backbone, list_backbones
+from kinema.models.hub_source import PREFIX, HubSource, is_hub_name
 from kinema.models.network import Network
 from kinema.models.variant import Variant, Weights
 from kinema.types import InputSpec
@@ -48,11 +52,14 @@ VARIANTS: dict[str, Variant] = {
     **resnet3d.VARIANTS,
     **s3d.VARIANTS,
     **i3d.VARIANTS,
+    **resnet_bottleneck3d.VARIANTS,
     **slowfast.VARIANTS,
     **x3d.VARIANTS,
     **nonlocal_block.VARIANTS,
     **inflate.VARIANTS,
+    **tsn.VARIANTS,
     **shift.VARIANTS,
+    **online_shift.VARIANTS,
     **recurrent.VARIANTS,
     **conv_rnn.VARIANTS,
     **two_stream.VARIANTS,
@@ -72,6 +79,7 @@ __all__ = [
     "build",
     "build_without_weights",
     "is_backbone",
+    "is_network",
 ]
 
 
@@ -92,13 +100,15 @@ def build(
         name: one of `VARIANTS`.
         num_classes: length of the logits; None takes the paper's, or a backbone's own classes with its published
             classifier.
-        backbone: a 2-D network by timm's name, in place of the variant's own trunk.
+        backbone: a 2-D network by timm's name, in place of the variant's own trunk; for `video_encoder` an encoder of
+            transformers, as "hf:NAME_OR_FOLDER", which comes with its published weights.
         pretrained: fetch the published weights of the backbone.
         backbone_weights: a local file with the backbone's weights (.safetensors, or .pth that holds nothing but
             tensors).
         backbone_args: keyword arguments for timm's constructor, such as `{"pad_type": "same"}`.
         spec: fields of the variant's `InputSpec` to change, such as `{"clip_len": 8}`.
-        arguments: arguments of the network itself, such as `dropout=0.5`, and `fixed_norms` of a backbone.
+        arguments: arguments of the network itself, such as `dropout=0.5`, `fixed_norms` of a backbone, and for any
+            network over time `nonlocal_stages`, `nonlocal_every` and `nonlocal_mode`; see `nonlocal_block`.
 
     >>> build("slow_fusion_tiny", num_classes=5, spec={"clip_len": 10}).spec.clip_len
     10
@@ -108,9 +118,10 @@ def build(
         ConfigError: an input that this network cannot take.
         CheckpointError: the backbone's weights cannot be read or do not fit.
     """
-    if name not in VARIANTS:
-        raise UnknownName("network", name, VARIANTS, do=_elsewhere(name))
-    variant = VARIANTS[name]
+    variants = VARIANTS | hub.ON_ENCODERS
+    if name not in variants:
+        raise UnknownName("network", name, _unless_farther(name, variants), do=_elsewhere(name))
+    variant = variants[name]
     source = _source(
         name, variant, backbone, pretrained, backbone_weights, backbone_args, arguments.pop("fixed_norms", None)
     )
@@ -126,12 +137,27 @@ def build(
     if variant.input.clip_len == 1 != changed.clip_len:
         raise ConfigError(f"{name} sees one frame", f"clip_len={changed.clip_len}", "set it to 1, or take late fusion")
     try:
-        network: Network = builder(spec=changed, **given, **{**own, **arguments})
+        layers, blocks = nonlocal_block.split_arguments({**own, **arguments})
+        network: Network = builder(spec=changed, **given, **layers)
+        if blocks:
+            nonlocal_block.insert_nonlocal(network, **blocks)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} cannot be built like this", str(error), "correct its arguments or input") from error
     network.variant = name
     network.arguments = {**arguments, **_remembered(network, source)}
     return network
+
+
+def is_network(name: str) -> bool:
+    """Whether `build` knows a network of that name: one of `VARIANTS`, or one that stands on an encoder."""
+    return name in VARIANTS or name in hub.ON_ENCODERS
+
+
+def _unless_farther(name: str, variants: Iterable[str]) -> list[str]:
+    """Names of networks, or none if a network of timm looks more like `name` than any of them."""
+    known = list(variants)
+    near = nearest(name, [*known, *list_backbones()])
+    return known if not near or near[0] in known else []
 
 
 def _elsewhere(name: str) -> str:
@@ -150,13 +176,16 @@ def build_without_weights(name: str, **arguments: Any) -> Network:
         return build(name, **arguments).to("meta")
 
 
-def _source(name: str, variant: Variant, backbone: str | None, *rest: Any) -> BackboneSource | None:
+def _source(name: str, variant: Variant, backbone: str | None, *rest: Any) -> BackboneSource | HubSource | None:
     """The backbone asked for, the variant's default one, or None."""
     backbone = backbone or variant.backbone or None
+    if name in hub.ON_ENCODERS or is_hub_name(backbone or ""):
+        return _hub_source(name, backbone, *rest)
     pretrained, weights, args, fixed_norms = rest
     if backbone is None:
         if pretrained or weights or args or fixed_norms is not None:
-            raise UsageError(f"{name} has no published weights here", "", "name a backbone too, or train from scratch")
+            do = "name a backbone too, or give --init NAME: `kinema models --weights` lists what there is"
+            raise UsageError(f"{name} has no published weights of a backbone", "", do)
         return None
     if variant.on_backbone is None:
         fitting = ", ".join(key for key, other in VARIANTS.items() if other.on_backbone)
@@ -166,7 +195,21 @@ def _source(name: str, variant: Variant, backbone: str | None, *rest: Any) -> Ba
     return BackboneSource(backbone, pretrained, weights, dict(args or {}), fixed_norms)
 
 
-def _remembered(network: Network, source: BackboneSource | None) -> dict[str, Any]:
+def _hub_source(name: str, backbone: str | None, *rest: Any) -> HubSource:
+    _pretrained, weights, args, fixed_norms = rest  # its published weights come along, asked for or not
+    if name not in hub.ON_ENCODERS:
+        raise UsageError(
+            f"{name} takes no encoder of transformers", str(backbone), f"take {', '.join(hub.ON_ENCODERS)}"
+        )
+    if backbone is None or not is_hub_name(backbone):
+        do = f"give --backbone {PREFIX}NAME_OR_FOLDER, such as {PREFIX}facebook/vjepa2-vitl-fpc64-256"
+        raise UsageError(f"{name} stands on an encoder of transformers", str(backbone or ""), do)
+    if weights or fixed_norms:
+        raise UsageError("an encoder comes with its own weights and norms", backbone, "leave other ones out")
+    return HubSource(backbone, dict(args or {}))
+
+
+def _remembered(network: Network, source: BackboneSource | HubSource | None) -> dict[str, Any]:
     """What `build` needs, beside the spec and the network's own arguments, to make the same layers again."""
     remembered: dict[str, Any] = {"num_classes": network.num_classes}
     if source is not None:
@@ -177,6 +220,7 @@ def _remembered(network: Network, source: BackboneSource | None) -> dict[str, An
 
 def _check_arguments(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
     known = [key for key in inspect.signature(builder).parameters if key not in ("spec", "num_classes", "backbone")]
+    known += nonlocal_block.ARGUMENTS
     for key in arguments:
         if key not in known:
             raise UnknownName(f"argument of {name}", key, known)

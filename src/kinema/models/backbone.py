@@ -56,14 +56,18 @@ class BackboneSource:
     fixed_norms: bool | None = None
 
     def input(self, default: InputSpec) -> InputSpec:
-        """`default` with the picture size, mean and standard deviation that the backbone's publisher used.
+        """`default` with the picture size, and for RGB the mean and deviation, that the backbone's publisher used.
 
         Raises:
             UnknownName: no such backbone.
         """
         card = self.card
         size = tuple(card["input_size"][1:])
-        return default.with_(size=size, mean=tuple(card["mean"]), std=tuple(card["std"]), short_side=0)
+        fed = default.with_(size=size, short_side=0)
+        if default.modality == "flow":
+            return fed
+        mean, std = ((*card[name], *getattr(default, name)[3:]) for name in ("mean", "std"))
+        return fed.with_(mean=mean, std=std)
 
     @property
     def card(self) -> dict[str, Any]:
@@ -77,8 +81,10 @@ class BackboneSource:
             return {"input_size": (3, 224, 224), "mean": (0.5,) * 3, "std": (0.5,) * 3}
         return card.to_dict()
 
-    def open(self, size: tuple[int, int], num_frames: int = 1) -> Backbone:
+    def open(self, size: tuple[int, int], num_frames: int = 1, flow: bool = False) -> Backbone:
         """Build it for pictures of `size`; with `num_frames` > 1 its first layer takes that many frames as channels.
+
+        With `flow` they are fields of optical flow, of two channels each.
 
         Raises:
             UnknownName: no such backbone.
@@ -90,7 +96,9 @@ class BackboneSource:
             load_backbone_weights(model, self.weights, self.card.get("classifier") or "classifier")
         _set_size(model, self.name, size, tuple(self.card["input_size"][1:]))
         ready = self.pretrained or self.weights is not None
-        if num_frames > 1:
+        if flow:
+            _see_flow(model, self.card.get("first_conv"), 2 * num_frames, keep=ready)
+        elif num_frames > 1:
             _widen(model, self.card.get("first_conv"), num_frames, keep=ready)
         fixed = _folded(model) if self.fixed_norms is None and ready else bool(self.fixed_norms)
         if fixed and self.fixed_norms is None:
@@ -189,12 +197,24 @@ def _widen(model: nn.Module, first_conv: Any, num_frames: int, keep: bool) -> No
     what a single frame gave (as Carreira and Zisserman 2017 do to inflate to 3-D).
     """
     conv = _first_conv(model, first_conv)
-    conv.in_channels *= num_frames
-    if keep:
-        conv.weight = nn.Parameter(conv.weight.detach().repeat(1, num_frames, 1, 1) / num_frames)
-    else:
-        fresh = torch.empty_like(conv.weight.repeat(1, num_frames, 1, 1))
-        conv.weight = nn.Parameter(nn.init.kaiming_normal_(fresh, mode="fan_in", nonlinearity="relu"))
+    _set_filters(model, conv, conv.weight.detach().repeat(1, num_frames, 1, 1) / num_frames, keep)
+
+
+def _see_flow(model: nn.Module, first_conv: Any, channels: int, keep: bool) -> None:
+    """Let the first convolution take flow: each published filter becomes its mean over the colours, once a channel.
+
+    That is the cross-modality initialisation of Wang et al. (2016, "Temporal Segment Networks").
+    """
+    conv = _first_conv(model, first_conv)
+    _set_filters(model, conv, conv.weight.detach().mean(dim=1, keepdim=True).repeat(1, channels, 1, 1), keep)
+
+
+def _set_filters(model: nn.Module, conv: nn.Conv2d, filters: Float[Tensor, "o i y x"], keep: bool) -> None:
+    """Give a convolution filters for another number of channels; fresh ones unless they are worth keeping."""
+    conv.in_channels = filters.shape[1]
+    if not keep:
+        filters = nn.init.kaiming_normal_(torch.empty_like(filters), mode="fan_in", nonlinearity="relu")
+    conv.weight = nn.Parameter(filters)
     if hasattr(model, "in_chans"):
         setattr(model, "in_chans", conv.in_channels)  # noqa: B010
 

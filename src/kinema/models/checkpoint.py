@@ -36,6 +36,7 @@ class ModelCard:
         arguments: what `build` needs beside it to make the same layers.
         labels: class names, in the order of the logits.
         multi_label: scores go through a sigmoid, not through softmax.
+        each_step: it learned a label at each frame and is asked for one (`StepNetwork.step_logits`).
         input: how it wants to be fed.
         training: the run's configuration.
         data: name, counts and fingerprint of what it learned from.
@@ -47,6 +48,7 @@ class ModelCard:
     arguments: Mapping[str, Any]
     labels: tuple[str, ...]
     multi_label: bool = False
+    each_step: bool = False
     input: InputSpec = field(default_factory=InputSpec)
     training: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class ModelCard:
             "arguments": dict(self.arguments),
             "labels": list(self.labels),
             "multi_label": self.multi_label,
+            "each_step": self.each_step,
             "input": self.input.to_json(),
             "training": dict(self.training),
             "data": dict(self.data),
@@ -76,6 +79,7 @@ class ModelCard:
             arguments=dict(values["arguments"]),
             labels=tuple(values["labels"]),
             multi_label=bool(values["multi_label"]),
+            each_step=bool(values.get("each_step", False)),
             input=_input(values["input"]),
             **{key: dict(values.get(key, {})) for key in ("training", "data", "metrics")},
             version=int(values["format"]),
@@ -88,8 +92,12 @@ class ModelCard:
 
 
 def _input(values: Mapping[str, Any]) -> InputSpec:
-    """How a network wants to be fed: nothing may be missing, because a default would feed it wrongly in silence."""
-    missing = set(InputSpec().to_json()) - set(values)
+    """How a network wants to be fed: nothing may be missing, because a default would feed it wrongly in silence.
+
+    Cards from before there was optical flow do not say how it is computed.
+    """
+    unsaid = {"flow"} if values.get("modality") == "rgb" else set()
+    missing = set(InputSpec().to_json()) - set(values) - unsaid
     if missing:
         raise KeyError(min(missing))
     return InputSpec.from_json(values)

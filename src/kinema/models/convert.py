@@ -19,6 +19,8 @@ Renames = Sequence[tuple[str, str]]
 def convert(tensors: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
     """A state dictionary with other names; tensors are shared, not copied.
 
+    A classifier that was published as filters becomes the linear layer that it is: see `fit_classifier`.
+
     Raises:
         ValueError: two names became the same one.
     """
@@ -33,4 +35,16 @@ def convert(tensors: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor
             raise ValueError(f"two tensors would be called {new!r}, the second was {name!r}")
         if new:
             converted[new] = value
-    return converted
+    return fit_classifier(converted)
+
+
+def fit_classifier(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Filters of 1 x 1 x 1 as a matrix: "classifier.weight" [classes f 1 1 1] becomes [classes f].
+
+    Fully convolutional networks such as I3D and S3D are published like this. Larger filters are left as they are, so
+    that the comparison of shapes names them.
+    """
+    weight = tensors.get("classifier.weight")
+    if weight is None or weight.ndim < 3 or any(size != 1 for size in weight.shape[2:]):
+        return tensors
+    return {**tensors, "classifier.weight": weight.flatten(1)}

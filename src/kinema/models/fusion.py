@@ -34,6 +34,8 @@ class LateFusion(JoinedNetwork):
         dropout: before each fully connected layer and before the classifier.
     """
 
+    join_arguments = ("head", "hidden")
+
     def __init__(
         self,
         spec: InputSpec,

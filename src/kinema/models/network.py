@@ -27,7 +27,7 @@ class Network(nn.Module, ABC):
         dropout: share of features dropped before the classifier while training.
 
     `variant` and `arguments` are what `kinema.models.build` made the network from; they are enough to build it
-    again. A network of two modalities (RGB and flow) takes and hands on a pair of clips where others take one.
+    again. Where a network sees RGB and optical flow, they are channels of one clip: see `InputSpec.modality`.
     """
 
     num_head_stages: int = 0
@@ -84,6 +84,9 @@ class JoinedNetwork(Network):
     only. The stages of `join` are the last `num_head_stages`.
     """
 
+    join_arguments: tuple[str, ...] = ()
+    """Arguments of the constructor that `encode` does not depend on: networks that differ in them share what is kept."""
+
     @abstractmethod
     def encode(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
         """One vector a frame, or one a patch, in order of time."""
@@ -107,7 +110,15 @@ State = dict[str, Tensor]
 """What a streaming network remembers between frames: tensors by name, the batch first in each."""
 
 
-class StreamingNetwork(Network):
+class StepNetwork(Network):
+    """A network with an answer at every frame of its clip ("many to many"), beside the one for the whole clip."""
+
+    @abstractmethod
+    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
+        """Logits at each frame, computed for all frames at once."""
+
+
+class StreamingNetwork(StepNetwork):
     """A causal network: what it says after a frame depends on that frame and those before it, at constant work a frame.
 
     `forward(clip)` equals the last logits of `step` over the frames of the clip, and `step_logits(clip)` all of them.
@@ -120,10 +131,6 @@ class StreamingNetwork(Network):
     @abstractmethod
     def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b classes"], State]:
         """Logits after one more frame, and the state for the next; the state given is not changed."""
-
-    @abstractmethod
-    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
-        """Logits after each frame, computed for all frames at once."""
 
 
 def new_classifier(feature_dim: int, num_classes: int) -> nn.Linear:

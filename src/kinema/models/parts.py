@@ -9,9 +9,14 @@ from __future__ import annotations
 from torch import nn
 
 
-def parts_in_order(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Named parts from input to output; every parameter is in exactly one."""
-    depths = _depths(model)
+def parts_in_order(model: nn.Module, depths: dict[str, int | float] | None = None) -> list[tuple[str, nn.Module]]:
+    """Named parts from input to output; every parameter is in exactly one.
+
+    Args:
+        model: of timm, or any other.
+        depths: the depth of each parameter, by name; None asks timm, or takes the order of declaration.
+    """
+    depths = _depths(model) if depths is None else depths
     parts: dict[int | float, dict[str, nn.Module | nn.Parameter]] = {}
     _collect(model, "", depths, parts)
     named = [(next(iter(parts[depth])), _part(parts[depth])) for depth in sorted(parts)]  # by the first member

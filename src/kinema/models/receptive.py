@@ -145,6 +145,8 @@ def slide(
         index = len(axes) - count + place
         atoms = axes[index]
         size = shape[len(shape) - count + place]
+        if (kernel[place], stride[place], padding[place]) == (1, 1, 0):
+            continue
         atom = atoms[0] if len(atoms) == 1 else None
         if atom is None or atom.axis is None:
             axes[index] = (Atom(size, mixed=_meaning(atoms)),) if atoms else ()
@@ -187,6 +189,21 @@ def _pooling(args: list[Any], shape: Sequence[int]) -> Field | None:
     stride = _numbers(args[2], dims) if len(args) > 2 and args[2] else kernel
     padding = _numbers(args[3], dims) if len(args) > 3 else [0] * dims
     return slide(field, kernel, stride, padding, [1] * dims, shape)
+
+
+def _padded(args: list[Any], shape: Sequence[int]) -> Field | None:
+    """More elements at the ends of the last axes, with the same distance between them."""
+    field, pads = field_of(args[0]), args[1]
+    assert field is not None
+    axes = list(field.axes)
+    for place in range(len(pads) // 2):
+        index, before = len(shape) - 1 - place, pads[2 * place]
+        if len(axes[index]) == 1 and shape[index] != args[0].shape[index]:
+            atom = axes[index][0]
+            axes[index] = (replace(atom, size=shape[index]),)
+            if atom.axis is not None:
+                field = field.widened(atom.axis, before * atom.jump, -before * atom.jump)
+    return replace(field, axes=tuple(axes))
 
 
 def _adaptive(args: list[Any], shape: Sequence[int]) -> Field | None:
@@ -341,6 +358,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d"), _adaptive
     ),
+    **dict.fromkeys(("constant_pad_nd", *(f"replication_pad{dims}d" for dims in (1, 2, 3))), _padded),
     **dict.fromkeys(("mean", "sum", "amax", "max", "amin", "var_mean", "linalg_vector_norm"), _reduction),
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "_reshape_alias"), _reshape),
     **dict.fromkeys(("transpose", "t"), _transpose),

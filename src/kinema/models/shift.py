@@ -1,7 +1,175 @@
-"""shift: to be written."""
+"""The temporal shift (TSM, Lin et al. 2019): a 2-D network sees neighbours in time for nothing.
+
+An eighth of the channels moves one frame forward in time and an eighth one backward, before the first convolution of each
+residual branch. That costs no parameter and no multiplication, and the shortcut keeps what each frame knew. Logits are
+the mean over frames, as in TSN. The form for streams is in `online_shift`.
+"""
 
 from __future__ import annotations
 
-from kinema.models.variant import Variant
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
 
-VARIANTS: dict[str, Variant] = {}
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kinema.errors import ConfigError
+from kinema.models.backbone import BackboneSource
+from kinema.models.fold import FoldedNetwork, Unfolded, block_convs
+from kinema.models.small import Block, SmallFusion
+from kinema.models.variant import Variant
+from kinema.types import InputSpec
+
+FROM_TSM: tuple[tuple[str, str], ...] = (
+    (r"(?:module\.)?base_model\.", "backbone.model."),
+    (r"(backbone\.model\.layer\d+\.\d+\.conv1)\.net\.", r"\1.conv."),
+    (r"(?:module\.)?new_fc\.", "classifier."),
+)
+"""From the names of Lin et al.'s own files, for ResNets."""
+
+_MANY = 23  # blocks of a stage; so deep ones shift in every second block only (ResNet-101)
+
+
+class Shift(nn.Module):
+    """Moves channels one step in time; what comes in at the ends is zero.
+
+    clip_len=4, channels a b c d, one moved each way:
+
+        a1 a2 a3 a4        a2 a3 a4  0      from the next step
+        b1 b2 b3 b4   ->    0 b1 b2 b3      from the step before
+        c1 c2 c3 c4        c1 c2 c3 c4
+
+    Args:
+        moved: channels that move, each way.
+    """
+
+    def __init__(self, moved: int) -> None:
+        super().__init__()
+        self.moved = moved
+
+    def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
+        """The same size."""
+        moved, length = self.moved, clip.shape[2]
+        padded = F.pad(clip[:, : 2 * moved], (0, 0, 0, 0, 1, 1))
+        later, earlier = padded[:, :moved, 2:], padded[:, moved:, :length]
+        return torch.cat([later, earlier, clip[:, 2 * moved :]], dim=1)
+
+    def extra_repr(self) -> str:
+        """Its size, where it is printed."""
+        return f"moved={self.moved}"
+
+
+class Tsm(FoldedNetwork):
+    """Temporal shift on a 2-D backbone with residual branches; the mean over frames.
+
+    Args:
+        spec: the input.
+        num_classes: length of the logits; None keeps the backbone's classes.
+        backbone: a ResNet, MobileNet, EfficientNet, ConvNeXt or another with residual blocks.
+        share: one of so many channels moves forward, and one backward.
+        every: shift in each so many-th block of a stage; 0 is the paper's rule: 1, and 2 in networks as deep as ResNet-101.
+        dropout: before the classifier.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        num_classes: int | None,
+        backbone: BackboneSource,
+        share: int = 8,
+        every: int = 0,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(spec, num_classes, backbone, dropout)
+        for name, moved in shifted_convs(self.backbone.model, share, every):
+            put_before(self.backbone.model, name, Unfolded(self.fold, Shift(moved)))
+
+
+def shifted_convs(network: nn.Module, share: int = 8, every: int = 0) -> list[tuple[str, int]]:
+    """Names of the convolutions that a shift stands before, and how many channels move each way.
+
+    Raises:
+        ConfigError: the network has no residual branches, or none that are known.
+    """
+    names = block_convs(network, residual_only=True)
+    if not names:
+        do = "take a ResNet, RegNet, MobileNet, EfficientNet, ConvNeXt or DenseNet, or `inflated`, which takes any CNN"
+        raise ConfigError("no residual branches to shift in", type(network).__name__, do)
+    stages = Counter(_stage(name) for name in names)
+    every = every or (2 if max(stages.values()) >= _MANY else 1)
+    place: Counter[str] = Counter()
+    chosen = []
+    for name in names:
+        if place[_stage(name)] % every == 0:
+            conv: Any = network.get_submodule(name)
+            chosen.append((name, max(1, conv.in_channels // share)))
+        place[_stage(name)] += 1
+    return chosen
+
+
+def _stage(conv: str) -> str:
+    """layer1.0.conv1 -> layer1."""
+    return re.split(r"\.\D*\d+\.(?:conv|dw|pw)", conv)[0]
+
+
+def put_before(network: nn.Module, name: str, shift: nn.Module) -> None:
+    """Let a shift see the input of a convolution first."""
+    layers = OrderedDict(shift=shift, conv=network.get_submodule(name))
+    network.set_submodule(name, nn.Sequential(layers))
+
+
+class SmallTsm(SmallFusion):
+    """The compact trunk of `single_frame_small` with a shift in each block.
+
+    Args:
+        spec: the input.
+        num_classes: length of the logits.
+        width: channels of the stem and of the first stage.
+        depths: blocks of each stage.
+        share: one of so many channels moves forward, and one backward.
+        dropout: before the classifier.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        num_classes: int,
+        width: int = 32,
+        depths: Sequence[int] = (1, 1, 1),
+        share: int = 8,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__(spec, num_classes, width, depths, dropout=dropout)
+        put_in_blocks(self, lambda channels, _: Shift(max(1, channels // share)))
+
+
+def put_in_blocks(network: SmallFusion, make: Callable[[int, str], nn.Module]) -> None:
+    """Put a shift, made from the channels that come in and a name, before the first convolution of each block."""
+    for name, block in list(network.named_modules()):
+        if isinstance(block, Block):
+            put_before(network, f"{name}.conv1", make(block.conv1.in_channels, name))
+
+
+PAPER = "Lin et al. 2019, TSM: Temporal Shift Module for Efficient Video Understanding"
+_INPUT = InputSpec(clip_len=8, size=(224, 224), sampling="spread")
+
+
+def _on(backbone: str, note: str) -> Variant:
+    return Variant(None, {}, _INPUT, PAPER, on_backbone=Tsm, backbone=backbone, note=note)
+
+
+VARIANTS: dict[str, Variant] = {
+    "tsm": _on("mobilenetv2_100", "channels shift to neighbours in time; any residual backbone"),
+    "tsm_resnet50": _on("resnet50", "as published"),
+    "tsm_small": Variant(
+        SmallTsm,
+        {"width": 32, "depths": (1, 1, 1)},
+        _INPUT.with_(size=(96, 96)),
+        PAPER,
+        note="channels shift to neighbours in time",
+    ),
+}

@@ -1,7 +1,218 @@
-"""slowfast: to be written."""
+"""SlowFast: two pathways, one that sees few frames in detail and one that sees many frames thinly.
+
+Of a clip of T frames the slow pathway sees every alpha-th, with many channels; the fast one sees all, with beta times
+the channels, and so costs about a fifth of the whole though it works on alpha times the frames. After the stem and
+each stage but the last a lateral convolution of stride alpha hands what the fast pathway found to the slow one. The
+fast pathway looks over time in all its blocks, the slow one in its last two stages only, where its few frames are
+close enough to be matched. One clip comes in; the pathways part inside. Feichtenhofer et al. 2019.
+"""
 
 from __future__ import annotations
 
-from kinema.models.variant import Variant
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import pairwise
 
-VARIANTS: dict[str, Variant] = {}
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kinema.models.network import Network, fastest_layout, init_he
+from kinema.models.resnet_bottleneck3d import (
+    EXPANSION,
+    FROM_PYTORCHVIDEO_BLOCK,
+    HEAD_WINDOW,
+    WindowedMean,
+    bottleneck_stage,
+    kinetics_input,
+    quiet_last_norms,
+    resnet_stem,
+)
+from kinema.models.small import Block
+from kinema.models.variant import Variant
+from kinema.types import InputSpec
+
+
+def slow_frames(clip_len: int, alpha: int) -> list[int]:
+    """Which frames of the clip the slow pathway sees: spread evenly from the first to the last, one for alpha.
+
+    >>> slow_frames(32, alpha=4)
+    [0, 4, 8, 13, 17, 22, 26, 31]
+    """
+    count = -(-clip_len // alpha)
+    return [place * (clip_len - 1) // max(count - 1, 1) for place in range(count)]
+
+
+class Pathways(nn.Module):
+    """One stage of both pathways, and the lateral connection behind it.
+
+    Args:
+        slow: the slow pathway's layers.
+        fast: the fast pathway's.
+        lateral: what the slow pathway is given of the fast one, beside its own channels; None: nothing.
+    """
+
+    def __init__(self, slow: nn.Module, fast: nn.Module, lateral: nn.Module | None) -> None:
+        super().__init__()
+        self.slow, self.fast, self.lateral = slow, fast, lateral
+
+    def forward(
+        self, slow: Float[Tensor, "b c s h w"], fast: Float[Tensor, "b d t h w"]
+    ) -> tuple[Float[Tensor, "b e s y x"], Float[Tensor, "b f t y x"]]:
+        """Both pathways, the slow one with what came from the fast one behind its channels."""
+        slow, fast = self.slow(slow), self.fast(fast)
+        return (slow if self.lateral is None else torch.cat([slow, self.lateral(fast)], 1)), fast
+
+
+class SlowFast(Network):
+    """Two pathways of bottlenecks with lateral connections.
+
+    Args:
+        spec: the input, as the fast pathway sees it.
+        num_classes: length of the logits.
+        width: channels of the slow pathway's stem.
+        times: for the slow and for the fast pathway: for each block of each stage its filter length over time. Both
+            have the same number of stages; how many blocks a stage lists says how deep it is.
+        alpha: how many frames the fast pathway sees for one of the slow.
+        beta: channels of the fast pathway for one of the slow.
+        lateral: filter length of the lateral convolutions over time, and how many channels they make of one of the fast
+            pathway's.
+        dropout: before the classifier.
+    """
+
+    expansion = EXPANSION
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        num_classes: int,
+        width: int = 64,
+        times: Sequence[Sequence[Sequence[int]]] = (
+            ((1,) * 3, (1,) * 4, (3,) * 6, (3,) * 3),
+            ((3,) * 3, (3,) * 4, (3,) * 6, (3,) * 3),
+        ),
+        alpha: int = 4,
+        beta: float = 1 / 8,
+        lateral: Sequence[int] = (7, 2),
+        dropout: float = 0.5,
+    ) -> None:
+        slow = [width, *(width * self.expansion * 2**stage for stage in range(len(times[0])))]
+        fast = [int(channels * beta) for channels in slow]
+        if not fast[0] or alpha < 1 or lateral[0] % 2 == 0:
+            raise ValueError(f"need channels for the fast pathway, alpha > 0 and odd filters: {beta=}, {lateral=}")
+        super().__init__(spec, slow[-1] + fast[-1], num_classes, dropout)
+        self.alpha, ratio = alpha, lateral[1]
+        stems = (self.build_stem(spec.num_channels, slow[0], 1), self.build_stem(spec.num_channels, fast[0], 5))
+        self.stem = Pathways(*stems, _lateral(fast[0], alpha, lateral))
+        self.blocks = nn.ModuleList(
+            Pathways(
+                self.build_stage(slow_in + ratio * fast_in, slow_out, slow_times, 2 if stage else 1),
+                self.build_stage(fast_in, fast_out, fast_times, 2 if stage else 1),
+                _lateral(fast_out, alpha, lateral) if stage + 1 < len(times[0]) else None,
+            )
+            for stage, ((slow_in, slow_out), (fast_in, fast_out), slow_times, fast_times) in enumerate(
+                zip(pairwise(slow), pairwise(fast), *times, strict=True)
+            )
+        )
+        self.pool = WindowedMean(HEAD_WINDOW)
+        init_he(nn.ModuleList([self.stem, self.blocks]))
+        quiet_last_norms(self.blocks)
+
+    def build_stem(self, channels: int, width: int, time: int) -> nn.Module:
+        """The first layers of a pathway, with filters of `time` frames."""
+        return resnet_stem(channels, width, (time, 1))
+
+    def build_stage(self, inputs: int, outputs: int, times: Sequence[int], stride: int) -> nn.Sequential:
+        """A stage of a pathway; `stride` is over space."""
+        return bottleneck_stage(inputs, outputs, times, (1, stride))
+
+    def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
+        """Averages of the slow pathway, then those of the fast one."""
+        fast = fastest_layout(clip)
+        seen = torch.tensor(slow_frames(clip.shape[2], self.alpha), device=clip.device)
+        slow = fast.index_select(2, seen)
+        for stage in (self.stem, *self.blocks):
+            slow, fast = stage(slow, fast)
+        return torch.cat([self.pool(slow).mean((2, 3, 4)), self.pool(fast).mean((2, 3, 4))], 1)
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        """Stem and residual stages of both pathways, named from res2 on as in the paper."""
+        return [("stem", self.stem), *((f"res{i + 2}", stage) for i, stage in enumerate(self.blocks))]
+
+
+class CompactSlowFast(SlowFast):
+    """SlowFast for a CPU: a stem that shrinks space by 4, and blocks of two 3 x 3 convolutions as in `slow_fusion_small`.
+
+    Arguments are those of `SlowFast`; an entry of `times` is the length of the filter over time between a block's two
+    convolutions, 1 for none.
+    """
+
+    expansion = 1
+
+    def build_stem(self, channels: int, width: int, time: int) -> nn.Module:
+        """7 x 7 filters of stride 4."""
+        conv = nn.Conv3d(channels, width, (time, 7, 7), (1, 4, 4), (time // 2, 3, 3), bias=False)
+        return nn.Sequential(conv, nn.BatchNorm3d(width), nn.ReLU(inplace=True))
+
+    def build_stage(self, inputs: int, outputs: int, times: Sequence[int], stride: int) -> nn.Sequential:
+        """Blocks with a shortcut, the first with the stride."""
+        places = enumerate(times)
+        return nn.Sequential(
+            *(Block(outputs if place else inputs, outputs, 1 if place else stride, (time, 1)) for place, time in places)
+        )
+
+
+def _lateral(channels: int, alpha: int, lateral: Sequence[int]) -> nn.Sequential:
+    length, ratio = lateral
+    outputs = channels * ratio
+    conv = nn.Conv3d(channels, outputs, (length, 1, 1), (alpha, 1, 1), (length // 2, 0, 0), bias=False)
+    layers = OrderedDict[str, nn.Module](conv=conv, norm=nn.BatchNorm3d(outputs), relu=nn.ReLU(inplace=True))
+    return nn.Sequential(layers)
+
+
+FROM_PYTORCHVIDEO = (
+    (r"blocks\.\d+\.proj\.", "classifier."),
+    (r"(blocks\.\d+)\.multipathway_blocks\.0\.", r"\1.slow."),
+    (r"(blocks\.\d+)\.multipathway_blocks\.1\.", r"\1.fast."),
+    (r"(blocks\.\d+)\.multipathway_fusion\.conv_fast_to_slow\.", r"\1.lateral.conv."),
+    (r"(blocks\.\d+)\.multipathway_fusion\.", r"\1.lateral."),
+    (r"(blocks\.\d+\.\w+)\.res_blocks\.", r"\1."),
+    (r"blocks\.0\.", "stem."),
+    *((rf"blocks\.{stage + 1}\.", f"blocks.{stage}.") for stage in range(4)),
+    *FROM_PYTORCHVIDEO_BLOCK,
+)
+"""Renames for all of SlowFast but `slowfast_small`."""
+
+_R101 = (((1,) * 3, (1,) * 4, (3,) * 23, (3,) * 3), ((3,) * 3, (3,) * 4, (3,) * 23, (3,) * 3))
+_SOME = (3,) * 6 + (1,) * 17  # of the long stage, only the first blocks look over time
+_R101_SOME = (((1,) * 3, (1,) * 4, _SOME, (3,) * 3), ((3,) * 3, (3,) * 4, _SOME, (3,) * 3))
+_SMALL = {
+    "width": 32,
+    "times": (((1,), (1,), (3,)), ((3,), (3,), (3,))),
+    "beta": 1 / 4,
+    "lateral": (5, 2),
+    "dropout": 0.2,
+}
+
+
+def _variant(
+    input: InputSpec, note: str, builder: type[SlowFast] = SlowFast, arguments: dict[str, object] | None = None
+) -> Variant:
+    return Variant(builder, arguments or {}, input, "Feichtenhofer et al. 2019", note=note)
+
+
+VARIANTS: dict[str, Variant] = {
+    "slowfast_r50": _variant(kinetics_input(32, 2, 256), "8x8: 8 slow and 32 fast frames"),
+    "slowfast_r50_4x16": _variant(
+        kinetics_input(32, 2, 256), "4 slow and 32 fast frames", arguments={"alpha": 8, "lateral": (5, 2)}
+    ),
+    "slowfast_r101": _variant(
+        kinetics_input(32, 2, 256), "8x8, 101 layers", arguments={"times": _R101, "lateral": (5, 2)}
+    ),
+    "slowfast_16x8_r101_50_50": _variant(
+        kinetics_input(64, 2, 256), "16 slow and 64 fast frames", arguments={"times": _R101_SOME, "lateral": (5, 2)}
+    ),
+    "slowfast_small": _variant(
+        InputSpec(clip_len=16, size=(96, 96), sampling="spread"), "for a CPU", CompactSlowFast, _SMALL
+    ),
+}

@@ -69,7 +69,7 @@ def summarize(network: Network, shape: Sequence[int] | None = None) -> Summary:
     """
     shape = tuple(shape or network.spec.shape)
     trace = _Trace(shape[1:])
-    with _as_meta(network) as call, torch.no_grad(), ExitStack() as hooks:
+    with on_meta(network) as call, torch.no_grad(), ExitStack() as hooks:
         trace.watch(network, hooks)
         clip = torch.empty(1, *shape, device="meta")
         set_field(clip, input_field(clip.shape))
@@ -201,7 +201,7 @@ def count_macs(name: str, args: list[Any], outputs: Any) -> int:
 
 
 @contextmanager
-def _as_meta(network: nn.Module) -> Iterator[Callable[[Tensor], Any]]:
+def on_meta(network: nn.Module) -> Iterator[Callable[[Tensor], Any]]:
     """Call a network in evaluation mode with weights that have a shape and no values."""
     modes = {module: module.training for module in network.modules()}
     tensors = {name: value.to("meta") for name, value in [*network.named_parameters(), *network.named_buffers()]}

@@ -18,6 +18,7 @@ class Weights:
         variant: the network they belong to.
         url: where the file is.
         sha256: its checksum, or the first digits of it; empty where the publisher gives none.
+        git_blob: the file's object name in its publisher's git repository, which is a checksum too.
         labels: what its classes are ("kinetics400", "sports1m", …).
         licence: what its publisher allows.
         input: how these weights want to be fed.
@@ -34,6 +35,7 @@ class Weights:
     licence: str
     input: InputSpec
     sha256: str = ""
+    git_blob: str = ""
     renames: tuple[tuple[str, str], ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from kinema.errors import ConfigError, check_settings
 from kinema.recipes.options import check_crops
 from kinema.recipes.run_folder import choose_folder, is_main_process
-from kinema.recipes.train import LearningConfig, TrainConfig, Trained, run_training
+from kinema.recipes.train import LearningConfig, TrainConfig, run_training
+from kinema.recipes.trained_before import check_unseen, free_name, list_checkpoints, training_pace
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kinema")
 
+MODELS = "single_frame_small,late_fusion_small,early_fusion_small,slow_fusion_small"
 FIGURES = ("clip_hit_at_1", "video_hit_at_1", "video_hit_at_5", "macro_f1")
 HEADS = ("network", "clip hit@1", "video hit@1", "video hit@5", "macro F1", "params", "GMACs", "clips/s")
 AVERAGE = "average of all"
@@ -30,8 +32,11 @@ AVERAGE = "average of all"
 class CompareConfig(LearningConfig):
     """Settings of a comparison; every network is trained and judged alike."""
 
-    models: str = "single_frame_small,late_fusion_small,early_fusion_small,slow_fusion_small"
-    """Names of networks, with commas; the first is what the others are compared with."""
+    models: str | None = None
+    """Names of networks to train, with commas; without it four small ones, or none where there are --checkpoints. The
+    first network is what the others are compared with."""
+    checkpoints: tuple[str, ...] = ()
+    """Networks trained before, each judged as the others are: checkpoints, run folders, or folders of runs."""
     clips: int = 5
     """Clips of each validation video whose scores are averaged."""
     crops: int = 1
@@ -41,6 +46,12 @@ class CompareConfig(LearningConfig):
         super().__post_init__()
         check_settings({"clips": self.clips}, 1)
         check_crops(self.crops)
+
+    @property
+    def names(self) -> list[str]:
+        """Networks to train."""
+        models = self.models if self.models is not None else "" if self.checkpoints else MODELS
+        return [name.strip() for name in models.split(",") if name.strip()]
 
 
 @dataclass(frozen=True)
@@ -84,15 +95,21 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
 
         kinema compare videos/ --models single_frame_small,slow_fusion_small --epochs 40 --sampling spread --out runs/time
 
+        kinema compare runs/a/split.csv --checkpoints runs/a runs/b runs/c
+
     Args:
         data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
-    names = [name.strip() for name in config.models.split(",") if name.strip()]
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise ConfigError("--models needs at least two different networks", config.models, "give names with commas")
+    names, trained = config.names, list_checkpoints(config.checkpoints)
+    if len(names) + len(trained) < 2 or len(set(names)) < len(names):
+        what = "--models needs at least two different networks"
+        raise ConfigError(what, ",".join(names) or "none", "give names with commas, or --checkpoints")
     check_networks(names, config)
+    listed = config.open(data)
+    for folder in trained:
+        check_unseen(folder, listed)
     folder = choose_folder(config.out, "compare")
-    rows = run_comparison(config.open(data), names, config, folder)
+    rows = run_comparison(listed, names, config, folder, trained)
     if not is_main_process():
         return 0
     if config.json:
@@ -117,43 +134,58 @@ def check_networks(names: Sequence[str], config: CompareConfig) -> None:
 
 
 def settings_for(name: str, config: CompareConfig) -> TrainConfig:
-    """How one network of the comparison is trained: as all are, but a network for one frame keeps to one."""
+    """How one network is trained: as all are, but one for a single frame keeps to one, and one for RGB sees no flow."""
     from kinema.models import VARIANTS
 
     shared = {field.name: getattr(config, field.name) for field in fields(LearningConfig)}
     if name in VARIANTS and VARIANTS[name].input.clip_len == 1:
         shared["clip_len"] = None
+    if name in VARIANTS and not VARIANTS[name].input.has_flow:
+        shared["flow_method"] = None
     return TrainConfig(model=name, **shared)
 
 
-def run_comparison(data: DataSet, names: Sequence[str], config: CompareConfig, folder: Path) -> list[Row]:
-    """Train and judge each network in a folder of its own; a finished one is not trained again with --resume."""
+def run_comparison(
+    data: DataSet, names: Sequence[str], config: CompareConfig, folder: Path, trained: Sequence[Path] = ()
+) -> list[Row]:
+    """Train and judge each network in a folder of its own; a finished one is not trained again with --resume.
+
+    Args:
+        data: divided into parts.
+        names: networks to train.
+        config: how all of them are trained and judged.
+        folder: for the run folders and the report.
+        trained: checkpoint folders of networks that are judged only.
+    """
     rows = []
     for number, name in enumerate(names, 1):
         home = folder / name
         resume = config.resume and (home / "config.toml").exists()
         settings = replace(settings_for(name, config), out=str(home), resume=resume)
-        trained = run_training(data, settings, home, f"{name} ({number}/{len(names)})")
-        rows.append(_judge(trained, name, data, config))
+        run = run_training(data, settings, home, f"{name} ({number}/{len(names)})")
+        rows.append(_judge(run.folder / "best", name, data, config, run.clips_per_s))
+    for checkpoint in trained:
+        name = free_name(checkpoint, {row.name for row in rows})
+        rows.append(_judge(checkpoint, name, data, config, training_pace(checkpoint)))
     if is_main_process():
         rows.append(_average_of(rows))
         write_comparison(rows, folder)
     return rows
 
 
-def _judge(trained: Trained, name: str, data: DataSet, config: CompareConfig) -> Row:
+def _judge(checkpoint: Path, name: str, data: DataSet, config: CompareConfig, clips_per_s: float | None) -> Row:
     from kinema.models.checkpoint import load_checkpoint
     from kinema.models.summary import summarize
     from kinema.recipes.evaluate import ScoringOptions, evaluate_network
 
-    network, card = load_checkpoint(trained.folder / "best")
+    network, card = load_checkpoint(checkpoint)
     options = ScoringOptions(
         clips=config.clips, crops=config.crops, batch_size=config.batch_size, workers=config.workers,
-        precision=config.precision, cache=config.cache,
+        precision=config.precision, cache=config.cache, flow_cache=config.flow_cache,
     )  # fmt: skip
     evaluation = evaluate_network(network, card, data.part("valid"), options=options, progress=False)
     summary = summarize(network, network.spec.shape)
-    return Row(name, evaluation, summary.params, summary.macs, trained.clips_per_s)
+    return Row(name, evaluation, summary.params, summary.macs, clips_per_s)
 
 
 def _average_of(rows: Sequence[Row]) -> Row:

@@ -57,7 +57,8 @@ def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
         kinema describe runs/slow_fusion-1/best --json
 
     Args:
-        model: a network's name (`kinema models` lists them), a network of timm, or a checkpoint or run folder.
+        model: a network's name (`kinema models` lists them), a network of timm, an encoder of transformers
+            (hf:NAME_OR_FOLDER), published weights, or a checkpoint or run folder.
         config: input, classes, backbone.
     """
     from kinema.models.summary import summarize
@@ -74,13 +75,17 @@ def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
 
 def _network(model: str, config: DescribeConfig) -> Network:
     from kinema.models import VARIANTS, build_without_weights, is_backbone
+    from kinema.models.hub_source import is_hub_name
+    from kinema.models.trained import names_published
 
     changes: dict[str, Any] = {"size": parse_size(config.size) if config.size else None, "clip_len": config.frames}
     spec = {name: value for name, value in changes.items() if value is not None}
     own = {"backbone_args": parse_arguments(config.backbone_args), **parse_arguments(config.model_args)}
     own |= {"backbone": config.backbone, "num_classes": config.num_classes}
     given = {name: value for name, value in own.items() if value}
-    if Path(model).is_dir() or os.sep in model:
+    if is_hub_name(model):
+        return build_without_weights("video_encoder", spec=spec, **{**given, "backbone": model})
+    if Path(model).is_dir() or os.sep in model or (model not in VARIANTS and names_published(model)):
         card = _card(model)
         return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **{**card.arguments, **given})
     if model not in VARIANTS and config.backbone is None and is_backbone(model):
@@ -89,13 +94,12 @@ def _network(model: str, config: DescribeConfig) -> Network:
 
 
 def _card(folder: str) -> ModelCard:
-    """The card of a checkpoint, or of a run's best one."""
-    from kinema.inference.predictor import checkpoint_folder
-    from kinema.models import VARIANTS
-    from kinema.models.checkpoint import read_card
+    """The card of a checkpoint, of a run's best one, or of published weights."""
+    from kinema.models import is_network
+    from kinema.models.trained import trained_card
 
-    card = read_card(checkpoint_folder(folder))
-    if card.variant not in VARIANTS:
+    card = trained_card(folder)
+    if not is_network(card.variant):
         do = "made by another version of kinema: install that one, or train again"
         raise CheckpointError(f"no network called {card.variant!r} here", folder, do)
     return card

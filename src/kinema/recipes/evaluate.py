@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 from kinema.errors import DataError, UnknownName, check_settings
 from kinema.files import check_folder
-from kinema.recipes.options import check_crops
+from kinema.recipes.options import FlowMethod, check_crops
+from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
     from kinema.evaluation import Evaluation
+    from kinema.evaluation.step_result import StepEvaluation
+    from kinema.inference.scoring import Scored
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
 
@@ -44,6 +47,8 @@ class ScoringOptions:
     """Number format; auto is bf16 where the machine is fast at it, else f32."""
     cache: str | None = None
     """Folder in which decoded, shrunk frames are kept."""
+    flow_cache: str | None = None
+    """For networks that see optical flow: the folder it is kept in; without it .kinema/flow beside the videos."""
 
     def __post_init__(self) -> None:
         check_settings({"clips": self.clips, "batch_size": self.batch_size}, 1)
@@ -59,6 +64,8 @@ class EvaluateConfig(ScoringOptions):
     """The part of the data; auto takes valid, else test, else everything."""
     format: Literal["auto", "folder", "manifest", "ucf101", "hmdb51", "kinetics", "sports1m", "stills"] = "auto"
     """How the data set is laid out; auto looks."""
+    flow_method: FlowMethod | None = None
+    """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
     out: str | None = None
     """Folder for evaluation.json, per_class.csv, predictions.csv and report.html."""
     json: bool = False
@@ -78,26 +85,30 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
 
         kinema evaluate runs/slow_fusion-1/best videos/ --json
 
+        kinema evaluate slowfast_r50_8x8 kinetics/val.csv --clips 10 --crops 3
+
     Args:
-        checkpoint: a checkpoint folder, or a run folder with best/ in it.
+        checkpoint: a checkpoint folder, a run folder with best/ in it, or published weights (`kinema models --weights`).
         data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
-    from kinema.inference.predictor import checkpoint_folder
-    from kinema.models.checkpoint import load_checkpoint
+    from kinema.clips.flow import check_flow
+    from kinema.models.trained import checkpoint_folder
 
     if config.out:
         check_folder(config.out)
     folder = checkpoint_folder(checkpoint)
-    network, card = load_checkpoint(folder)
+    network, card = open_trained(checkpoint)
+    check_flow(network.spec, config.flow_method)
     listed = open_for(card, data, config.format)
     part = part_name(listed, config.split)
     examples = choose_part(listed, part, kept_back(folder))
-    if part in ("all", "train") and Path(card.data.get("root", "")).resolve() == Path(listed.root).resolve():
+    learned_from = card.data.get("root")
+    if part in ("all", "train") and learned_from and Path(learned_from).resolve() == Path(listed.root).resolve():
         log.warning(
             "%s: the network learned from these videos; %s", data, kept_back(folder) or "take others to judge it"
         )
     started = time.monotonic()
-    evaluation = evaluate_network(network, card, examples, options=config)
+    evaluation = judge_network(network, card, examples, options=config)
     seconds = time.monotonic() - started
     about = {"model": checkpoint, "data": data, "part": part, "seconds": round(seconds, 2)}
     evaluation = replace(evaluation, about=about)
@@ -110,6 +121,17 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
         evaluation.save(config.out, title=f"Evaluation of {card.variant}")
         log.info("report: %s/report.html", config.out)
     return 1 if evaluation.failures else 0
+
+
+def judge_network(
+    network: Network, card: ModelCard, data: DataSet, *, options: ScoringOptions, progress: bool = True
+) -> Evaluation | StepEvaluation:
+    """Judge a network in the way it was trained: `evaluate_network`, or at each step where it answers there."""
+    if not card.each_step:
+        return evaluate_network(network, card, data, options=options, progress=progress)
+    from kinema.recipes.each_step import evaluate_each_step
+
+    return evaluate_each_step(network, card, data, options, progress)
 
 
 def evaluate_network(
@@ -135,29 +157,43 @@ def evaluate_network(
     Raises:
         DataError: the classes differ, or not one video can be read.
     """
-    from kinema.datasets.cache import FrameCache
-    from kinema.datasets.clips import Views
-    from kinema.evaluation import Failed, VideoScores, evaluate_scores
     from kinema.evaluation.protocols import Protocol
-    from kinema.inference.scoring import score_data, to_scores
 
     if tuple(data.labels) != tuple(card.labels):
         raise DataError(
             "the classes are not those of the network", data.root, "open the data with the network's labels"
         )
-    protocol = Protocol(options.clips, options.crops, options.flips)
+    scored = score(network, data, options, progress)
+    return judge(scored, data, card, Protocol(options.clips, options.crops, options.flips).name)
+
+
+def score(network: Network, data: DataSet, options: ScoringOptions, progress: bool = True) -> Scored:
+    """The logits of every example, in the views that the options ask for."""
+    from kinema.datasets.cache import FrameCache
+    from kinema.datasets.clips import Views
+    from kinema.datasets.flow_cache import open_flow_cache
+    from kinema.inference.scoring import score_data
+
     with progress_bar("evaluating", len(data.examples), shown=progress) as advance:
-        scored = score_data(
+        return score_data(
             network, data, Views(options.clips, options.crops, options.flips), workers=options.workers,
-            cache=FrameCache(options.cache) if options.cache else None, advance=advance,
+            cache=FrameCache(options.cache) if options.cache else None,
+            flow_cache=open_flow_cache(options.flow_cache, data, network.spec), advance=advance,
             device=options.device, precision=options.precision, batch_size=options.batch_size,
         )  # fmt: skip
+
+
+def judge(scored: Scored, data: DataSet, card: ModelCard, protocol: str) -> Evaluation:
+    """Compare the logits of a data set's examples with its labels."""
+    from kinema.evaluation import Failed, VideoScores, evaluate_scores
+    from kinema.inference.scoring import to_scores
+
     keys, targets = [e.key for e in data.examples], [data.targets(e) for e in data.examples]
     videos = [
         VideoScores(keys[i], targets[i], to_scores(rows, card.multi_label)) for i, rows in sorted(scored.logits.items())
     ]
     failures = [Failed(keys[index], reason) for index, reason in sorted(scored.broken.items())]
-    return evaluate_scores(videos, data.labels, multi_label=card.multi_label, protocol=protocol.name, failures=failures)
+    return evaluate_scores(videos, data.labels, multi_label=card.multi_label, protocol=protocol, failures=failures)
 
 
 def open_for(card: ModelCard, data: str, format: str = "auto") -> DataSet:
@@ -217,13 +253,13 @@ def progress_bar(title: str, total: int, *, shown: bool = True) -> Iterator[Call
         yield lambda count: bar.advance(task, count)
 
 
-def report_failures(evaluation: Evaluation) -> None:
+def report_failures(evaluation: Evaluation | StepEvaluation) -> None:
     """Name the videos that could not be read, on standard error."""
     for failed in evaluation.failures:
         log.error("%s", failed.error if failed.key in failed.error else f"{failed.key}: {failed.error}")
 
 
-def print_evaluation(evaluation: Evaluation, name: str) -> None:
+def print_evaluation(evaluation: Evaluation | StepEvaluation, name: str) -> None:
     """The figures and the class table, on standard output."""
     from rich.console import Console
     from rich.table import Table
@@ -233,7 +269,7 @@ def print_evaluation(evaluation: Evaluation, name: str) -> None:
     console = Console()
     failed = f", {evaluation.num_failed} could not be read" if evaluation.num_failed else ""
     console.print(
-        f"{name} on {evaluation.num_videos} videos{failed}, views {evaluation.protocol}", highlight=False, markup=False
+        f"{name} on {evaluation.num_videos} videos{failed}, {evaluation.views}", highlight=False, markup=False
     )
     figures = Table("figure", "value", "95 % interval", box=None, pad_edge=False)
     for key in (key for key in FIGURE_NAMES if key in evaluation.figures):
@@ -241,7 +277,7 @@ def print_evaluation(evaluation: Evaluation, name: str) -> None:
         figures.add_row(FIGURE_NAMES[key], f"{evaluation[key]:.3f}", "" if low is None else f"{low:.3f} - {high:.3f}")
     console.print(figures)
     table = Table("class", box=None, pad_edge=False)
-    for column in ("videos", "precision", "recall", "F1"):
+    for column in (evaluation.unit, "precision", "recall", "F1"):
         table.add_column(column, justify="right")
     for row in evaluation.classes:
         table.add_row(row.label, str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")

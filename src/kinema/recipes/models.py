@@ -1,17 +1,25 @@
-"""`kinema models`: which networks there are, what they cost and where they come from."""
+"""`kinema models`: which networks there are, what they cost, and which published weights they can start from."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kinema.models.variant import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsConfig:
     """Settings of the list."""
 
+    weights: bool = False
+    """List published weights instead of networks: classes, accuracy, licence, and whether they are here already."""
     json: bool = False
     """Print one JSON document instead of a table."""
 
@@ -19,60 +27,135 @@ class ModelsConfig:
 def models(config: ModelsConfig = ModelsConfig()) -> int:
     """List the networks by name: parameters, multiply-adds a clip, input, published weights, paper.
 
-    Those marked "any backbone" take a network of timm for their frames, as `--backbone NAME`.
+    Those marked "any backbone" take a network of timm for their frames, as `--backbone NAME`. Names of published weights
+    stand wherever a trained network can: `kinema predict`, `watch`, `evaluate`, and `kinema train --init`.
 
     Examples:
         kinema models
+
+        kinema models --weights
+
+        kinema predict match.mp4 --model r2plus1d_18
     """
-    rows = [_row(name) for name in _names()]
+    rows = _weights_rows() if config.weights else _network_rows()
     if config.json:
-        print(
-            json.dumps(
-                [{key: row[key] for key in ("name", "params", "macs", "input", "weights", "paper")} for row in rows]
-            )
-        )
+        print(json.dumps([{name: value for name, value in row.items() if name != "note"} for row in rows]))
+    elif config.weights:
+        _print_weights(rows)
     else:
-        _print_table(rows)
+        _print_networks(rows)
     return 0
 
 
-def _names() -> list[str]:
+def _network_rows() -> list[dict[str, Any]]:
     from kinema.models import VARIANTS
+    from kinema.models.costs import costs
+    from kinema.models.published import PUBLISHED
 
-    return list(VARIANTS)
+    found = costs(VARIANTS)
+    return [
+        {
+            "name": name,
+            "params": found[name].params,
+            "macs": found[name].macs,
+            "input": list(found[name].input),
+            "weights": [weights.name for weights in PUBLISHED if weights.variant == name],
+            "paper": variant.paper,
+            "note": ", ".join(filter(None, (variant.note, "any backbone" if variant.on_backbone else ""))),
+        }
+        for name, variant in VARIANTS.items()
+    ]
 
 
-def _row(name: str) -> dict[str, Any]:
-    from kinema.models import VARIANTS, build_without_weights
-    from kinema.models.summary import summarize
+def _weights_rows() -> list[dict[str, Any]]:
+    from kinema.models.published import PUBLISHED
 
-    variant = VARIANTS[name]
-    summary = summarize(build_without_weights(name))
+    return [_weights_row(weights) for weights in PUBLISHED]
+
+
+def _weights_row(weights: Weights) -> dict[str, Any]:
+    from kinema.models.published import weights_path
+
     return {
-        "name": name,
-        "params": summary.params,
-        "macs": summary.macs,
-        "input": list(summary.input),
-        "weights": [],
-        "paper": variant.paper,
-        "note": ", ".join(filter(None, (variant.note, "any backbone" if variant.on_backbone else ""))),
+        "name": weights.name,
+        "network": weights.variant,
+        "labels": weights.labels,
+        "metrics": dict(weights.metrics),
+        "licence": weights.licence,
+        "checksum": checksum_of(weights),
+        "cached": weights_path(weights).is_file(),
+        "url": weights.url,
+        "source": weights.source,
     }
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def checksum_of(weights: Weights) -> str:
+    """Which checksum a download is held to: the publisher's, or that of the first download."""
+    if weights.sha256:
+        return f"sha256 {weights.sha256}"
+    return f"git {weights.git_blob[:8]}" if weights.git_blob else "none published"
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("network", no_wrap=True)
+
+def _print_networks(rows: list[dict[str, Any]]) -> None:
+    table = _table("network")
     for heading in ("c x t x h x w", "M params", "GMACs"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("note")
+    table.add_column("published weights, hit@1")
     for row in rows:
         size = "x".join(map(str, row["input"]))
-        table.add_row(row["name"], size, f"{row['params'] / 1e6:.3f}", f"{row['macs'] / 1e9:.3f}", row["note"])
-    console = Console() if sys.stdout.isatty() else Console(width=160)  # in a pipe, a line a row
+        counts = (f"{row['params'] / 1e6:.3f}", f"{row['macs'] / 1e9:.3f}")
+        table.add_row(row["name"], size, *counts, row["note"], ", ".join(map(_with_hit_at_1, row["weights"])))
+    _print(table)
+    for paper in dict.fromkeys(row["paper"] for row in rows):
+        _say(f"- {paper}")
+
+
+def _print_weights(rows: list[dict[str, Any]]) -> None:
+    table = _table("weights", "network", "classes")
+    table.add_column("hit@1", justify="right", no_wrap=True)
+    for heading in ("measured with", "licence", "checksum", "here"):
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        hit, views = _hit_at_1(row["metrics"])
+        here = "yes" if row["cached"] else ""
+        table.add_row(row["name"], row["network"], row["labels"], hit, views, row["licence"], row["checksum"], here)
+    _print(table)
+    _say("Figures are the publishers'. Where they publish no checksum, downloads are held to the first one.")
+    for source in dict.fromkeys(row["source"] for row in rows):
+        _say(f"- {source}")
+
+
+def _with_hit_at_1(name: str) -> str:
+    from kinema.models.published import find_published
+
+    return f"{name} {_hit_at_1(find_published(name).metrics)[0]}"
+
+
+def _hit_at_1(metrics: Mapping[str, float]) -> tuple[str, str]:
+    """The share as text, and how it was measured."""
+    name, value = next(((name, value) for name, value in metrics.items() if "hit@1" in name), ("", None))
+    return ("" if value is None else f"{value:.1%}"), name.partition(", ")[2]
+
+
+def _table(*headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=200)  # in a pipe, a line a row
     console.print(table)
     console.print()
-    for paper in dict.fromkeys(row["paper"] for row in rows):
-        console.print(f"- {paper}", highlight=False, soft_wrap=True)
+
+
+def _say(text: str) -> None:
+    from rich.console import Console
+
+    Console().print(text, highlight=False, soft_wrap=True, markup=False)

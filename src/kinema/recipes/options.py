@@ -47,12 +47,15 @@ class DataOptions:
         )
 
 
+FlowMethod = Literal["dis", "farneback", "tvl1", "raft_small", "raft_large"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """How a network is built, and how it wants to be fed."""
 
     backbone: str | None = None
-    """A timm network for the frames, such as resnet50 or mobilenetv2_100."""
+    """A timm network for the frames, such as resnet50; for video_encoder an encoder of transformers, hf:NAME_OR_FOLDER."""
     pretrained: bool = False
     """Start from the backbone's published weights (downloaded by timm)."""
     backbone_weights: str | None = None
@@ -77,12 +80,14 @@ class ModelOptions:
     """Mean of each channel (0 to 1) that is subtracted; without it the network's own."""
     std: tuple[float, ...] = ()
     """Standard deviation of each channel that is divided by."""
+    flow_method: FlowMethod | None = None
+    """How a network for optical flow gets it; it learns this one method's and keeps to it. Without this dis."""
 
     def build_arguments(self) -> dict[str, Any]:
         """The keyword arguments of `kinema.models.build`, but for name and number of classes."""
         spec: dict[str, Any] = {"clip_len": self.clip_len, "frame_stride": self.frame_stride, "fps": self.fps}
         spec |= {"sampling": self.sampling, "resize": self.resize, "mean": self.mean or None, "std": self.std or None}
-        spec["size"] = None if self.size is None else parse_size(self.size)
+        spec |= {"size": None if self.size is None else parse_size(self.size), "flow": self.flow_method}
         return {
             "backbone": self.backbone,
             "pretrained": self.pretrained,

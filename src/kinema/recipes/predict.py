@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from kinema.errors import KinemaError, UnreadableVideo, UsageError, VideoError, check_settings
 from kinema.files import check_folder
 from kinema.inference.outcome import Failure
-from kinema.recipes.options import check_crops
+from kinema.recipes.options import FlowMethod, check_crops
+from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kinema.inference.predictor import Predictor
+    from kinema.models.checkpoint import ModelCard
+    from kinema.models.network import Network
     from kinema.types import Prediction
 
 log = logging.getLogger("kinema")
@@ -33,8 +36,13 @@ _FILMS = (".mp4", ".webm", ".mkv", ".gif")
 class PredictConfig:
     """Settings of a prediction."""
 
-    model: str
-    """A checkpoint folder, or a run folder with best/ in it."""
+    model: str | None = None
+    """A checkpoint folder, a run folder with best/ in it, or published weights by name (`kinema models --weights`); with
+    --labels a CLIP or SigLIP of transformers, as hf:NAME_OR_FOLDER (hf:openai/clip-vit-base-patch32)."""
+    labels: str | None = None
+    """What to look for, in words, with commas between: "ice hockey, a fight, a crowd". Nothing is trained."""
+    prompt: str = "a video of {}"
+    """The sentence that each of --labels is set into."""
     rolling: int = 1
     """Average the last so many predictions, which takes the flicker out of the label; 1 is off."""
     step: float | None = None
@@ -61,6 +69,8 @@ class PredictConfig:
     """Draw labels onto the film: a file such as out.mp4, or a folder for several videos."""
     batch_size: int = 8
     """Clips that go through the network at once; videos share batches."""
+    flow_method: FlowMethod | None = None
+    """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1."""
     precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
@@ -80,7 +90,7 @@ class PredictConfig:
         return "json" if self.json else self.format
 
 
-def predict(paths: Sequence[str], config: PredictConfig) -> int:
+def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> int:
     """Say what happens in videos, and when.
 
     Takes files, patterns, folders (with all below) and `-` for a list of paths on standard input. A file that cannot be
@@ -89,22 +99,29 @@ def predict(paths: Sequence[str], config: PredictConfig) -> int:
     Examples:
         kinema predict match.mp4 --model runs/slow_fusion-1/best
 
+        kinema predict match.mp4 --model r2plus1d_18
+
         kinema predict films/ --model runs/slow_fusion-1 --json > films.jsonl
 
         kinema predict match.mp4 --model runs/slow_fusion-1 --rolling 5 --min-segment 2 --format srt > match.srt
 
         kinema predict match.mp4 --model runs/slow_fusion-1 --rolling 5 --render labelled.mp4
 
+        kinema predict match.mp4 --labels "ice hockey, a fight, a crowd"
+
         find . -name '*.mp4' | kinema predict - --model runs/slow_fusion-1 --out found/
 
     Args:
         paths: files, patterns, folders, or `-`.
     """
-    from kinema.inference.predictor import load
+    from kinema.clips.flow import check_flow
+    from kinema.inference.predictor import Predictor
 
     sources, failures = list_sources(paths)
     _check(config, sources, len(sources) + len(failures))
-    predictor = load(config.model, config.device, precision=config.precision, batch_size=config.batch_size)
+    trained = _open(config)
+    check_flow(trained[0].spec, config.flow_method)
+    predictor = Predictor(*trained, device=config.device, precision=config.precision, batch_size=config.batch_size)
     show = _Shown(config, single=len(sources) + len(failures) == 1)
     files = _Files(config, single=len(sources) == 1)
     num_failed = 0
@@ -117,6 +134,21 @@ def predict(paths: Sequence[str], config: PredictConfig) -> int:
             log.error("%s", trouble if outcome.path in str(trouble) else f"{outcome.path}: {trouble}")
     files.finish()
     return 1 if num_failed else 0
+
+
+def _open(config: PredictConfig) -> tuple[Network, ModelCard]:
+    """A trained network, or one made of words."""
+    if config.labels is not None:
+        from kinema.models.zero_shot import DEFAULT, zero_shot
+
+        labels = [label.strip() for label in config.labels.split(",") if label.strip()]
+        return zero_shot(config.model or DEFAULT, labels, config.prompt)
+    if config.model is None:
+        raise UsageError("predict needs --model", do="give a trained network, or --labels to look for")
+    if config.model.startswith("hf:"):
+        do = 'say what to look for: --labels "ice hockey, a crowd"'
+        raise UsageError("an encoder of pictures and text needs labels", config.model, do)
+    return open_trained(config.model)
 
 
 def _damage(prediction: Prediction) -> KinemaError | None:
@@ -333,7 +365,7 @@ def _write_report(outcomes: list[Prediction | Failure], config: PredictConfig) -
     predictions = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     count = f"{len(predictions)} video{'' if len(predictions) == 1 else 's'}"
-    report = Report("Predictions", f"{count}, {config.model}").add_section("Videos")
+    report = Report("Predictions", f"{count}, {config.model or config.labels}").add_section("Videos")
     heads = ["video", "seconds", "label", "score", "segments", "changes a minute", "without rolling"]
     report.add_table(heads, [_row(prediction) for prediction in predictions], shares=("score",))
     if failed:

@@ -16,7 +16,9 @@ from kinema.errors import CheckpointError, ConfigError, OutputError
 from kinema.files import write_json, write_text
 from kinema.machine import num_cores, processor
 
-NOT_PART_OF_A_RUN = frozenset({"resume", "workers", "save_every_s", "json", "out", "tensorboard", "cache"})
+NOT_PART_OF_A_RUN = frozenset(
+    {"resume", "workers", "save_every_s", "json", "out", "tensorboard", "cache", "flow_cache"}
+)
 """Settings that may differ when a run is resumed, because they do not change what is learned."""
 
 PACKAGES = ("kinema", "torch", "torchvision", "timm", "accelerate", "av", "numpy")

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kinema.errors import CheckpointError, ConfigError, DataError, check_settings
+from kinema.files import check_folder
+from kinema.recipes.each_step import prepare, step_material
 from kinema.recipes.options import DataOptions, ModelOptions
 from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, start_folder
+from kinema.recipes.trained import open_trained
 from kinema.training.options import FitOptions
 
 if TYPE_CHECKING:
     from kinema.clips.transforms import Augment
     from kinema.datasets.dataset import DataSet
     from kinema.evaluation import Evaluation
+    from kinema.evaluation.step_result import StepEvaluation
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
     from kinema.training.loop import Validate
@@ -39,6 +43,12 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
     """Clips that each validation video is judged by."""
     cache: str | None = None
     """Folder in which decoded, shrunk frames are kept, which makes later epochs faster."""
+    keep_features: str | None = None
+    """With --transfer head: folder in which the frozen part's outputs are kept, so that videos go through it only once."""
+    feature_views: int = 1
+    """Views of each training video that --keep-features keeps: the plain one, and further ones drawn by --augment."""
+    flow_cache: str | None = None
+    """For networks that see optical flow: the folder it is kept in; without it .kinema/flow beside the videos."""
     tensorboard: bool = False
     """Write TensorBoard files too."""
     out: str | None = None
@@ -50,11 +60,15 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counts = ("clip_len", "frame_stride", "valid_clips")
+        counts = ("clip_len", "frame_stride", "valid_clips", "feature_views")
         check_settings({name: getattr(self, name) for name in counts}, 1)
         check_settings({"fps": self.fps, "crop_scale": self.crop_scale}, 0.01)
         check_settings({"flip": self.flip, "crop_scale": self.crop_scale}, 0, 1)
         check_settings({"valid_fraction": self.valid_fraction}, 0.001, 0.999)
+        if self.feature_views > 1 and not self.keep_features:
+            raise ConfigError(
+                "--feature-views goes with kept features", self.feature_views, "give --keep-features FOLDER"
+            )
         if self.resume and not self.out:
             raise ConfigError("--resume needs the folder of the run", "--out", "give --out FOLDER")
 
@@ -66,7 +80,12 @@ class TrainConfig(LearningConfig):
     model: str
     """The network's name; `kinema models` lists them."""
     init: str | None = None
-    """Start from this checkpoint's weights and input; its classifier is kept if the classes are the same."""
+    """Start from the weights and input of this checkpoint, or from published weights (`kinema models --weights`), whose
+    input may be changed; the classifier is kept if the classes are the same."""
+    each_step: bool = False
+    """Learn the label of each frame, from a manifest's rows with start and end, in place of one label a clip."""
+    background: str = "background"
+    """With --each-step: the class of times that no row covers; an empty name leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +93,7 @@ class Trained:
     """What a run left: its folder, the judgement of its best network, and how long an epoch took."""
 
     folder: Path
-    evaluation: Evaluation
+    evaluation: Evaluation | StepEvaluation
     clips_per_s: float
     seconds: float
     summary: dict[str, Any]
@@ -90,6 +109,8 @@ def train(data: str, config: TrainConfig) -> int:
         kinema train videos/ --model slow_fusion_small --epochs 30
 
         kinema train films.csv --model late_fusion --backbone mobilenetv2_100 --pretrained --transfer last:3
+
+        kinema train videos/ --model r2plus1d_18 --init r2plus1d_18 --transfer last:2
 
         kinema train videos/ --model slow_fusion_small --out runs/a --resume
 
@@ -107,9 +128,8 @@ def train(data: str, config: TrainConfig) -> int:
         print(json.dumps(trained.summary))
     else:
         figures = trained.evaluation.figures
-        print(
-            f"{folder}: video hit@1 {figures['video_hit_at_1']:.1%}, macro F1 {figures['macro_f1']:.3f} on validation"
-        )
+        name, words = ("frame_accuracy", "frame accuracy") if config.each_step else ("video_hit_at_1", "video hit@1")
+        print(f"{folder}: {words} {figures[name]:.1%}, macro F1 {figures['macro_f1']:.3f} on validation")
         print(f"  kinema predict VIDEO --model {folder}/best")
         print(f"  report: {folder}/report.html")
     return 0
@@ -123,11 +143,16 @@ def run_training(data: DataSet, config: TrainConfig, folder: Path, title: str = 
         OutputError: the folder holds something already.
         CheckpointError, ConfigError: --resume finds no run, or another one.
     """
+    from kinema.datasets.flow_cache import open_flow_cache
+
+    if config.each_step:
+        data, config = prepare(data, config)
     learning, validation = data.part("train"), data.part("valid")
     _require(data, learning, validation)
     network = build_network(config, data, learning)
     card = _card(config, data, network)
-    _rehearse(config, network)
+    rehearse(config, network)
+    open_flow_cache(config.flow_cache, learning, network.spec)  # raises now what would be found when the run has begun
     if config.resume:
         check_same(folder, config)
     else:
@@ -148,12 +173,19 @@ def _require(data: DataSet, learning: DataSet, validation: DataSet) -> None:
         raise DataError("there is no validation part", data.root, "add a valid/ folder or set --valid-fraction")
 
 
-def _rehearse(config: TrainConfig, network: Network) -> None:
+def rehearse(config: TrainConfig, network: Network) -> None:
     """Find wrong settings before there is a folder that a corrected command would not overwrite."""
+    from kinema.training.feature_objective import check_kept
+    from kinema.training.step_objective import check_steps
     from kinema.training.transfer import freeze
 
     augmentation(config)
     freeze(network, config)
+    if config.each_step:
+        check_steps(network, config)
+    if config.keep_features:
+        check_folder(config.keep_features)
+        check_kept(network, config)
 
 
 def build_network(config: TrainConfig, data: DataSet, learning: DataSet) -> Network:
@@ -164,27 +196,31 @@ def build_network(config: TrainConfig, data: DataSet, learning: DataSet) -> Netw
 
     seed_weights(config.seed)
     if config.init:
-        return _initial(config, data)
-    arguments = config.build_arguments()
-    network = models.build(config.model, num_classes=len(data.labels), **arguments)
+        network = _initial(config, data)
+    else:
+        network = models.build(config.model, num_classes=len(data.labels), **config.build_arguments())
     if network.spec.sampling == "spread" and network.spec.window_s is None:
         network.spec = network.spec.with_(window_s=typical_duration_s(learning))
     return network
 
 
 def _initial(config: TrainConfig, data: DataSet) -> Network:
-    from kinema.inference.predictor import checkpoint_folder
-    from kinema.models.checkpoint import load_checkpoint
+    from kinema.models.trained import fed_otherwise, names_published, trained_card
 
-    network, card = load_checkpoint(checkpoint_folder(str(config.init)))
+    card = trained_card(str(config.init))
     if card.variant != config.model:
         raise CheckpointError(f"--init holds a {card.variant}", config.init or "", f"give --model {card.variant}")
     asked = config.build_arguments()
-    other = [name for name, value in asked.pop("spec").items() if getattr(network.spec, name) != value]
-    other += [name for name, value in asked.items() if value and card.arguments.get(name) != value]
+    changes = {name: value for name, value in asked.pop("spec").items() if getattr(card.input, name) != value}
+    other = [name for name, value in asked.items() if value and card.arguments.get(name) != value]
+    if not names_published(str(config.init)):
+        other += changes
     if other:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in other)
+        flags = ", ".join("--flow-method" if name == "flow" else f"--{name.replace('_', '-')}" for name in other)
         raise ConfigError("a checkpoint keeps its own network and input", flags, "leave this out, or --init")
+    network, card = open_trained(str(config.init))
+    if changes:
+        network = fed_otherwise(network, changes)
     if tuple(card.labels) != tuple(data.labels):
         network.reset_classifier(len(data.labels))
     return network
@@ -200,13 +236,14 @@ def _card(config: TrainConfig, data: DataSet, network: Network) -> ModelCard:
         arguments=network.arguments,
         labels=tuple(data.labels),
         multi_label=data.multi_label,
+        each_step=config.each_step,
         input=network.spec,
         training=asdict(config),
         data={"name": data.name, "root": str(data.root), "split_fingerprint": data.fingerprint},
     )
 
 
-def augmentation(config: TrainConfig) -> Augment:
+def augmentation(config: LearningConfig) -> Augment:
     """The preset with what the settings change of it."""
     from kinema.clips.transforms import PRESETS
 
@@ -228,30 +265,41 @@ def _write_split(data: DataSet, folder: Path) -> None:
 def _fit(
     config: TrainConfig, parts: tuple[DataSet, DataSet], network: Network, card: ModelCard, folder: Path, title: str
 ) -> Any:
-    from kinema.datasets.cache import FrameCache
-    from kinema.datasets.clips import ClipDataset
+    from kinema.recipes.kept_features import feature_material
     from kinema.training.loop import Run, Trainer
     from kinema.training.record import Display, Recorder
 
-    learning, validation = parts
-    cache = FrameCache(config.cache) if config.cache else None
-    clips = ClipDataset(learning, network.spec, augment=augmentation(config), seed=config.seed, cache=cache)
-    validate = validator(config, validation, card)
+    kind = step_material if config.each_step else feature_material if config.keep_features else _clip_material
+    material = kind(config, parts, network, card)
+    run = Run(network=network, state_path=folder / "state.pt", listener=Recorder(folder, card), **material)
+    resume = config.resume and run.state_path.exists()  # a run that was killed before its first state begins again
     if not is_main_process():
-        recorder = Recorder(folder, card, None)
-        return Trainer(Run(network, clips, validate, config, folder / "state.pt", recorder)).fit(config.resume)
+        return Trainer(run).fit(resume)
     with Display(title, config.epochs) as display:
-        recorder = Recorder(folder, card, display, config.tensorboard)
-        run = Run(network, clips, validate, config, folder / "state.pt", recorder)
-        return Trainer(run).fit(config.resume)
+        run.listener = Recorder(folder, card, display, config.tensorboard)
+        return Trainer(run).fit(resume)
 
 
-def validator(config: TrainConfig, validation: DataSet, card: ModelCard) -> Validate:
+def _clip_material(
+    config: LearningConfig, parts: tuple[DataSet, DataSet], network: Network, card: ModelCard
+) -> dict[str, Any]:
+    """What a run learns from and is validated by, as arguments of `Run`."""
+    from kinema.datasets.cache import FrameCache
+    from kinema.datasets.clips import ClipDataset
+    from kinema.datasets.flow_cache import open_flow_cache
+
+    cache = FrameCache(config.cache) if config.cache else None
+    kept: dict[str, Any] = {"cache": cache, "flow_cache": open_flow_cache(config.flow_cache, parts[0], network.spec)}
+    clips = ClipDataset(parts[0], network.spec, augment=augmentation(config), seed=config.seed, **kept)
+    return {"data": clips, "options": config, "validate": validator(config, parts[1], card)}
+
+
+def validator(config: LearningConfig, validation: DataSet, card: ModelCard) -> Validate:
     """A function that judges a network on the validation part; processes share the videos out."""
     from kinema.recipes.evaluate import evaluate_network
 
     def validate(network: Network) -> dict[str, float]:
-        evaluation = evaluate_network(network, card, validation, options=_evaluation(config), progress=False)
+        evaluation = evaluate_network(network, card, validation, options=evaluation_options(config), progress=False)
         return {**evaluation.figures, "loss": mean_loss(evaluation)}
 
     return validate
@@ -265,22 +313,23 @@ def mean_loss(evaluation: Evaluation) -> float:
     return float(-np.log(np.maximum(chances, 1e-12)).mean())
 
 
-def _evaluation(config: TrainConfig) -> Any:
+def evaluation_options(config: LearningConfig) -> Any:
+    """How the network of a run is judged on the validation part."""
     from kinema.recipes.evaluate import ScoringOptions
 
     return ScoringOptions(
         clips=config.valid_clips, batch_size=config.batch_size, workers=config.workers, precision=config.precision,
-        cache=config.cache,
+        cache=config.cache, flow_cache=config.flow_cache,
     )  # fmt: skip
 
 
 def _finish(folder: Path, validation: DataSet, config: TrainConfig, progress: Any, seconds: float) -> Trained:
     """Judge the best checkpoint as a user of it would, and write what a person wants to look at."""
     from kinema.models.checkpoint import load_checkpoint
-    from kinema.recipes.evaluate import evaluate_network
+    from kinema.recipes.evaluate import judge_network
 
     network, card = load_checkpoint(folder / "best")
-    evaluation = evaluate_network(network, card, validation, options=_evaluation(config), progress=False)
+    evaluation = judge_network(network, card, validation, options=evaluation_options(config), progress=False)
     pace = sorted(row["clips_per_s"] for row in progress.history)[len(progress.history) // 2]
     summary = {
         "run": str(folder),
@@ -298,7 +347,7 @@ def _finish(folder: Path, validation: DataSet, config: TrainConfig, progress: An
 
 
 def _write_results(
-    folder: Path, evaluation: Evaluation, history: list[dict[str, float]], summary: dict[str, Any]
+    folder: Path, evaluation: Evaluation | StepEvaluation, history: list[dict[str, float]], summary: dict[str, Any]
 ) -> None:
     from kinema import charts
     from kinema.evaluation.report import Report, add_evaluation, add_training

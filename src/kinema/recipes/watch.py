@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import sys
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kinema.errors import UsageError, check_settings
+from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
     from kinema.inference.streaming import LivePrediction
 
 log = logging.getLogger("kinema")
+
+_MOST_LATENCIES = 1000  # a stream may run for weeks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +29,7 @@ class WatchConfig:
     """Settings of a live prediction."""
 
     model: str
-    """A checkpoint folder, or a run folder with best/ in it."""
+    """A checkpoint folder, a run folder with best/ in it, or published weights by name (`kinema models --weights`)."""
     rolling: int = 5
     """Average the last so many predictions, which takes the flicker out of the label; 1 is off."""
     top: int = 3
@@ -45,7 +51,8 @@ class WatchConfig:
 def watch(source: str, config: WatchConfig) -> int:
     """Say what is happening in a live stream, as it happens.
 
-    The network looks at the newest clip whenever it is free, so it never falls behind. Press Ctrl-C to end.
+    The network looks at the newest clip whenever it is free, so it never falls behind. A network that remembers
+    (`causal_small`, `cnn_lstm`, `tsm_causal`) looks at each frame once. Press Ctrl-C to end.
 
     Examples:
         kinema watch 0 --model runs/slow_fusion-1/best
@@ -57,16 +64,16 @@ def watch(source: str, config: WatchConfig) -> int:
     Args:
         source: a camera (0, /dev/video0), an rtsp or http address, a file (plays in real time), or `-` for a pipe.
     """
-    from kinema.inference.predictor import load
-    from kinema.inference.streaming import reach_s
+    from kinema.inference.live import goes_frame_by_frame, reach_s
+    from kinema.inference.predictor import Predictor
     from kinema.inference.streaming import watch as predictions
 
     if Path(source).is_dir():
         raise UsageError(
             "a folder cannot be watched", source, "give a camera, a file or an address; see kinema predict"
         )
-    predictor = load(config.model, config.device, precision=config.precision)
-    wait_s = reach_s(predictor.network.spec)
+    predictor = Predictor(*open_trained(config.model), device=config.device, precision=config.precision)
+    wait_s = None if goes_frame_by_frame(predictor.network) else reach_s(predictor.network.spec)
     if wait_s is not None and wait_s > 1 and sys.stderr.isatty():
         log.info("the first label comes after %.1f s: so much the network looks at", wait_s)
     seen = _Seen(config, predictor.labels)
@@ -86,19 +93,21 @@ class _Seen:
 
     def __init__(self, config: WatchConfig, labels: tuple[str, ...]) -> None:
         self.config, self.labels = config, labels
-        self.latencies_s: list[float] = []
+        self.latencies_s: deque[float] = deque(maxlen=_MOST_LATENCIES)
+        self.count = 0
         self.first_s = self.last_s = 0.0
         self.dropped = 0
         self.label = ""
         self.live_line = sys.stdout.isatty() and not config.json
 
     def __call__(self, live: LivePrediction) -> None:
-        self.first_s = self.first_s if self.latencies_s else live.time_s
+        self.first_s = self.first_s if self.count else live.time_s
         self.latencies_s.append(live.latency_s)
+        self.count += 1
         self.last_s, self.dropped = live.time_s, live.dropped
         best = self.best(live)
         if self.config.json:
-            print(json.dumps(as_json(live, best)), flush=True)
+            print(json.dumps(as_json(live, best, percentiles(self.latencies_s))), flush=True)
             return
         text = f"{live.time_s:8.1f} s  " + "  ".join(f"{label} {score:.0%}" for label, score in best)
         if self.live_line:
@@ -120,18 +129,25 @@ class _Seen:
         if not self.latencies_s:
             print("kinema: the stream ended without a frame", file=sys.stderr)
             return
-        middle = sorted(self.latencies_s)[len(self.latencies_s) // 2]
-        count, seconds = len(self.latencies_s), self.last_s - self.first_s
-        pace = f"{count} predictions, {(count - 1) / seconds:.1f} a second" if seconds > 0 else "1 prediction"
-        text = f"{pace}, median latency {1000 * middle:.0f} ms, {self.dropped} frames not seen"
+        seconds = self.last_s - self.first_s
+        pace = f"{self.count} predictions, {(self.count - 1) / seconds:.1f} a second" if seconds > 0 else "1 prediction"
+        shares = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in percentiles(self.latencies_s).items())
+        text = f"{pace}, latency {shares}, {self.dropped} frames not seen"
         print(f"kinema: {text}", file=sys.stderr)
 
 
-def as_json(live: LivePrediction, best: list[tuple[str, float]]) -> dict[str, Any]:
-    """One prediction as a plain dictionary."""
+def percentiles(latencies_s: Collection[float]) -> dict[str, float]:
+    """How long half, 95 and 99 of a hundred predictions took at most, in seconds."""
+    ordered = sorted(latencies_s)
+    return {f"p{share}": ordered[math.ceil(len(ordered) * share / 100) - 1] for share in (50, 95, 99)}
+
+
+def as_json(live: LivePrediction, best: list[tuple[str, float]], shares: dict[str, float]) -> dict[str, Any]:
+    """One prediction as a plain dictionary; `shares` are the percentiles of latency so far."""
     return {
         "time_s": round(live.time_s, 3),
         "top": [{"label": label, "score": round(score, 4)} for label, score in best],
         "latency_s": round(live.latency_s, 4),
+        **{f"latency_{name}_s": round(value, 4) for name, value in shares.items()},
         "dropped": live.dropped,
     }

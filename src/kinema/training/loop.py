@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,16 +20,17 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 from torch.utils.data import DataLoader
 
 from kinema.datasets.clips import Batch, ClipDataset, collate
+from kinema.datasets.features import FeatureDataset
 from kinema.errors import CheckpointError, DataError, TooManyBroken
 from kinema.machine import worker_count
 from kinema.models.device import channels_last, resolve_precision
 from kinema.models.network import Network
-from kinema.training.losses import ClipLoss, balanced_weights
+from kinema.training.average import MovingAverage
+from kinema.training.losses import balanced_weights, loss_for
 from kinema.training.objective import ClipObjective, Objective
 from kinema.training.optim import Schedule, build_optimizer, gradient_norm
 from kinema.training.options import FitOptions
@@ -58,13 +59,15 @@ class Run:
     """What a run works on and where it keeps its state."""
 
     network: Network
-    data: ClipDataset
+    data: ClipDataset | FeatureDataset
     validate: Validate
     options: FitOptions
     state_path: Path
     listener: Listener
     objective: Objective | None = None
     """How a batch becomes a loss; None is one label, or several, a clip."""
+    collate: Callable[[Sequence[Any]], Any] = collate
+    """Joins what `data` gives to a batch with `indices` and `broken`."""
 
 
 def seed_weights(seed: int) -> None:
@@ -72,11 +75,17 @@ def seed_weights(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def join_processes() -> torch.device:
+    """Find the other processes of a launcher, if there are any; returns the device of this one."""
+    return Accelerator().device
+
+
 class Trainer:
     """One training run. Build it, then call `fit`."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.options, self.progress = run, run.options, Progress()
+        self.saved_at = time.monotonic()
         seed_weights(self.options.seed)
         self.accelerator = Accelerator()
         self.device = self.accelerator.device
@@ -87,35 +96,17 @@ class Trainer:
         self.network = network
         self.optimizer = build_optimizer(network, self.options)
         self.average = self._averaged(network)
-        self.module = cast(nn.Module, self.accelerator.prepare_model(network))
+        self.objective = run.objective or ClipObjective(network, self.options, loss_for(run.data.data, self.options))
+        self.module = cast(nn.Module, self.accelerator.prepare_model(self.objective.module(network)))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.order, self.loader = self._loader()
         self.schedule = Schedule(self.options, self.order.num_batches)
-        self.objective = run.objective or ClipObjective(network, self.options, self._loss())
         self.objective.to(self.device, self.precision)
 
     # building
 
-    def _averaged(self, network: Network) -> AveragedModel | None:
-        decay = self.options.ema
-        if not decay:
-            return None
-
-        def blend(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-            if not torch.is_floating_point(old):
-                return new
-            # Early averages forget the random start faster.
-            return old.lerp(new, 1 - min(decay, (1 + float(count)) / (10 + float(count))))
-
-        return AveragedModel(network, avg_fn=blend, use_buffers=True)
-
-    def _counts(self) -> list[int]:
-        data = self.run.data.data
-        counts = [0] * len(data.labels)
-        for example in data.examples:
-            for label in example.labels:
-                counts[data.labels.index(label)] += 1
-        return counts
+    def _averaged(self, network: Network) -> MovingAverage | None:
+        return MovingAverage(network, self.frozen, self.options.ema) if self.options.ema else None
 
     def _loader(self) -> tuple[EpochBatches, DataLoader[Any]]:
         data, options = self.run.data.data, self.options
@@ -123,7 +114,7 @@ class Trainer:
             raise DataError("nothing to train on", data.name, "give a data set whose training part has examples")
         weights = None
         if options.balance == "sampler":
-            by_class = balanced_weights(self._counts()).tolist()
+            by_class = balanced_weights(list(data.counts().values())).tolist()
             weights = np.array([max(by_class[data.labels.index(name)] for name in e.labels) for e in data.examples])
         order = EpochBatches(
             len(data.examples), options.batch_size, options.accumulate, options.seed,
@@ -131,18 +122,13 @@ class Trainer:
         )  # fmt: skip
         workers = worker_count(options.workers)
         loader: DataLoader[Any] = DataLoader(
-            cast(Any, self.run.data), batch_sampler=order, collate_fn=collate, num_workers=workers,
+            cast(Any, self.run.data), batch_sampler=order, collate_fn=self.run.collate, num_workers=workers,
             persistent_workers=workers > 0, pin_memory=self.device.type == "cuda",
             prefetch_factor=4 if workers else None,
             # A loader draws a number when it is started; from its own generator, so that dropout's stays in step.
             generator=torch.Generator(),
         )  # fmt: skip
         return order, loader
-
-    def _loss(self) -> ClipLoss:
-        data, options = self.run.data.data, self.options
-        weights = balanced_weights(self._counts()) if options.balance == "loss" else None
-        return ClipLoss(len(data.labels), data.multi_label, options.label_smoothing, weights)
 
     # one run
 
@@ -169,7 +155,6 @@ class Trainer:
         progress = self.progress
         self.order.move_to(progress.epoch, progress.batch)
         set_training(self.network, self.frozen)
-        saved = time.monotonic()
         for parts, waited_s in self._batches():
             started = time.monotonic()
             loss = self._step(parts)
@@ -178,11 +163,11 @@ class Trainer:
             progress.tally.time_s += waited_s + time.monotonic() - started
             if self.accelerator.is_main_process:
                 self.run.listener.batch_done(progress, self.order.num_batches, loss)
-            if self._save_is_due(time.monotonic() - saved):
+            if self._save_is_due():
                 self._save()
-                saved = time.monotonic()
 
-    def _save_is_due(self, since_s: float) -> bool:
+    def _save_is_due(self) -> bool:
+        since_s = time.monotonic() - self.saved_at
         if self.accelerator.num_processes == 1:
             return since_s >= self.options.save_every_s
         due = [since_s >= self.options.save_every_s]  # one clock decides for all processes
@@ -229,7 +214,7 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self.average.follow(self.network)
         return mean
 
     def _learn_from(self, part: Batch, number: int, position: int) -> float:
@@ -268,7 +253,8 @@ class Trainer:
         progress.finished = progress.epoch >= options.epochs or bool(stale)
         if self.accelerator.is_main_process:
             self.run.listener.epoch_done(progress, row, self.judged, better)
-        self._save()
+        if better or progress.finished or self._save_is_due():  # an epoch may be shorter than writing its state
+            self._save()
 
     def _row(self, figures: Mapping[str, float]) -> EpochRow:
         tallies = [self.progress.tally]
@@ -300,6 +286,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             save_state(self.run.state_path, self.progress, self._parts(own))
         self.accelerator.wait_for_everyone()
+        self.saved_at = time.monotonic()
 
     def _parts(self, processes: list[dict[str, Any]]) -> dict[str, Any]:
         return {

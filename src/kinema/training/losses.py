@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kinema.datasets.dataset import DataSet
+from kinema.training.options import FitOptions
+
 
 class ClipLoss(nn.Module):
     """Mean loss of a batch; targets are class indices [b], or shares or multi-hot rows [b classes].
@@ -36,6 +39,12 @@ class ClipLoss(nn.Module):
         if self.multi_label:
             return F.binary_cross_entropy_with_logits(logits.float(), rows, pos_weight=self.class_weights)
         return F.cross_entropy(logits.float(), rows, weight=self.class_weights, label_smoothing=self.smoothing)
+
+
+def loss_for(data: DataSet, options: FitOptions) -> ClipLoss:
+    """The loss for the classes of a data set, with the smoothing and the class weights that the options ask for."""
+    weights = balanced_weights(list(data.counts().values())) if options.balance == "loss" else None
+    return ClipLoss(len(data.labels), data.multi_label, options.label_smoothing, weights)
 
 
 def balanced_weights(counts: list[int]) -> Tensor:

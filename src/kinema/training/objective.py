@@ -35,6 +35,9 @@ class Lesson:
 class Objective(Protocol):
     """Turns a batch into a loss."""
 
+    def module(self, network: Network) -> nn.Module:
+        """What `learn` will call, in training: the network, or a module around it that shares its weights."""
+
     def to(self, device: torch.device, precision: str) -> None:
         """Where and in which number format it will work; called once, before the first batch."""
 
@@ -57,6 +60,10 @@ class ClipObjective:
     def __init__(self, network: Network, options: FitOptions, loss: ClipLoss) -> None:
         self.network, self.options, self.loss = network, options, loss
         self.device, self.precision = torch.device("cpu"), "f32"
+
+    def module(self, network: Network) -> nn.Module:
+        """The network itself."""
+        return network
 
     def to(self, device: torch.device, precision: str) -> None:
         """See `Objective`."""

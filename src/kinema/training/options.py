@@ -51,8 +51,11 @@ class FitOptions:
     """Number format of the forward pass; auto is bf16 where the machine is fast at it, else f32."""
     patience: int = 0
     """Stop after this many epochs without a better validation; 0 is never."""
-    monitor: Literal["video_hit_at_1", "macro_f1", "mean_class_accuracy", "clip_hit_at_1", "loss"] = "video_hit_at_1"
-    """What decides which epoch is the best."""
+    monitor: Literal[
+        "video_hit_at_1", "macro_f1", "mean_class_accuracy", "clip_hit_at_1", "loss",
+        "frame_accuracy", "edit_score", "f1_at_10", "f1_at_25", "f1_at_50",
+    ] = "video_hit_at_1"  # fmt: skip
+    """What decides which epoch is the best; frame_accuracy and those behind it are for --each-step, which takes it."""
     seed: int = 0
     """Start of every random choice: weights, order, crops."""
     workers: int | None = None

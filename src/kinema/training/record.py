@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import replace
@@ -20,7 +21,14 @@ from kinema.models.checkpoint import ModelCard, save_checkpoint
 from kinema.models.network import Network
 from kinema.training.state import EpochRow, Progress
 
-SHOWN = ("train_loss", "train_clip_hit_at_1", "valid_loss", "valid_video_hit_at_1", "valid_macro_f1")
+SHOWN = (
+    "train_loss",
+    "train_clip_hit_at_1",
+    "valid_loss",
+    "valid_video_hit_at_1",
+    "valid_frame_accuracy",
+    "valid_macro_f1",
+)
 
 
 class Display:
@@ -83,8 +91,14 @@ class Recorder:
         MissingExtra: `tensorboard` was asked for and is not installed.
     """
 
-    def __init__(self, folder: Path, card: ModelCard, display: Display | None, tensorboard: bool = False) -> None:
+    WRITE_EVERY_S = 10.0
+    """`last/` and the curves are written at most so often, and in the end: both can take longer than an epoch."""
+
+    def __init__(
+        self, folder: Path, card: ModelCard, display: Display | None = None, tensorboard: bool = False
+    ) -> None:
         self.folder, self.card, self.display = folder, card, display
+        self.written_at = -math.inf
         self.board: Any = None
         if tensorboard:
             try:
@@ -102,10 +116,13 @@ class Recorder:
         """Save the checkpoints and figures of an epoch."""
         metrics = {name.removeprefix("valid_"): value for name, value in row.items() if name.startswith("valid_")}
         card = replace(self.card, metrics=metrics, training={**self.card.training, "epoch": int(row["epoch"])})
-        save_checkpoint(self.folder / "last", network, card)
         if better:
             save_checkpoint(self.folder / "best", network, card)
-        self._tables(progress.history)
+        if progress.finished or time.monotonic() - self.written_at > self.WRITE_EVERY_S:
+            save_checkpoint(self.folder / "last", network, card)
+            charts.save_figure(charts.curves(progress.history), self.folder / "curves.png")
+            self.written_at = time.monotonic()
+        self._table(progress.history)
         if self.board is not None:
             for name, value in row.items():
                 self.board.add_scalar(name, value, int(row["epoch"]))
@@ -113,8 +130,7 @@ class Recorder:
         if self.display:
             self.display.epoch(row, better)
 
-    def _tables(self, history: list[EpochRow]) -> None:
+    def _table(self, history: list[EpochRow]) -> None:
         names = list(dict.fromkeys(name for row in history for name in row))
         rows = [[f"{row[name]:.6g}" if name in row else "" for name in names] for row in history]
         write_text(self.folder / "epochs.csv", formats.table_csv(names, rows))
-        charts.save_figure(charts.curves(history), self.folder / "curves.png")

@@ -1,0 +1,88 @@
+"""What a frozen network made of clips, on disk: computed once, read in every epoch.
+
+A .npy file for each view of an example, [v n f], in float16 where the numbers fit, else in float32. Its name depends on the
+video (path, size, time of change, span), on the view, and through the folder on the network. Several processes may fill
+one folder: each file is written under another name and renamed when it is whole, and the last rename wins with equal
+content. Delete the folder at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema.files import whole_file
+from kinema.types import Example
+
+Features = NDArray[np.float16] | NDArray[np.float32]
+
+_log = logging.getLogger("kinema")
+
+
+class FeatureCache:
+    """Features of views of examples.
+
+    Args:
+        folder: where they lie; several networks may share it.
+        network: fingerprint of what computes them, and in which number format.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], network: str) -> None:
+        self.folder = Path(folder) / hashlib.sha256(network.encode()).hexdigest()[:16]
+
+    def place(self, example: Example, view: str) -> Path:
+        """Where the features of a view are or will be.
+
+        Args:
+            example: its file is looked at, so that a changed video is computed again.
+            view: everything that the pixels depend on beside the video and the network.
+
+        Raises:
+            OSError: there is no such file.
+        """
+        found = os.stat(example.path)
+        identity = (os.path.abspath(example.path), found.st_size, found.st_mtime_ns, example.span, view)
+        key = hashlib.sha256(repr(identity).encode()).hexdigest()[:32]
+        return self.folder / key[:2] / f"{key}.npy"
+
+
+def is_kept(path: Path) -> bool:
+    """Whether whole features are there; damaged ones are named and count as missing."""
+    if not path.exists():
+        return False
+    try:
+        read_features(path)
+    except (OSError, ValueError, EOFError) as error:
+        _log.warning("%s: damaged, computed again (%s)", path, error)
+        return False
+    return True
+
+
+def read_features(path: Path) -> Features:
+    """Features [v n f], mapped and not loaded.
+
+    Raises:
+        OSError, ValueError, EOFError: not there or damaged.
+    """
+    features = np.load(path, mmap_mode="r")
+    if features.dtype not in (np.float16, np.float32) or features.ndim != 3 or not features.size:
+        raise ValueError(f"{features.shape=} {features.dtype=} are no features")
+    return features
+
+
+def write_features(path: Path, features: NDArray[np.float32]) -> None:
+    """Keep features [v n f], whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with np.errstate(over="ignore"):
+        halved = features.astype(np.float16)
+    fits = bool(np.isfinite(halved).all())
+    with whole_file(path) as temporary:
+        np.save(temporary, halved if fits else features)

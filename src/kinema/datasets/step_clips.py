@@ -1,0 +1,50 @@
+"""Clips with a target a frame: torch's side of timed labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from kinema.clips.sampling import plan_train_clip
+from kinema.clips.transforms import Augment
+from kinema.datasets.clips import Broken, ClipDataset, Sample
+from kinema.datasets.dataset import DataSet
+from kinema.datasets.timed import TimedLabels
+from kinema.errors import VideoError
+from kinema.types import InputSpec
+
+
+class StepClips(ClipDataset):
+    """Training clips from anywhere in a video, each frame with the class that is shown then: targets int64 [t].
+
+    An epoch takes as many clips of a video as it has rows, so that a long one with much in it counts for more than a
+    short one. `collate` joins them to batches with targets [b t].
+
+    Args:
+        data: rows with spans.
+        spec: how the network wants to be fed.
+        labels: of each video, by its path; see `timed_labels`.
+        augment: random changes.
+        others: seed and caches, as for `ClipDataset`.
+    """
+
+    def __init__(
+        self, data: DataSet, spec: InputSpec, labels: Mapping[str, TimedLabels], *, augment: Augment, **others: Any
+    ) -> None:
+        super().__init__(data, spec, augment=augment, **others)
+        self.labels = labels
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample | Broken:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        example = self.data.examples[index]
+        rng = self.generator(epoch, index)
+        try:
+            with self._frames.open(example.path) as frames:
+                plan = plan_train_clip(self.spec, frames.times_s, rng)
+                targets = self.labels[example.path].at(frames.times_s[plan])
+                pixels = frames.at(plan)
+        except (VideoError, OSError) as error:
+            return Broken(index, example.key, str(error))
+        return Sample(self._transformed(pixels[None], rng), torch.from_numpy(targets), index)

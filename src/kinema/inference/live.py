@@ -1,0 +1,69 @@
+"""What live prediction takes and gives, whichever way the network looks at a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from kinema.models.network import StreamingNetwork
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kinema.models.network import Network
+    from kinema.types import InputSpec
+
+    Frame = NDArray[np.uint8]
+
+USUAL_WINDOW_S = 2.0
+"""What a spread network sees at once where it does not say how long its examples were."""
+
+EPSILON_S = 1e-3
+
+
+class Stream(Protocol):
+    """What `kinema.video.stream.open_stream` gives: time and frame [h w c], one after the other."""
+
+    num_dropped: int
+
+    def __iter__(self) -> Iterator[tuple[float, Frame]]: ...
+
+    def close(self) -> None:
+        """Let go of the source."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LivePrediction:
+    """Scores [classes] after the frame at `time_s`, smoothed; `raw` before smoothing.
+
+    `latency_s` is the time from the arrival of that frame to the scores; `dropped` counts frames since the start that
+    the network should have seen and could not.
+    """
+
+    time_s: float
+    scores: NDArray[np.float32]
+    raw: NDArray[np.float32]
+    latency_s: float
+    dropped: int
+
+
+def reach_s(spec: InputSpec) -> float | None:
+    """Seconds from the first to the last frame of a clip; None where that depends on the source's frame rate."""
+    if spec.sampling == "spread":
+        return spec.window_s or USUAL_WINDOW_S
+    return None if spec.fps is None else (spec.clip_len - 1) * spec.frame_stride / spec.fps
+
+
+def step_s(spec: InputSpec) -> float | None:
+    """Seconds from one frame of a clip to the next; None where that depends on the source's frame rate."""
+    if spec.sampling == "spread":
+        return (spec.window_s or USUAL_WINDOW_S) / spec.clip_len
+    return None if spec.fps is None else spec.frame_stride / spec.fps
+
+
+def goes_frame_by_frame(network: Network) -> bool:
+    """Whether a live source is fed to the network frame by frame, not in clips."""
+    return isinstance(network, StreamingNetwork) and not network.spec.has_flow  # flow takes two frames

@@ -1,0 +1,253 @@
+"""Several networks as one: each sees its part of the clip, and their scores are averaged (Simonyan and Zisserman 2014).
+
+A clip of RGB and flow has five channels. A member for RGB takes the first three, one for flow the last two; a member
+for single frames takes the middle one. What comes out are logits whose softmax is the weighted mean of the members'
+softmaxes, so that averaging over clips, files and protocols goes on as with any network. In place of the mean a linear
+layer can stand on the members' scores, scaled to length one: the support vector machine of the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kinema.models.network import Network, group, new_classifier
+from kinema.types import InputSpec
+
+
+class MeanScores(nn.Module):
+    """The classifiers of several networks, and the weighted mean of their scores as logits.
+
+    Args:
+        classifiers: one a network.
+        sizes: length of each network's features.
+        weights: what each network counts, in any unit.
+        multi_label: scores are sigmoids, not a softmax.
+    """
+
+    def __init__(
+        self, classifiers: Sequence[nn.Module], sizes: Sequence[int], weights: Sequence[float], multi_label: bool
+    ) -> None:
+        super().__init__()
+        if len(weights) != len(classifiers) or min(weights) <= 0:
+            raise ValueError(f"every network needs a weight above zero, got {list(weights)} for {len(classifiers)}")
+        self.members = nn.ModuleList(classifiers)
+        self.sizes, self.weights, self.multi_label = list(sizes), list(weights), multi_label
+        self.out_features: int = int(classifiers[0].out_features)  # type: ignore[arg-type]
+
+    def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
+        """The members' features side by side to logits."""
+        logits = self.logits(features)
+        if not self.multi_label:
+            return self._mean([each.log_softmax(dim=-1) for each in logits])
+        yes, no = ([functional.logsigmoid(sign * each) for each in logits] for sign in (1, -1))
+        return self._mean(yes) - self._mean(no)
+
+    def logits(self, features: Float[Tensor, "b f"]) -> list[Tensor]:
+        """Each member's own, [b classes]."""
+        parts = torch.split(features, self.sizes, dim=-1)
+        return [member(part).float() for member, part in zip(self.members, parts, strict=True)]
+
+    def _mean(self, logs: list[Tensor]) -> Tensor:
+        """The logarithm of the weighted mean of what `logs` are the logarithms of."""
+        shares = torch.tensor(self.weights, device=logs[0].device)
+        return torch.logsumexp(torch.stack(logs) + (shares / shares.sum()).log()[:, None, None], dim=0)
+
+
+class SvmScores(MeanScores):
+    """A linear support vector machine on the members' softmax scores, each scaled to length one.
+
+    Its logits are distances from the planes between classes: the order of classes is right, but their softmax is no
+    probability. `joint` is fitted elsewhere (`kinema fuse --svm`).
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.joint = nn.Linear(self.out_features * len(self.members), self.out_features)
+
+    def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
+        """Distances from the planes."""
+        return self.joint(_stacked([each.softmax(dim=-1) for each in self.logits(features)]))
+
+    def adopt(self, rows: NDArray[np.float64], offsets: NDArray[np.float64]) -> None:
+        """Take fitted planes over: directions [classes stacked] and offsets [classes]."""
+        with torch.no_grad():
+            self.joint.weight.copy_(torch.from_numpy(rows))
+            self.joint.bias.copy_(torch.from_numpy(offsets))
+
+
+def stacked_scores(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """What the support vector machine sees [n stacked] of the members' scores [n classes]: scaled to length one, side by side."""
+    return _stacked([torch.from_numpy(each) for each in scores]).numpy()
+
+
+def _stacked(scores: Sequence[Float[Tensor, "b classes"]]) -> Float[Tensor, "b stacked"]:
+    return torch.cat([functional.normalize(each, dim=-1) for each in scores], dim=-1)
+
+
+class Streams(Network):
+    """Networks side by side whose scores are joined.
+
+    Args:
+        spec: the clip that they share.
+        members: each with a `spec` of its own; their classifiers move into this network's.
+        weights: what each counts in the mean.
+        svm: a linear layer in place of the mean.
+        multi_label: scores are sigmoids.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        members: Sequence[Network],
+        weights: Sequence[float],
+        svm: bool = False,
+        multi_label: bool = False,
+    ) -> None:
+        sizes = [member.feature_dim for member in members]
+        super().__init__(spec, sum(sizes), members[0].num_classes)
+        if svm and multi_label:
+            raise ValueError("a support vector machine chooses one class; average the scores of several labels")
+        self._join = (SvmScores if svm else MeanScores, sizes, tuple(weights), multi_label)
+        self.classifier = self._joined([member.classifier for member in members])
+        for member in members:
+            member.classifier = nn.Identity()
+        self.members = nn.ModuleList(members)
+        self.num_head_stages = max(member.num_head_stages for member in members)
+
+    def _joined(self, classifiers: Sequence[nn.Module]) -> nn.Module:
+        kind, sizes, weights, multi_label = self._join
+        return kind(classifiers, sizes, weights, multi_label)
+
+    def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
+        """Those of all members, side by side."""
+        return torch.cat([member.features(part) for member, part in self._seen(clip)], dim=-1)
+
+    def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b classes"]:
+        """Logits whose softmax is the mean of the members' scores."""
+        return self.classifier(torch.cat([member(part) for member, part in self._seen(clip)], dim=-1))
+
+    def _seen(self, clip: Float[Tensor, "b c t h w"]) -> list[tuple[Any, Tensor]]:
+        return [(member, part_of(clip, self.spec, member.spec)) for member in self.members]  # type: ignore[arg-type]
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        """Those of the members side by side, so that the last ones of all belong together; named after the deepest."""
+        streams = [member.stages() for member in self.members]  # type: ignore[operator]
+        deepest = max(streams, key=len)
+        stages = []
+        for back in range(len(deepest), 0, -1):
+            there = {f"stream{place + 1}": own[-back][1] for place, own in enumerate(streams) if len(own) >= back}
+            stages.append((deepest[-back][0], group(**there)))
+        return stages
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a fresh classifier on each member."""
+        old = next(self.classifier.parameters())
+        sizes = self._join[1]
+        fresh = self._joined([new_classifier(size, num_classes) for size in sizes])
+        self.classifier = fresh.to(old.device, old.dtype)
+        self.arguments = {**self.arguments, "num_classes": num_classes}
+
+    def load_members(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Take the weights of networks that stood alone.
+
+        Args:
+            states: their state dictionaries, in order.
+        """
+        for place, state in enumerate(states):
+            own = {name: value for name, value in state.items() if not name.startswith("classifier.")}
+            self.members[place].load_state_dict(own)
+            last = {name.removeprefix("classifier."): value for name, value in state.items() if name not in own}
+            self.classifier.members[place].load_state_dict(last)  # type: ignore[union-attr, index]
+
+
+class Fused(Streams):
+    """Any networks, by name.
+
+    Args:
+        spec: the clip that they share.
+        num_classes: length of the logits.
+        members: a dictionary each: `variant`, its `arguments` and its `modality` where those are not the variant's own, and
+            `clip_len` where it is not the clip's: 1.
+        weights: what each counts in the mean; the paper's flow counts one and a half times as much as RGB.
+        svm: a linear support vector machine in place of the mean.
+        multi_label: scores are sigmoids.
+        dropout: of all members, in place of their own.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        num_classes: int,
+        members: Sequence[Mapping[str, Any]],
+        weights: Sequence[float] = (1.0, 1.5),
+        svm: bool = False,
+        multi_label: bool = False,
+        dropout: float | None = None,
+    ) -> None:
+        changes = {} if dropout is None else {"dropout": dropout}
+        networks = [_member(spec, num_classes, member, changes) for member in members]
+        super().__init__(spec, networks, weights, svm, multi_label)
+
+
+def _member(spec: InputSpec, num_classes: int, member: Mapping[str, Any], changes: Mapping[str, Any]) -> Network:
+    from kinema.models import VARIANTS, build  # the table of networks holds this one too
+
+    name = member["variant"]
+    if name not in VARIANTS:
+        raise ValueError(f"no network called {name!r}")
+    own = spec.part(member.get("modality", VARIANTS[name].input.modality))
+    own = own.with_(clip_len=member.get("clip_len", own.clip_len))
+    arguments = {**member.get("arguments", {}), **changes, "num_classes": num_classes}
+    return build(name, spec=own.to_json(), **arguments)
+
+
+def part_of(clip: Float[Tensor, "b c t h w"], spec: InputSpec, own: InputSpec) -> Float[Tensor, "b d s h w"]:
+    """The channels and frames of a shared clip that one member sees."""
+    if own.clip_len == 1 != clip.shape[2]:
+        middle = clip.shape[2] // 2
+        clip = clip[:, :, middle : middle + 1]
+    if own.modality == spec.modality:
+        return clip
+    return clip[:, :3] if own.modality == "rgb" else clip[:, 3:]
+
+
+def joint_input(first: InputSpec, second: InputSpec) -> InputSpec:
+    """The clip that two networks can share.
+
+    One may see a single frame, which is then the middle one; else both see the same frames. Pictures are of one size,
+    and RGB and flow are normalised alike where both see them.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    longer, other = (first, second) if first.clip_len >= second.clip_len else (second, first)
+    names = ["size", "resize", "short_side"]
+    names += ["clip_len", "frame_stride", "sampling", "fps"] if other.clip_len > 1 else []
+    for name in names:
+        if getattr(longer, name) != getattr(other, name):
+            raise ValueError(f"{name} is {getattr(longer, name)} for one and {getattr(other, name)} for the other")
+    parts = [_channels(first, second, modality) for modality in ("rgb", "flow")]
+    there = [part for part in parts if part is not None]
+    return longer.with_(
+        modality="+".join(part.modality for part in there),
+        flow=there[-1].flow,
+        mean=sum((part.mean for part in there), ()),
+        std=sum((part.std for part in there), ()),
+        window_s=longer.window_s or other.window_s,
+    )
+
+
+def _channels(first: InputSpec, second: InputSpec, modality: Any) -> InputSpec | None:
+    """The RGB or the flow part of whichever sees it."""
+    parts = [spec.part(modality) for spec in (first, second) if modality in spec.modality.split("+")]
+    if len(parts) == 2 and any(getattr(parts[0], n) != getattr(parts[1], n) for n in ("mean", "std", "flow")):
+        raise ValueError(f"both see {modality}, but with another mean, deviation or method")
+    return parts[0] if parts else None

@@ -1,0 +1,275 @@
+"""Encoders of the transformers library, by the name of a repository on its hub or by a local folder: `hf:NAME_OR_FOLDER`.
+
+What comes from there is data alone: JSON and safetensors. Code of a repository is never run and nothing is unpickled.
+transformers is imported when an encoder is asked for, not before: that alone takes seconds.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kinema.errors import CheckpointError, ConfigError, DownloadError, MissingExtra, UnknownName
+from kinema.models.hub_encoder import Encoder, Family
+from kinema.types import InputSpec
+
+log = logging.getLogger("kinema")
+
+PREFIX = "hf:"
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+_UNIT = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_GREY = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
+_HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+FAMILIES: dict[str, Family] = {
+    "vjepa2": Family(
+        "VJEPA2Model", "pixel_values_videos", "frames_per_clip", "crop_size", part="encoder", scale=_IMAGENET
+    ),
+    "videomae": Family("VideoMAEModel", frames="num_frames", scale=_IMAGENET),
+    "timesformer": Family("TimesformerModel", frames="num_frames", class_token=True, time_last=True, scale=_GREY),
+    "vivit": Family("VivitModel", frames="num_frames", class_token=True, pooling=False, scale=_HALF, offset=1.0),
+    "videoprism_vision_model": Family("VideoPrismVisionModel", "pixel_values_videos", "num_frames", scale=_UNIT),
+    "clip": Family("CLIPVisionModelWithProjection", nested=True, output="image_embeds", scale=_CLIP),
+    "siglip": Family("SiglipVisionModel", nested=True, output="pooler_output", scale=_HALF),
+}
+"""The encoders that are known, by transformers' `model_type`."""
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a backbone's name means an encoder of transformers."""
+    return name.startswith(PREFIX)
+
+
+def transformers() -> Any:
+    """The library.
+
+    Raises:
+        MissingExtra: it is not there.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtra(f"encoders named {PREFIX}…", "transformers", "hub") from error
+    return transformers
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """Which encoder, and where its weights come from.
+
+    Args:
+        name: "hf:" and the name of a repository, or a local folder.
+        given: {"config": …}, the encoder's configuration as a checkpoint remembers it. Nothing is read then, and
+            weights are random until those of the checkpoint are loaded.
+    """
+
+    name: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in self.given:
+            if key != "config":
+                raise UnknownName(f"argument of {self.name}", key, ["config"])
+
+    @property
+    def place(self) -> str:
+        """The repository or folder, as transformers calls it."""
+        return self.name.removeprefix(PREFIX)
+
+    @cached_property
+    def config(self) -> Any:
+        """The encoder's configuration, as transformers has it.
+
+        Raises:
+            MissingExtra: transformers is not there.
+            DownloadError, CheckpointError: it cannot be read.
+            ConfigError: it is no encoder that is known here.
+        """
+        library = transformers()
+        if remembered := self.given.get("config"):
+            config = library.AutoConfig.for_model(**remembered)
+        else:
+            config = self.read(library.AutoConfig.from_pretrained)
+        if config.model_type not in FAMILIES:
+            known = f"known are {', '.join(FAMILIES)}"
+            raise ConfigError(f"{self.place} is no video encoder", f"model type {config.model_type}", known)
+        return config
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """What a checkpoint remembers, so that the same layers can be made again without the hub."""
+        config = json.loads(self.config.to_json_string(use_diff=False))
+        return {"config": {name: value for name, value in config.items() if name != "_name_or_path"}}
+
+    @property
+    def family(self) -> Family:
+        """What is known of encoders of its kind."""
+        return FAMILIES[self.config.model_type]
+
+    def input(self, default: InputSpec) -> InputSpec:
+        """`default` with the frames, size, mean and deviation that the encoder's publisher used.
+
+        Raises:
+            MissingExtra, DownloadError, CheckpointError, ConfigError: as for `config`.
+        """
+        own = self.family.core_config(self.config)
+        side = getattr(own, self.family.size)
+        size = (side, side) if isinstance(side, int) else tuple(side)
+        frames = getattr(own, self.family.frames) if self.family.frames else default.clip_len
+        fed = default.with_(size=size, clip_len=frames)
+        return fed if self.given else _as_preprocessed(fed, self._preprocessing(), self.family)
+
+    def open(self, spec: InputSpec) -> Encoder:
+        """The encoder for clips of this length and size, with its published weights.
+
+        Weights are not read where their values would be lost: on the meta device, or when a checkpoint is rebuilt.
+
+        Raises:
+            ConfigError: it cannot see such clips.
+            DownloadError, CheckpointError: its weights cannot be fetched, or are not whole.
+        """
+        family, config = self.family, _fitted(self.config, self.family, spec, self.place)
+        cls = getattr(transformers(), family.model_class, None)
+        if cls is None:
+            raise ConfigError(
+                f"this transformers has no {family.model_class}", self.place, "pip install -U transformers"
+            )
+        options = {} if family.pooling else {"add_pooling_layer": False}
+        if self.given or torch.empty(0).is_meta:
+            with _quiet():
+                model = cls._from_config(config, **options).float()
+        else:
+            model = self.load(cls, config=config, **options)
+        return Encoder(family, model, config, spec)
+
+    def load(self, cls: Any, **options: Any) -> Any:
+        """The published network of this class of transformers.
+
+        Raises:
+            ConfigError: its weights are for clips of another length or size.
+            DownloadError, CheckpointError: its weights cannot be fetched, or are not whole.
+        """
+        try:
+            model, info = self.read(cls.from_pretrained, use_safetensors=True, output_loading_info=True, **options)
+        except RuntimeError as error:  # shapes of learned positions differ
+            own = self.input(InputSpec()).shape
+            what = f"{self.place} sees clips of {own[1]} frames of {own[2]}x{own[3]} alone"
+            raise ConfigError(what, do="leave --clip-len and --size out") from error
+        if info["missing_keys"]:
+            first = min(info["missing_keys"])
+            raise CheckpointError("weights are missing in this encoder", f"{self.place}: {first}", "choose another one")
+        return model.float().eval()
+
+    def read(self, reader: Callable[..., Any], **options: Any) -> Any:
+        """What a `from_pretrained` of transformers gives; what was fetched before is taken without asking the hub.
+
+        Raises:
+            DownloadError, CheckpointError: it cannot be read.
+        """
+        with self._told():
+            try:
+                with _quiet():
+                    return reader(self.place, trust_remote_code=False, local_files_only=True, **options)
+            except OSError:
+                if Path(self.place).is_dir():
+                    raise
+            log.info("%s is not here yet: asking the hub of transformers", self.place)
+            with _quiet(bars=True):
+                return reader(self.place, trust_remote_code=False, **options)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What transformers raises when it cannot read a repository or a folder, in our words."""
+        try:
+            yield
+        except (OSError, ValueError, TypeError) as error:  # TypeError: a tokenizer without its files
+            reason = " ".join(str(error).split())[:160]
+            if Path(self.place).is_dir():
+                do = "give a folder with config.json and model.safetensors"
+                raise CheckpointError(f"cannot read {self.place} ({reason})", "", do) from error
+            do = f"go online once, check the name, or give a local folder as {PREFIX}FOLDER"
+            raise DownloadError(f"cannot fetch {self.place} ({reason})", "", do) from error
+
+    def _preprocessing(self) -> dict[str, Any]:
+        """What its publisher does to pictures; empty where it does not say."""
+        from transformers.utils.hub import cached_file
+
+        commit = getattr(self.config, "_commit_hash", None)
+        for name in ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json"):
+            with self._told(), _quiet():
+                path = cached_file(self.place, name, _raise_exceptions_for_missing_entries=False, _commit_hash=commit)
+                values = json.loads(Path(path).read_text(encoding="utf-8")) if path else None
+            if values is not None:
+                return values.get("video_processor") or values.get("image_processor") or values
+        log.info("%s does not say how pictures are prepared: taken as is usual for its kind", self.place)
+        return {}
+
+
+def _as_preprocessed(spec: InputSpec, values: Mapping[str, Any], family: Family) -> InputSpec:
+    """The input with the publisher's scale and cropping.
+
+    A publisher computes `(pixel * rescale_factor - offset - mean) / std` on pixels up to 255; an `InputSpec` has the
+    same as `(pixel / 255 - mean) / std`.
+    """
+    mean, std = (
+        values.get(f"image_{name}") or usual for name, usual in zip(("mean", "std"), family.scale, strict=True)
+    )
+    if values.get("do_normalize") is False:
+        mean, std = _UNIT
+    unit = 255 * (values.get("rescale_factor") or 1 / 255) if values.get("do_rescale", True) else 255
+    offset = family.offset if values.get("offset", bool(values)) else 0.0
+    crops = bool(values.get("do_center_crop", "crop_size" in values))
+    size = values.get("size") or {}
+    short = size.get("shortest_edge", 0) if isinstance(size, Mapping) else 0
+    return spec.with_(
+        mean=tuple(round((offset + float(m)) / unit, 9) for m in mean),
+        std=tuple(round(float(s) / unit, 9) for s in std),
+        short_side=short if crops and short > min(spec.size) else 0,
+        resize="stretch" if isinstance(size, Mapping) and "height" in size and not crops else "crop",
+    )
+
+
+def _fitted(config: Any, family: Family, spec: InputSpec, place: str) -> Any:
+    """The configuration for clips of this length and size; for a dual encoder, that of its pictures."""
+    commit = getattr(config, "_commit_hash", None)  # says which files of the cache belong together
+    config = copy.deepcopy(family.core_config(config))
+    config._commit_hash = commit
+    height, width = spec.size
+    usual = getattr(config, family.size)
+    if height != width and isinstance(usual, int):
+        raise ConfigError(f"{place} sees square clips", f"{height}x{width}", f"give --size {height}")
+    setattr(config, family.size, height if isinstance(usual, int) else [height, width])
+    if family.frames:
+        setattr(config, family.frames, spec.clip_len)
+    return config
+
+
+@contextmanager
+def _quiet(bars: bool = False) -> Iterator[None]:
+    """Silence: transformers reports weights that are left out, such as a decoder's; its `bars` are for downloads."""
+    from huggingface_hub.utils import logging as hub_logging
+
+    own = transformers().utils.logging
+    before, drawn, hub_before = own.get_verbosity(), own.is_progress_bar_enabled(), hub_logging.get_verbosity()
+    own.set_verbosity_error()
+    if not bars:
+        own.disable_progress_bar()
+    hub_logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        own.set_verbosity(before)
+        hub_logging.set_verbosity(hub_before)
+        if drawn:
+            own.enable_progress_bar()

@@ -1,0 +1,62 @@
+"""What a network that remembers shows its classifier: its last state, or the mean or the maximum of all so far.
+
+The three are the same whether all states are there at once or come one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kinema.models.network import State
+
+Readout = Literal["last", "mean", "max"]
+
+
+def check_readout(readout: Readout) -> Readout:
+    """The readout itself.
+
+    Raises:
+        ValueError: none of the three.
+    """
+    if readout not in get_args(Readout):
+        raise ValueError(f"a readout is one of {', '.join(get_args(Readout))}, got {readout=}")
+    return readout
+
+
+@dataclass(frozen=True, slots=True)
+class RunningReadout:
+    """Reads states as they come."""
+
+    readout: Readout
+
+    def all(self, states: Float[Tensor, "b t u"]) -> Float[Tensor, "b t u"]:
+        """What is read after each of the states, in order of time."""
+        if self.readout == "last":
+            return states
+        if self.readout == "max":
+            return states.cummax(dim=1).values
+        counts = torch.arange(1, states.shape[1] + 1, device=states.device, dtype=states.dtype)
+        return states.cumsum(dim=1) / counts[:, None]
+
+    def start(self, zeros: Float[Tensor, "b u"]) -> State:
+        """What to keep before the first state."""
+        if self.readout == "last":
+            return {}
+        if self.readout == "max":
+            return {"max": torch.full_like(zeros, -torch.inf)}
+        return {"sum": zeros, "count": zeros[:, :1]}
+
+    def step(self, states: Float[Tensor, "b u"], kept: State) -> tuple[Float[Tensor, "b u"], State]:
+        """What is read after one more state, and what to keep for the next."""
+        if self.readout == "last":
+            return states, {}
+        if self.readout == "max":
+            most = torch.maximum(kept["max"], states)
+            return most, {"max": most}
+        total, count = kept["sum"] + states, kept["count"] + 1
+        return total / count, {"sum": total, "count": count}

@@ -1,0 +1,127 @@
+"""Layers over time that begin as what they were made of: an inflated convolution, filters over time, a maximum.
+
+How weights of a picture's filter are laid out over time, so that what stands still gives what it gave:
+
+    mean     copies, divided by their number (Carreira and Zisserman 2017)
+    centre   all in the middle slice: each frame gives what it gave
+    shift    the same, but an eighth of the filters looks one frame ahead and an eighth one back, as in TSM (Lin et al. 2019)
+
+With the first two a network gives a clip and its reverse the same answer, and so does the gradient: what would tell them
+apart starts at zero, and directions are learned late. With "shift" they are learned at once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from timm.layers import Conv2dSame, pad_same
+from torch import Tensor, nn
+
+Init = Literal["shift", "centre", "mean"]
+Padding = Literal["zeros", "replicate"]
+
+_SHARE = 8
+
+
+class InflatedConv(nn.Conv3d):
+    """A convolution over time and space, made of one over space.
+
+    Args:
+        conv: an ordinary convolution, or one of TensorFlow's "same" padding.
+        length: of the filters over time; odd.
+        init: see above.
+        padding: "zeros" or "replicate", before and behind the clip; over space it stays as it was.
+    """
+
+    def __init__(self, conv: nn.Conv2d, length: int, init: Init, padding: Padding) -> None:
+        if type(conv) not in (nn.Conv2d, Conv2dSame) or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+            raise ValueError(f"{conv} cannot be made 3-D; kind='depthwise' leaves it as it is")
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            _with_time(length, conv.kernel_size),
+            _with_time(1, conv.stride),
+            _with_time(length // 2 if padding == "zeros" else 0, conv.padding),
+            _with_time(1, conv.dilation),
+            conv.groups,
+            conv.bias is not None,
+            device="meta",  # the weights come now
+        )
+        self.replicated = length // 2 if padding == "replicate" else 0
+        self.same = isinstance(conv, Conv2dSame)
+        self.weight = nn.Parameter(over_time(conv.weight.detach(), length, init))
+        self.bias = conv.bias
+
+    def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t y x"]:
+        """As many time steps as before."""
+        if self.same:
+            clip = pad_same(clip, self.kernel_size[1:], self.stride[1:], self.dilation[1:])
+        if self.replicated:
+            clip = F.pad(clip, (0, 0, 0, 0, self.replicated, self.replicated), mode="replicate")
+        return super().forward(clip)
+
+
+class TimeConv(nn.Conv2d):
+    """Filters over time, one a channel or mixing them.
+
+    Places of a frame lie in one row: a depthwise filter of n x 1 over times and places takes a tenth of the time of torch's
+    3-D one.
+
+    Args:
+        channels: in and out.
+        length: of the filters; odd.
+        groups: as many as channels for one filter each, 1 to mix them.
+        init: see above.
+        padding: "zeros" or "replicate".
+    """
+
+    def __init__(
+        self, channels: int, length: int = 3, groups: int = 0, init: Init = "shift", padding: Padding = "zeros"
+    ) -> None:
+        groups = groups or channels
+        around = length // 2 if padding == "zeros" else 0
+        super().__init__(channels, channels, (length, 1), padding=(around, 0), groups=groups, bias=False)
+        self.replicated = length // 2 if padding == "replicate" else 0
+        identity = torch.ones(channels, 1, 1) if groups == channels else torch.eye(channels)[:, :, None]
+        self.weight = nn.Parameter(over_time(identity, length, init).to(self.weight))
+
+    def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
+        """As many time steps as before."""
+        places = clip.flatten(3)
+        if self.replicated:
+            places = F.pad(places, (0, 0, self.replicated, self.replicated), mode="replicate")
+        return torch.unflatten(super().forward(places), 3, clip.shape[3:])
+
+
+class TimePool(nn.MaxPool2d):
+    """The maximum of each `stride` time steps; the last may be of fewer."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__((stride, 1), ceil_mode=True)
+
+    def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c s h w"]:
+        """Fewer time steps."""
+        return torch.unflatten(super().forward(clip.flatten(3)), 3, clip.shape[3:])
+
+
+def over_time(weight: Float[Tensor, "d c *k"], length: int, init: Init) -> Float[Tensor, "d c {length} *k"]:
+    """Filters with a time axis behind the channels; over time they add up to what was there."""
+    if init == "mean":
+        return weight.unsqueeze(2).repeat_interleave(length, 2) / length
+    share = max(1, len(weight) // _SHARE) if init == "shift" and length > 1 else 0
+    parts = torch.split(weight, [share, share, len(weight) - 2 * share])
+    return torch.cat([_at(length // 2 + ahead, part, length) for ahead, part in zip((1, -1, 0), parts, strict=True)])
+
+
+def _at(place: int, weight: Tensor, length: int) -> Tensor:
+    slices = [torch.zeros_like(weight)] * length
+    slices[place] = weight
+    return torch.stack(slices, dim=2)
+
+
+def _with_time(number: int, over_space: tuple[int, ...]) -> tuple[int, int, int]:
+    height, width = over_space
+    return number, height, width

@@ -1,0 +1,82 @@
+"""Temporal segment networks (TSN, Wang et al. 2016): a few frames from all over the video, one network, a consensus.
+
+The video is cut into equal snippets, and one frame of each is seen: that is `sampling="spread"`. The network is late
+fusion without order; it says what a single frame network gains by looking several times.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kinema.models.backbone import BackboneSource
+from kinema.models.fusion import LateFusion, pool_time
+from kinema.models.small import SmallFusion
+from kinema.models.variant import Variant
+from kinema.types import InputSpec
+
+Consensus = Literal["mean", "max", "top"]
+
+
+class Tsn(LateFusion):
+    """Temporal segment network: one 2-D network on a frame of each snippet, and a consensus.
+
+    The consensus is taken of the features, which for the mean is the same as of the scores, since the classifier is linear.
+
+    Args:
+        spec: the input; `spec.clip_len` snippets.
+        num_classes: length of the logits; None keeps the backbone's classes.
+        backbone: the 2-D network.
+        consensus: "mean", "max", or "top": the mean of the `top` largest values of each feature.
+        top: how many.
+        dropout: before the classifier.
+    """
+
+    join_arguments = ("consensus", "top")
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        num_classes: int | None,
+        backbone: BackboneSource,
+        consensus: Consensus = "mean",
+        top: int = 3,
+        dropout: float = 0.5,
+    ) -> None:
+        if consensus not in get_args(Consensus) or top < 1:
+            raise ValueError(
+                f"a consensus is one of {get_args(Consensus)}, of one frame at least; got {consensus}, {top=}"
+            )
+        super().__init__(spec, num_classes, backbone, head="max" if consensus == "max" else "mean", dropout=dropout)
+        self.top = top if consensus == "top" else 0
+
+    def join(self, encoded: Float[Tensor, "b t f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b f"]:
+        """The consensus."""
+        if not self.top:
+            return super().join(encoded, lengths)
+        batch, length, _ = encoded.shape
+        counts = torch.full((batch,), length, device=encoded.device) if lengths is None else lengths.to(encoded.device)
+        inside = torch.arange(length, device=encoded.device)[None] < counts[:, None]
+        lowest = torch.finfo(encoded.dtype).min
+        best = encoded.masked_fill(~inside[..., None], lowest).topk(min(self.top, length), dim=1).values
+        return pool_time(best, "mean", counts.clamp(max=best.shape[1]))
+
+
+_PAPER = "Wang et al. 2016, Temporal Segment Networks"
+_INPUT = InputSpec(clip_len=8, size=(224, 224), sampling="spread")
+
+VARIANTS: dict[str, Variant] = {
+    "tsn": Variant(
+        None, {}, _INPUT, _PAPER, on_backbone=Tsn, backbone="resnet50", note="the mean of spread frames; any backbone"
+    ),
+    "tsn_small": Variant(
+        SmallFusion,
+        {"width": 32, "depths": (1, 1, 1)},
+        _INPUT.with_(size=(96, 96)),
+        _PAPER,
+        note="the mean of spread frames",
+    ),
+}

@@ -1,0 +1,153 @@
+"""Tables of features as files, written in pieces: Parquet in row groups, .npz by way of a file without a name.
+
+Columns: `path`, `start_s`, `end_s`, and `feature`, a vector of float32. In an .npz they are four arrays, `feature` [n f].
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from kinema.errors import MissingExtra, UsageError
+from kinema.files import check_folder, whole_file
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ENDINGS = (".parquet", ".npz")
+_PIECE = 1 << 20
+_GROUP_BYTES = 64 << 20
+
+
+class FeatureTable(Protocol):
+    """Takes rows of one film after the other."""
+
+    num_rows: int
+
+    def add(self, path: str, spans_s: NDArray[np.float64], features: NDArray[np.float32]) -> None:
+        """Write some rows: spans [m 2] and features [m f]."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+def check_target(path: str) -> None:
+    """Make sure that a table can be written there.
+
+    Raises:
+        UsageError: an ending other than .parquet and .npz.
+        MissingExtra: Parquet without pyarrow.
+        OutputError: there is no place for it.
+    """
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise UsageError("cannot choose a format by this ending", path, "use .parquet or .npz")
+    if Path(path).suffix.lower() == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            raise MissingExtra("Parquet tables", "pyarrow", "parquet") from error
+    check_folder(Path(path).parent)
+
+
+@contextmanager
+def feature_table(path: str) -> Iterator[FeatureTable]:
+    """A table that becomes a whole file when the block ends well, and nothing else.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with whole_file(path) as temporary:
+        table = _Parquet(temporary) if Path(path).suffix.lower() == ".parquet" else _Npz(temporary)
+        try:
+            yield table
+        finally:
+            table.close()
+
+
+class _Parquet:
+    """Rows wait until they make a row group."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.num_rows = path, 0
+        self._writer: Any = None
+        self._waiting: list[Any] = []
+        self._bytes = 0
+
+    def add(self, path: str, spans_s: NDArray[np.float64], features: NDArray[np.float32]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        vector = pa.list_(pa.float32(), features.shape[1])
+        names = pa.array([path] * len(spans_s), pa.string())
+        columns = {
+            "path": names,
+            "start_s": pa.array(spans_s[:, 0]),
+            "end_s": pa.array(spans_s[:, 1]),
+            "feature": pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), type=vector),
+        }
+        table = pa.table(columns)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.path, table.schema)
+        self._waiting.append(table)
+        self._bytes += features.nbytes
+        self.num_rows += len(features)
+        if self._bytes >= _GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting))
+        self._waiting, self._bytes = [], 0
+
+    def close(self) -> None:
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _Npz:
+    """Features wait in a file without a name: an array's header says how many rows there are, and stands first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.num_rows, self._dim = path, 0, 0
+        self._paths: list[tuple[str, int]] = []
+        self._spans: list[NDArray[np.float64]] = []
+        self._rows: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  closed in close()
+
+    def add(self, path: str, spans_s: NDArray[np.float64], features: NDArray[np.float32]) -> None:
+        self._paths.append((path, len(spans_s)))
+        self._spans.append(spans_s)
+        self._rows.write(features.tobytes())
+        self._dim = features.shape[1]
+        self.num_rows += len(features)
+
+    def close(self) -> None:
+        with self._rows, zipfile.ZipFile(self.path, "w", zipfile.ZIP_STORED) as archive:
+            if not self.num_rows:
+                return
+            spans_s = np.concatenate(self._spans)
+            names = np.repeat([name for name, _ in self._paths], [count for _, count in self._paths])
+            for name, column in (("path", names), ("start_s", spans_s[:, 0]), ("end_s", spans_s[:, 1])):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, np.ascontiguousarray(column), allow_pickle=False)
+            with archive.open("feature.npy", "w", force_zip64=True) as entry:
+                entry.write(_header((self.num_rows, self._dim)))
+                self._rows.seek(0)
+                while piece := self._rows.read(_PIECE):
+                    entry.write(piece)
+
+
+def _header(shape: Sequence[int]) -> bytes:
+    buffer = io.BytesIO()
+    about = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(buffer, about)
+    return buffer.getvalue()

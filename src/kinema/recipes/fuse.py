@@ -1,0 +1,186 @@
+"""`kinema fuse`: two trained networks as one, their scores averaged or joined by a support vector machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.errors import CheckpointError, ConfigError, DataError, MissingExtra, OutputError, UsageError
+from kinema.recipes.evaluate import ScoringOptions
+from kinema.recipes.options import DataOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kinema.datasets.dataset import DataSet
+    from kinema.models.checkpoint import ModelCard
+    from kinema.models.network import Network
+
+    Trained = tuple[Network, ModelCard]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuseConfig(DataOptions, ScoringOptions):
+    """How two networks become one, and on which videos that is tried."""
+
+    data: str
+    """Labelled videos, divided: all three networks are judged on the validation part, and --svm learns from the training
+    part."""
+    out: str
+    """The folder for the checkpoint."""
+    weights: str = "1,1.5"
+    """What the first and the second network count in the average of their scores."""
+    svm: bool = False
+    """Join the scores with a linear support vector machine in place of the average."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+
+def fuse(first: str, second: str, config: FuseConfig) -> int:
+    """Join two trained networks, such as one for RGB and one for optical flow, to one checkpoint.
+
+    Every command takes the result as it takes any other checkpoint. Both networks need the same classes and pictures of
+    one size; one of them may see single frames. Weights that were chosen by the validation figures have to be judged on
+    other videos.
+
+    Examples:
+        kinema fuse runs/rgb runs/flow --data videos/ --out runs/both
+
+        kinema fuse runs/rgb runs/flow --data runs/rgb/split.csv --out runs/svm --svm
+
+    Args:
+        first: a checkpoint folder, or a run folder with best/ in it; for the usual weights, that of RGB.
+        second: the same, of another network.
+    """
+    from kinema.labels import Labels
+    from kinema.models.checkpoint import save_checkpoint
+    from kinema.recipes.trained import open_trained
+
+    if Path(config.out).exists():
+        raise OutputError("there is something already", config.out, "give another --out")
+    parts = (open_trained(first), open_trained(second))
+    network, card = join(parts, config, (first, second))
+    data = config.open(config.data, Labels(card.labels))
+    if config.svm:
+        fit_svm(network, parts, data.part("train"), config)
+    rows = [_figures(trained, data.part("valid"), config) for trained in (*parts, (network, card))]
+    save_checkpoint(config.out, network, replace(card, metrics=rows[-1]))
+    _report((first, second, config.out), rows, config)
+    return 0
+
+
+def join(parts: Sequence[Trained], config: FuseConfig, names: Sequence[str]) -> Trained:
+    """One network of two trained ones, and its card.
+
+    Raises:
+        CheckpointError: their classes differ.
+        UsageError: they cannot share a clip.
+        ConfigError: weights that make no sense.
+    """
+    from kinema.models import build
+    from kinema.models.checkpoint import ModelCard
+    from kinema.models.fused import Fused, joint_input
+
+    cards = [card for _, card in parts]
+    if cards[0].labels != cards[1].labels or cards[0].multi_label != cards[1].multi_label:
+        raise CheckpointError(
+            "the two networks know different classes", ", ".join(names), "train both on the same data"
+        )
+    try:
+        spec = joint_input(cards[0].input, cards[1].input)
+    except ValueError as error:
+        do = "train them with the same --size, --resize, --sampling, --clip-len"
+        raise UsageError("the two networks cannot share a clip", str(error), do) from error
+    members = [_member(card, spec.clip_len) for card in cards]
+    how: dict[str, Any] = {"weights": parse_weights(config.weights), "svm": config.svm}
+    network = build(
+        "fused", num_classes=len(cards[0].labels), spec=spec.to_json(),
+        members=members, multi_label=cards[0].multi_label, **how,
+    )  # fmt: skip
+    assert isinstance(network, Fused)
+    network.load_members([part.state_dict() for part, _ in parts])
+    about = {"multi_label": cards[0].multi_label, "training": {"fused": list(names), **how}, "data": cards[0].data}
+    return network.eval(), ModelCard.of(network, cards[0].labels, **about)
+
+
+def _member(card: ModelCard, clip_len: int) -> dict[str, Any]:
+    """What `Fused` builds one of its networks from."""
+    arguments = {name: value for name, value in card.arguments.items() if name != "num_classes"}
+    member = {"variant": card.variant, "arguments": arguments, "modality": card.input.modality}
+    return member if card.input.clip_len == clip_len else {**member, "clip_len": card.input.clip_len}
+
+
+def parse_weights(text: str) -> list[float]:
+    """`"1,1.5"` is [1.0, 1.5].
+
+    Raises:
+        ConfigError: not two numbers above zero.
+    """
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError:
+        weights = []
+    if len(weights) != 2 or not all(0 < weight < float("inf") for weight in weights):
+        raise ConfigError("--weights must be two numbers above zero", text, "give them with a comma, as 1,1.5")
+    return weights
+
+
+def fit_svm(network: Network, parts: Sequence[Trained], data: DataSet, config: FuseConfig) -> None:
+    """Fit the joining layer of a fused network on the scores of the training part, as the paper does.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+        DataError: a class has no video that can be read.
+    """
+    import numpy as np
+
+    try:
+        from sklearn.svm import LinearSVC
+    except ImportError as error:
+        raise MissingExtra("support vector machines", "scikit-learn", "svm") from error
+    stacked, targets = svm_examples(parts, data, config)
+    machine = LinearSVC(random_state=0, max_iter=20_000).fit(stacked, targets)
+    if len(machine.classes_) < len(data.labels):
+        raise DataError("a class has no training video that can be read", data.root, "add some, or leave --svm out")
+    rows, offsets = machine.coef_, machine.intercept_
+    if len(rows) == 1:  # of two classes it looks at the second
+        rows, offsets = np.concatenate([-rows, rows]), np.concatenate([-offsets, offsets])
+    machine_in_network: Any = network.classifier
+    machine_in_network.adopt(rows, offsets)
+
+
+def svm_examples(
+    parts: Sequence[Trained], data: DataSet, config: FuseConfig
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Stacked scores [n stacked] and classes [n] of the videos that both networks could read."""
+    import numpy as np
+
+    from kinema.inference.scoring import to_scores
+    from kinema.models.fused import stacked_scores
+    from kinema.recipes.evaluate import score
+
+    logits = [score(network, data, config, progress=True).logits for network, _ in parts]
+    read = sorted(set(logits[0]) & set(logits[1]))
+    means = [np.stack([to_scores(found[index], False).mean(axis=0) for index in read]) for found in logits]
+    return stacked_scores(means), np.array([data.targets(data.examples[index])[0] for index in read])
+
+
+def _figures(trained: Trained, data: DataSet, config: FuseConfig) -> dict[str, float]:
+    from kinema.recipes.evaluate import evaluate_network, report_failures
+
+    evaluation = evaluate_network(*trained, data, options=config)
+    report_failures(evaluation)
+    return evaluation.figures
+
+
+def _report(names: Sequence[str], rows: Sequence[dict[str, float]], config: FuseConfig) -> None:
+    if config.json:
+        print(json.dumps({"networks": [{"name": name, **row} for name, row in zip(names, rows, strict=True)]}))
+        return
+    for name, row in zip(names, rows, strict=True):
+        print(f"{name}: video hit@1 {row['video_hit_at_1']:.1%}, macro F1 {row['macro_f1']:.3f} on validation")

@@ -1,0 +1,76 @@
+"""Learning from kept features: `join` and the classifier alone are run, forward and backward.
+
+Random changes of pixels are in the views that were kept; what blends the pixels of two clips cannot be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from kinema.errors import ConfigError
+from kinema.models.device import autocast
+from kinema.models.halves import BackHalf, check_cut, front
+from kinema.training.objective import Lesson
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from kinema.datasets.features import FeatureBatch
+    from kinema.models.network import Network
+    from kinema.training.losses import ClipLoss
+    from kinema.training.options import FitOptions
+
+
+class FeatureObjective:
+    """One label, or several, for the features of each view.
+
+    Args:
+        network: whose back half learns.
+        loss: of logits and targets.
+    """
+
+    def __init__(self, network: Network, loss: ClipLoss) -> None:
+        self.network, self.loss = network, loss
+        self.device, self.precision = torch.device("cpu"), "f32"
+
+    def module(self, network: Network) -> nn.Module:
+        """Its back half."""
+        return BackHalf(network)
+
+    def to(self, device: torch.device, precision: str) -> None:
+        """See `Objective`."""
+        self.device, self.precision = device, precision
+        self.loss.to(device)
+
+    def learn(self, module: nn.Module, batch: FeatureBatch, rng: np.random.Generator) -> Lesson:
+        """Compare with the targets; there is nothing to draw."""
+        targets = self.loss.targets(batch.targets.to(self.device))
+        lengths = None if batch.lengths is None else batch.lengths.to(self.device)
+        with autocast(self.device, self.precision):
+            logits = module(batch.features.to(self.device, non_blocking=True), lengths)
+        hits = targets.gather(1, logits.detach().argmax(1, keepdim=True)).gt(0).sum()
+        return Lesson(self.loss(logits, targets), float(hits))
+
+    def nothing(self, module: nn.Module) -> Tensor:
+        """Zero times the logits of what the front half makes of two empty clips."""
+        with torch.no_grad():
+            kept = front(self.network, torch.zeros((2, *self.network.spec.shape), device=self.device))
+        return module(kept).sum() * 0.0
+
+
+def check_kept(network: Network, options: FitOptions) -> None:
+    """Make sure that a network can learn from kept features as the options ask.
+
+    Raises:
+        ConfigError: more than the head learns, clips are to be blended, or the network cannot be cut in two.
+    """
+    if options.transfer != "head":
+        raise ConfigError("--keep-features needs a frozen encoder", f"--transfer {options.transfer}", "give head")
+    if options.mixup or options.cutmix:
+        do = "leave one of them out"
+        raise ConfigError("--mixup and --cutmix blend pixels, which kept features no longer have", "", do)
+    check_cut(network)

@@ -1,0 +1,104 @@
+"""`kinema compare --checkpoints`: networks trained before beside new ones, on videos that none of them has seen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kinema import cli
+from kinema.datasets.synthetic import write_motion_set
+from kinema.errors import CheckpointError
+from kinema.recipes.trained_before import list_checkpoints
+
+FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
+SHORT = [*FAST, "--epochs", "1", "--size", "32"]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory) -> Path:
+    return Path(write_motion_set(tmp_path_factory.mktemp("films") / "set", 2, 1))
+
+
+@pytest.fixture(scope="module")
+def runs(films, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    for name, model in (("a", "single_frame_tiny"), ("b", "slow_fusion_tiny")):
+        assert cli.run(["train", str(films), "--model", model, "--out", str(folder / name), *SHORT]) == 0
+    return folder
+
+
+def compare(capsys, *words: str) -> tuple[int, dict, str]:
+    capsys.readouterr()
+    status = cli.run(["compare", *words, "--json"])
+    out, err = capsys.readouterr()
+    return status, json.loads(out) if out else {}, err
+
+
+def test_runs_are_judged_without_training(films, runs, tmp_path, capsys):
+    words = [str(films), "--checkpoints", str(runs), "--clips", "1", "--out", str(tmp_path / "c"), *FAST]
+    status, found, err = compare(capsys, *words)
+    assert (status, err) == (0, "")
+    assert [row["name"] for row in found["networks"]] == ["a", "b", "average of all"]
+    for row in found["networks"][:2]:
+        summary = json.loads((runs / row["name"] / "summary.json").read_text())
+        assert row["clips_per_s"] == summary["clips_per_s"]
+        assert row["video_hit_at_1"] == pytest.approx(summary["video_hit_at_1"])
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["compare.csv", "compare.json", "report.html"]
+
+
+def test_they_stand_beside_networks_that_are_trained_now(films, runs, tmp_path, capsys):
+    words = [str(films), "--models", "early_fusion_tiny", "--checkpoints", str(runs / "b"), str(runs / "b" / "last")]
+    status, found, _ = compare(capsys, *words, "--out", str(tmp_path / "c"), *SHORT)
+    assert status == 0
+    assert [row["name"] for row in found["networks"]] == ["early_fusion_tiny", "b", "b-2", "average of all"]
+
+
+def test_the_runs_own_division_is_one_that_it_has_not_seen(films, runs, tmp_path, capsys):
+    division = str(runs / "a" / "split.csv")
+    status, found, err = compare(capsys, division, "--checkpoints", str(runs), "--out", str(tmp_path / "c"), *FAST)
+    assert (status, err) == (0, "")
+    assert len(found["networks"]) == 3
+
+
+def test_a_network_that_has_seen_the_validation_videos_is_refused(films, runs, tmp_path, capsys):
+    words = [str(films), "--split", "random", "--valid-fraction", "0.5", "--checkpoints", str(runs), *FAST]
+    status, _, err = compare(capsys, *words, "--out", str(tmp_path / "c"))
+    assert status == 1
+    assert "has learned from" in err
+    assert "split.csv" in err
+    assert not (tmp_path / "c").exists()
+
+
+def test_where_it_cannot_be_told_a_warning_says_so(films, runs, tmp_path, capsys, caplog):
+    shutil.copytree(runs / "a" / "best", tmp_path / "alone")
+    words = [str(films), "--split", "random", "--checkpoints", str(tmp_path / "alone"), str(tmp_path / "alone2"), *FAST]
+    shutil.copytree(runs / "b" / "best", tmp_path / "alone2")
+    status, _, _ = compare(capsys, *words, "--out", str(tmp_path / "c"))
+    assert status == 0
+    assert caplog.text.count("may have seen") == 2
+
+
+def test_wrong_requests_are_one_line(films, runs, tmp_path, capsys):
+    (tmp_path / "other" / "x").mkdir(parents=True)
+    other = write_motion_set(tmp_path / "set", 2, 1, kind="appearance")
+    for words, said in [
+        ([str(films), "--checkpoints", str(tmp_path / "other")], "no checkpoint"),
+        ([str(films), "--checkpoints", str(runs / "a")], "two"),
+        ([other, "--checkpoints", str(runs)], "classes"),
+    ]:
+        status, _, err = compare(capsys, *words, "--out", str(tmp_path / "c"), *FAST)
+        assert status in (1, 2)
+        assert (err.count("\n"), said in err) == (1, True), err
+    assert not (tmp_path / "c").exists()
+
+
+def test_checkpoints_are_found_in_runs_and_in_folders_of_runs(runs):
+    both = [runs / "a" / "best", runs / "b" / "best"]
+    assert list_checkpoints([str(runs)]) == both
+    assert list_checkpoints([str(runs / "a"), str(runs)]) == both
+    assert list_checkpoints([str(runs / "a" / "last")]) == [runs / "a" / "last"]
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        list_checkpoints([str(runs / "none")])
