@@ -9,6 +9,7 @@ KinemaError                 anything below; the command line prints it as one li
 │   └── EmptyVideo          a video without a single frame
 ├── DataError               a data set cannot be listed, split or trained on
 │   └── TooManyBroken       more examples were lost than the run allows
+├── Diverged                training leads nowhere: its gradients are no longer numbers
 ├── CheckpointError         a checkpoint is missing, damaged or made for something else
 │   └── DownloadError       published weights cannot be fetched
 ├── OutputError             a result could not be written (no space, no permission, exists already)
@@ -116,6 +117,10 @@ class DataError(KinemaError):
 
 class TooManyBroken(DataError):
     """More examples could not be read than the run allows to lose."""
+
+
+class Diverged(KinemaError):
+    """Training leads nowhere: loss or gradients are no longer numbers."""
 
 
 class CheckpointError(KinemaError):

@@ -1,5 +1,6 @@
 """A run is a function of its options: interrupted anywhere, in one process or two, it ends the same."""
 
+import math
 import os
 import signal
 import subprocess
@@ -15,8 +16,9 @@ from kinema.clips.transforms import PRESETS
 from kinema.datasets import open_data
 from kinema.datasets.clips import ClipDataset
 from kinema.datasets.synthetic import write_motion_set
-from kinema.errors import CheckpointError, TooManyBroken
+from kinema.errors import CheckpointError, Diverged, TooManyBroken
 from kinema.training.loop import Run, Trainer
+from kinema.training.objective import ClipObjective, Lesson
 from kinema.training.options import FitOptions
 from kinema.training.state import load_state
 
@@ -188,3 +190,32 @@ def test_two_processes_judge_every_example_once_and_get_the_figures_of_one(motio
         for key in left:
             if key.startswith(("train_", "valid_")):
                 assert right[key] == pytest.approx(left[key], abs=1e-4), key
+
+
+class Poisoned(ClipObjective):
+    """Gives losses that are not numbers at some steps."""
+
+    def __init__(self, run: Trainer, steps: set[int]) -> None:
+        super().__init__(run.network, run.options, run.objective.loss)
+        self.count, self.steps = 0, steps
+
+    def learn(self, module, batch, rng):
+        lesson = super().learn(module, batch, rng)
+        self.count += 1
+        return Lesson(lesson.loss * math.nan, lesson.hits) if self.count in self.steps else lesson
+
+
+def test_a_gradient_that_is_no_number_costs_one_step_and_not_the_weights(motion_set, tmp_path, caplog):
+    run = trainer(motion_set, tmp_path / "state.pt", Quiet())
+    run.objective = Poisoned(run, {2})
+    progress = run.fit()
+    assert (progress.step, progress.skipped, progress.in_vain) == (6, 1, 0)
+    assert all(value.isfinite().all() for value in weights_of(tmp_path / "state.pt").values())
+    assert "its step was left out" in caplog.text
+
+
+def test_a_run_that_has_diverged_stops(motion_set, tmp_path):
+    run = trainer(motion_set, tmp_path / "state.pt", Quiet(), epochs=20)
+    run.objective = Poisoned(run, set(range(3, 100)))
+    with pytest.raises(Diverged, match="10 steps in a row"):
+        run.fit()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
 from kinema.errors import UsageError
+from kinema.models.short_clips import PadShortClips
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -51,7 +52,11 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     """Run networks in `precision` inside the block; weights stay as they are."""
     if precision == "f32":
         return nullcontext()
-    return torch.autocast(device.type, DTYPES[precision])
+    block = ExitStack()
+    block.enter_context(torch.autocast(device.type, DTYPES[precision]))
+    if device.type == "cpu" and torch.is_grad_enabled():
+        block.enter_context(PadShortClips())
+    return block
 
 
 def channels_last(network: nn.Module) -> None:

@@ -338,6 +338,7 @@ def _finish(folder: Path, validation: DataSet, config: TrainConfig, progress: An
         "seconds": round(seconds, 1),
         "clips_per_s": round(pace, 2),
         "broken": progress.broken,
+        "skipped_steps": progress.skipped,
         "num_failed": evaluation.num_failed,
         **evaluation.figures,
     }

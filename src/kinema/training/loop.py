@@ -9,6 +9,7 @@ launch`) share out every batch; the devices and the exchange of gradients are Ac
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -25,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from kinema.datasets.clips import Batch, ClipDataset, collate
 from kinema.datasets.features import FeatureDataset
-from kinema.errors import CheckpointError, DataError, TooManyBroken
+from kinema.errors import CheckpointError, DataError, Diverged, TooManyBroken
 from kinema.machine import worker_count
 from kinema.models.device import channels_last, resolve_precision
 from kinema.models.network import Network
@@ -39,6 +40,8 @@ from kinema.training.state import EpochRow, Progress, Tally, load_state, save_st
 from kinema.training.transfer import freeze, set_training
 
 log = logging.getLogger("kinema")
+
+_MOST_IN_VAIN = 10
 
 Validate = Callable[[Network], Mapping[str, float]]
 """Measures the network on the validation part; called by every process, gives all of them the same figures."""
@@ -210,12 +213,29 @@ class Trainer:
             with self.accelerator.no_sync(self.module) if wait_to_share else nullcontext():
                 mean += self._learn_from(part, number, position)
         self.scaler.unscale_(self.optimizer)
-        gradient_norm((p for g in self.optimizer.param_groups for p in g["params"]), self.options.clip_grad)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.average is not None:
-            self.average.follow(self.network)
+        norm = gradient_norm((p for g in self.optimizer.param_groups for p in g["params"]), self.options.clip_grad)
+        if self._is_usable(norm):
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            if self.average is not None:
+                self.average.follow(self.network)
         return mean
+
+    def _is_usable(self, norm: float) -> bool:
+        """Whether a step can be taken; one gradient that is not a number would spoil every weight for good."""
+        progress = self.progress
+        if math.isfinite(norm) or self.scaler.is_enabled():  # the scaler of fp16 looks for itself
+            progress.in_vain = 0
+            return True
+        progress.skipped, progress.in_vain = progress.skipped + 1, progress.in_vain + 1
+        if progress.in_vain >= _MOST_IN_VAIN:
+            raise Diverged(
+                f"{_MOST_IN_VAIN} steps in a row gave gradients that are not numbers", f"epoch {progress.epoch + 1}",
+                "lower --lr, or train with --precision f32",
+            )  # fmt: skip
+        if progress.skipped == 1:
+            log.warning("a gradient was not a number; its step was left out (the summary counts such steps)")
+        return False
 
     def _learn_from(self, part: Batch, number: int, position: int) -> float:
         """Add one part's gradient; returns its share of the batch's mean loss."""

@@ -28,7 +28,11 @@ class Tally:
 
 @dataclass
 class Progress:
-    """Where a run stands. `batch` is the next batch of `epoch`; `step` counts optimiser steps."""
+    """Where a run stands.
+
+    `batch` is the next batch of `epoch`; `step` counts optimiser steps, `skipped` those that were not taken because a
+    gradient was not a number, `in_vain` how many of these came one after the other.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -36,6 +40,8 @@ class Progress:
     best: float = float("-inf")
     best_epoch: int = -1
     finished: bool = False
+    skipped: int = 0
+    in_vain: int = 0
     tally: Tally = field(default_factory=Tally)
     history: list[EpochRow] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
