@@ -24,7 +24,7 @@ def test_a_file_is_played_at_its_own_pace(short_video):
     start = time.monotonic()
     with open_stream(str(short_video)) as stream:
         assert len(list(stream)) == 5
-    assert 0.15 <= time.monotonic() - start < 2
+    assert time.monotonic() - start >= 0.15
 
 
 def test_a_slow_taker_gets_the_newest_frames(counting_video, read_count):
