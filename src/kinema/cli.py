@@ -39,6 +39,7 @@ COMMANDS = {
     "predict": "Use",
     "watch": "Use",
     "features": "Use",
+    "export": "Use",
     "models": "Networks",
     "describe": "Networks",
 }

@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from kinema.clips.transforms import normalize
 from kinema.errors import ConfigError, UnknownName, UsageError
+from kinema.inference.export import export
+from kinema.inference.exported import open_exported
+from kinema.inference.parity import probe_clips
+from kinema.inference.scoring import Scorer, to_scores
+from kinema.inference.tracing import trace
 from kinema.models import VARIANTS, build
 from kinema.models.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from kinema.models.network import Network
@@ -173,6 +180,36 @@ def check_a_new_classifier_fits(network: Network, clips: torch.Tensor) -> None:
     assert network(clips).shape == (2, 5)
     assert network.arguments["num_classes"] == 5
     assert torch.equal(network.features(clips), before)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=() if c.endswith(("_small", "_tiny")) else pytest.mark.slow) for c in CASES]
+)
+def test_network_is_a_graph_for_any_number_of_clips(case: str):
+    network = make(case).eval()
+    graph = trace(network, ModelCard.of(network, ("a", "b", "c")), "logits").module()
+    for count in (1, 2, 5):
+        clips = probe_clips(network.spec, count)
+        with torch.no_grad():
+            torch.testing.assert_close(graph(clips), network(normalize(clips, network.spec)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_network_runs_in_onnx_runtime(case: str, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    network = make(case).eval()
+    exact = Scorer(network, device="cpu", precision="f32")(probe_clips(network.spec, 5))
+    with torch.no_grad():
+        for parameter in network.classifier.parameters():
+            parameter.div_(float(np.abs(exact).max()) / 2)  # scores that are neither all equal nor all 0 and 1
+    card = ModelCard.of(network, ("a", "b", "c"))
+    scorer, _ = open_exported(export(network, card, tmp_path / "network.onnx").path)
+    for count in (1, 2, 5):
+        clips = probe_clips(network.spec, count)
+        expected = Scorer(network, device="cpu", precision="f32")(clips)
+        np.testing.assert_allclose(to_scores(scorer(clips), False), to_scores(expected, False), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name.endswith(("_small", "_tiny"))])

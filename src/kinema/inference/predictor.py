@@ -12,24 +12,24 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from kinema.clips.flow import check_flow
 from kinema.errors import CheckpointError, KinemaError
+from kinema.inference.engine import Engine, open_scorer
+from kinema.inference.exported import is_exported, open_exported
 from kinema.inference.extractor import FeatureOptions, FilmFeatures, extract_many
 from kinema.inference.outcome import Failure
 from kinema.inference.rolling import check_size, rolling_average
-from kinema.inference.scoring import Scorer, to_scores
+from kinema.inference.scoring import ClipScorer, to_scores
 from kinema.inference.segments import SegmentOptions, merge_segments
 from kinema.inference.sources import ClipReader, Clips, Done, Opened, ReadAhead
-from kinema.inference.step_windows import step_plan
 from kinema.inference.windows import WindowOptions
 from kinema.machine import num_cores
 from kinema.models.device import channels_last
-from kinema.models.network import StepNetwork
 from kinema.models.trained import load_trained
 from kinema.types import Prediction, Timeline, TimeSpan
 
@@ -78,32 +78,54 @@ class Predictor:
     """A network with its labels, ready for files.
 
     Args:
-        network: in `network.spec` it says how it wants to be fed; it is moved to the device.
+        network: in `network.spec` it says how it wants to be fed; it is moved to the device. Or what scores in its place,
+            such as an exported file, whose device, precision and batch size are its own.
         card: names the classes.
         device: "auto", "cpu", "cuda", "cuda:1" …
         precision: "auto" (bf16 where the hardware is fast at it, else f32), "f32", "bf16" or "fp16".
         batch_size: clips that go through the network at once.
+        engine: what computes: "torch", "openvino", or "auto"; see `kinema.inference.engine`.
 
     Raises:
-        UsageError: no such device or precision.
+        UsageError: no such device, precision or engine.
         MissingExtra: the network sees optical flow, and OpenCV is not there.
         CheckpointError: the card says that it answers at each frame, and it cannot.
     """
 
     def __init__(
-        self, network: Network, card: ModelCard, *, device: str = "auto", precision: str = "auto", batch_size: int = 8
+        self,
+        network: Network | ClipScorer,
+        card: ModelCard,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int = 8,
+        engine: Engine = "torch",
     ) -> None:
         check_flow(network.spec)
-        self.card, self.labels = card, tuple(card.labels)
-        self.scorer = Scorer(network.eval(), device=device, precision=precision, batch_size=batch_size)
-        self.network = network.to(self.scorer.device)
-        self.plan = step_plan(network) if card.each_step else None
-        channels_last(self.network)
+        self.card, self.labels, self.spec = card, tuple(card.labels), network.spec
+        if isinstance(network, ClipScorer):
+            self.scorer = network
+        else:
+            self.scorer = open_scorer(
+                network.eval(), card, engine=engine, device=device, precision=precision, batch_size=batch_size
+            )
+            channels_last(network.to(self.scorer.device))
+        self.plan = self.scorer.step_plan() if card.each_step else None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         name, count = self.card.variant, len(self.labels)
         return f"<Predictor {name}: {count} classes, {self.scorer.device}, {self.scorer.precision}>"
+
+    @property
+    def network(self) -> Network:
+        """The network in torch, in evaluation mode.
+
+        Raises:
+            UsageError: there is only an exported file.
+        """
+        return self.scorer.in_torch().network
 
     def __call__(self, source: str | os.PathLike[str], **options: Any) -> Prediction:
         """Predict one film: a file or a folder of images.
@@ -129,7 +151,7 @@ class Predictor:
         """
         wanted = PredictOptions(**options)
         paths = [os.fspath(source) for source in sources]
-        reader = ClipReader(self.network.spec, wanted.windows(), wanted.num_crops, self.plan)
+        reader = ClipReader(self.spec, wanted.windows(), wanted.num_crops, self.plan)
         return self._run(paths, reader, wanted)
 
     def _run(self, paths: list[str], reader: ClipReader, options: PredictOptions) -> Iterator[Prediction | Failure]:
@@ -165,7 +187,8 @@ class Predictor:
             UnknownName: there is no such layer.
         """
         with self._lock:
-            (outcome,) = extract_many(self.scorer, [os.fspath(source)], FeatureOptions(**options), self._num_threads())
+            wanted = FeatureOptions(**options)
+            (outcome,) = extract_many(self.scorer.in_torch(), [os.fspath(source)], wanted, self._num_threads())
             if isinstance(outcome, Failure):
                 raise outcome.error
             return np.concatenate([rows for _, rows in outcome.chunks()]), outcome.spans_s
@@ -178,7 +201,7 @@ class Predictor:
             options: see `FeatureOptions`.
         """
         paths = [os.fspath(source) for source in sources]
-        return extract_many(self.scorer, paths, FeatureOptions(**options), self._num_threads())
+        return extract_many(self.scorer.in_torch(), paths, FeatureOptions(**options), self._num_threads())
 
     def score_clips(self, clips: torch.Tensor) -> NDArray[np.float32]:
         """Scores [b classes] of uint8 clips [b c t h w]; safe to call from several threads."""
@@ -190,8 +213,7 @@ class Predictor:
         if not self.card.each_step:
             return self.score_clips(clips)
         with self._lock:
-            logits = self.scorer.apply(cast(StepNetwork, self.network).step_logits, clips)
-        return to_scores(logits, self.card.multi_label)
+            return to_scores(self.scorer.steps(clips), self.card.multi_label)
 
     def _num_threads(self) -> int:
         """Films decoded at once: on a CPU the network needs the cores too."""
@@ -313,15 +335,17 @@ def load(
     """Load a trained network.
 
     Args:
-        path: a checkpoint folder, a run folder with `best/` in it, or the name of published weights, which are
-            downloaded when they are first asked for.
+        path: a checkpoint folder, a run folder with `best/` in it, the name of published weights, which are downloaded
+            when they are first asked for, or a file of `kinema export` (.onnx, .xml).
         device: "auto", "cpu", "cuda" …
         progress: called with the bytes of a download that are there, and all there will be (0: not known).
-        options: precision and batch_size, see `Predictor`.
+        options: precision, batch_size and engine, see `Predictor`; an exported file is its own engine.
 
     Raises:
         CheckpointError: missing, damaged or made for something else.
         DownloadError: published weights cannot be fetched.
     """
+    if is_exported(path):
+        return Predictor(*open_exported(path, device=device, **options))
     network, card = load_trained(path, progress)
     return Predictor(network, card, device=device, **options)

@@ -8,6 +8,7 @@ network itself is left as it was: on its device, in its layout and in its mode. 
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, Subset
 
 from kinema.clips.transforms import normalize
 from kinema.datasets.clips import ClipDataset, collate
+from kinema.inference.step_windows import step_plan
 from kinema.machine import worker_count
 from kinema.models.device import autocast, resolve_device, resolve_precision
 
@@ -31,11 +33,47 @@ if TYPE_CHECKING:
     from kinema.datasets.clips import Batch, Views
     from kinema.datasets.dataset import DataSet
     from kinema.datasets.flow_cache import FlowCache
-    from kinema.models.network import Network
+    from kinema.inference.windows import Plan
+    from kinema.models.network import Network, StepNetwork
     from kinema.types import InputSpec
 
 
-class Scorer:
+class ClipScorer(ABC):
+    """What gives clips their logits: a network in torch, a converted one, or an exported file."""
+
+    spec: InputSpec
+    device: torch.device
+    precision: str
+    batch_size: int
+
+    def __enter__(self) -> ClipScorer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    @abstractmethod
+    def __call__(self, clips: Tensor) -> NDArray[np.float32]:
+        """Logits [b classes] of uint8 clips [b c t h w]."""
+
+    @abstractmethod
+    def steps(self, clips: Tensor) -> NDArray[np.float32]:
+        """Logits [b t classes] at each frame, of a network that learned to answer there."""
+
+    @abstractmethod
+    def step_plan(self) -> Plan:
+        """How films are looked at by a network that answers at each frame."""
+
+    @abstractmethod
+    def in_torch(self) -> Scorer:
+        """The network in torch, for what needs its layers.
+
+        Raises:
+            UsageError: there is none.
+        """
+
+
+class Scorer(ClipScorer):
     """A network ready to score clips. As a context manager it puts the network into evaluation mode meanwhile.
 
     Args:
@@ -64,6 +102,18 @@ class Scorer:
         """Logits [b classes] of uint8 clips [b c t h w]."""
         return self.apply(self.network, clips)
 
+    def steps(self, clips: Tensor) -> NDArray[np.float32]:
+        """Logits [b t classes] at each frame."""
+        return self.apply(cast("StepNetwork", self.network).step_logits, clips)
+
+    def step_plan(self) -> Plan:
+        """See `step_windows.step_plan`, with what it raises."""
+        return step_plan(self.network)
+
+    def in_torch(self) -> Scorer:
+        """Itself."""
+        return self
+
     def apply(self, function: Callable[[Tensor], Tensor], clips: Tensor) -> NDArray[np.float32]:
         """What `function` makes of uint8 clips [b c t h w], normalised, some at a time: its rows, joined."""
         return np.concatenate([self._of_pixels(function, part) for part in torch.split(clips, self.batch_size)])
@@ -87,7 +137,7 @@ def to_scores(logits: NDArray[np.float32], multi_label: bool) -> NDArray[np.floa
 
 
 def score(
-    network: Network,
+    network: Network | ClipScorer,
     batches: Iterable[Batch],
     spec: InputSpec | None = None,
     *,
@@ -98,7 +148,7 @@ def score(
     """Score batches of views.
 
     Args:
-        network: stays where it is and as it is.
+        network: stays where it is and as it is; or what scores in its place, with options of its own.
         batches: of uint8 clips with the data set index of each row.
         spec: how the clips were made; None is the network's own.
         device: see `Scorer`.
@@ -108,8 +158,10 @@ def score(
     Yields:
         data set index and logits [classes] of each view.
     """
-    with Scorer(network, device=device, precision=precision, batch_size=batch_size) as scorer:
-        scorer.spec = spec or network.spec
+    if not isinstance(network, ClipScorer):
+        network = Scorer(network, device=device, precision=precision, batch_size=batch_size)
+        network.spec = spec or network.spec
+    with network as scorer:
         for batch in batches:
             if len(batch.indices):
                 yield from zip(batch.indices.tolist(), scorer(batch.clips), strict=True)
@@ -124,7 +176,7 @@ class Scored:
 
 
 def score_data(
-    network: Network,
+    network: Network | ClipScorer,
     data: DataSet,
     views: Views,
     *,
@@ -170,7 +222,7 @@ def _loader(clips: ClipDataset, own: range, views: Views, workers: int, batch_si
 
 
 def _collect(
-    network: Network, batches: Iterable[Batch], advance: Callable[[int], None], options: dict[str, Any]
+    network: Network | ClipScorer, batches: Iterable[Batch], advance: Callable[[int], None], options: dict[str, Any]
 ) -> Scored:
     found = Scored()
     views: dict[int, list[NDArray[np.float32]]] = {}

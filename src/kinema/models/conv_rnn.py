@@ -72,7 +72,7 @@ class ConvCell(nn.Module):
 
     def forward(self, frames: Float[Tensor, "tb c h w"], num_frames: int) -> Float[Tensor, "tb u y x"]:
         """Its map after each frame. Frames run before clips, so that those of one time lie side by side in memory."""
-        below = self.below(frames).chunk(num_frames)
+        below = rearrange(self.below(frames), "(t b) g y x -> t b g y x", t=num_frames).unbind()
         memory = self.start(below[0])
         shown = []
         for now in below:

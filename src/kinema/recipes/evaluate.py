@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from kinema.errors import DataError, UnknownName, check_settings
+from kinema.errors import ConfigError, DataError, UnknownName, check_settings
 from kinema.files import check_folder
-from kinema.recipes.options import FlowMethod, check_crops
+from kinema.recipes.options import EngineName, FlowMethod, check_crops
 from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
     from kinema.evaluation import Evaluation
     from kinema.evaluation.step_result import StepEvaluation
-    from kinema.inference.scoring import Scored
+    from kinema.inference.scoring import ClipScorer, Scored
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
 
@@ -64,6 +64,8 @@ class EvaluateConfig(ScoringOptions):
     """The part of the data; auto takes valid, else test, else everything."""
     format: Literal["auto", "folder", "manifest", "ucf101", "hmdb51", "kinetics", "sports1m", "stills"] = "auto"
     """How the data set is laid out; auto looks."""
+    engine: EngineName = "torch"
+    """What computes: torch, openvino (on a CPU, converted at the first use), or auto: OpenVINO where it can be used."""
     flow_method: FlowMethod | None = None
     """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
     out: str | None = None
@@ -88,7 +90,8 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
         kinema evaluate slowfast_r50_8x8 kinetics/val.csv --clips 10 --crops 3
 
     Args:
-        checkpoint: a checkpoint folder, a run folder with best/ in it, or published weights (`kinema models --weights`).
+        checkpoint: a checkpoint folder, a run folder with best/ in it, published weights (`kinema models --weights`), or
+            a file of `kinema export` (.onnx, .xml).
         data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
     from kinema.clips.flow import check_flow
@@ -97,7 +100,7 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
     if config.out:
         check_folder(config.out)
     folder = checkpoint_folder(checkpoint)
-    network, card = open_trained(checkpoint)
+    network, card = _open(checkpoint, config)
     check_flow(network.spec, config.flow_method)
     listed = open_for(card, data, config.format)
     part = part_name(listed, config.split)
@@ -123,19 +126,37 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
     return 1 if evaluation.failures else 0
 
 
+def _open(model: str, config: EvaluateConfig) -> tuple[Network | ClipScorer, ModelCard]:
+    """A trained network, one for another engine, or an exported file."""
+    from kinema.inference.engine import open_scorer
+    from kinema.inference.exported import is_exported, open_exported
+
+    running: dict[str, Any] = {"device": config.device, "precision": config.precision, "batch_size": config.batch_size}
+    if is_exported(model):
+        return open_exported(model, **running, engine=config.engine)
+    network, card = open_trained(model)
+    if config.engine == "torch":
+        return network, card
+    return open_scorer(network, card, **running, engine=config.engine), card
+
+
 def judge_network(
-    network: Network, card: ModelCard, data: DataSet, *, options: ScoringOptions, progress: bool = True
+    network: Network | ClipScorer, card: ModelCard, data: DataSet, *, options: ScoringOptions, progress: bool = True
 ) -> Evaluation | StepEvaluation:
     """Judge a network in the way it was trained: `evaluate_network`, or at each step where it answers there."""
     if not card.each_step:
         return evaluate_network(network, card, data, options=options, progress=progress)
+    from kinema.inference.scoring import ClipScorer
     from kinema.recipes.each_step import evaluate_each_step
 
+    if isinstance(network, ClipScorer):
+        do = "evaluate the checkpoint itself, with --engine torch"
+        raise ConfigError("networks that answer at each frame are judged in torch only", card.variant, do)
     return evaluate_each_step(network, card, data, options, progress)
 
 
 def evaluate_network(
-    network: Network,
+    network: Network | ClipScorer,
     card: ModelCard,
     data: DataSet,
     *,
@@ -167,7 +188,7 @@ def evaluate_network(
     return judge(scored, data, card, Protocol(options.clips, options.crops, options.flips).name)
 
 
-def score(network: Network, data: DataSet, options: ScoringOptions, progress: bool = True) -> Scored:
+def score(network: Network | ClipScorer, data: DataSet, options: ScoringOptions, progress: bool = True) -> Scored:
     """The logits of every example, in the views that the options ask for."""
     from kinema.datasets.cache import FrameCache
     from kinema.datasets.clips import Views

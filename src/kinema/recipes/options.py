@@ -47,6 +47,8 @@ class DataOptions:
         )
 
 
+EngineName = Literal["auto", "torch", "openvino"]
+
 FlowMethod = Literal["dis", "farneback", "tvl1", "raft_small", "raft_large"]
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from kinema.errors import KinemaError, UnreadableVideo, UsageError, VideoError, check_settings
 from kinema.files import check_folder
 from kinema.inference.outcome import Failure
-from kinema.recipes.options import FlowMethod, check_crops
+from kinema.recipes.options import EngineName, FlowMethod, check_crops
 from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kinema.inference.predictor import Predictor
+    from kinema.inference.scoring import ClipScorer
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
     from kinema.types import Prediction
@@ -37,8 +38,9 @@ class PredictConfig:
     """Settings of a prediction."""
 
     model: str | None = None
-    """A checkpoint folder, a run folder with best/ in it, or published weights by name (`kinema models --weights`); with
-    --labels a CLIP or SigLIP of transformers, as hf:NAME_OR_FOLDER (hf:openai/clip-vit-base-patch32)."""
+    """A checkpoint folder, a run folder with best/ in it, published weights by name (`kinema models --weights`), or a file
+    of `kinema export` (.onnx, .xml); with --labels a CLIP or SigLIP of transformers, as hf:NAME_OR_FOLDER
+    (hf:openai/clip-vit-base-patch32)."""
     labels: str | None = None
     """What to look for, in words, with commas between: "ice hockey, a fight, a crowd". Nothing is trained."""
     prompt: str = "a video of {}"
@@ -69,6 +71,8 @@ class PredictConfig:
     """Draw labels onto the film: a file such as out.mp4, or a folder for several videos."""
     batch_size: int = 8
     """Clips that go through the network at once; videos share batches."""
+    engine: EngineName = "torch"
+    """What computes: torch, openvino (on a CPU, converted at the first use), or auto: OpenVINO where it can be used."""
     flow_method: FlowMethod | None = None
     """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
     device: str = "auto"
@@ -107,6 +111,8 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
 
         kinema predict match.mp4 --model runs/slow_fusion-1 --rolling 5 --render labelled.mp4
 
+        kinema predict match.mp4 --model slow_fusion_small.onnx
+
         kinema predict match.mp4 --labels "ice hockey, a fight, a crowd"
 
         find . -name '*.mp4' | kinema predict - --model runs/slow_fusion-1 --out found/
@@ -121,7 +127,7 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     _check(config, sources, len(sources) + len(failures))
     trained = _open(config)
     check_flow(trained[0].spec, config.flow_method)
-    predictor = Predictor(*trained, device=config.device, precision=config.precision, batch_size=config.batch_size)
+    predictor = Predictor(*trained, **_running(config), engine=config.engine)
     show = _Shown(config, single=len(sources) + len(failures) == 1)
     files = _Files(config, single=len(sources) == 1)
     num_failed = 0
@@ -136,8 +142,14 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     return 1 if num_failed else 0
 
 
-def _open(config: PredictConfig) -> tuple[Network, ModelCard]:
-    """A trained network, or one made of words."""
+def _running(config: PredictConfig) -> dict[str, Any]:
+    return {"device": config.device, "precision": config.precision, "batch_size": config.batch_size}
+
+
+def _open(config: PredictConfig) -> tuple[Network | ClipScorer, ModelCard]:
+    """A trained network, an exported file, or a network made of words."""
+    from kinema.inference.exported import is_exported, open_exported
+
     if config.labels is not None:
         from kinema.models.zero_shot import DEFAULT, zero_shot
 
@@ -148,6 +160,8 @@ def _open(config: PredictConfig) -> tuple[Network, ModelCard]:
     if config.model.startswith("hf:"):
         do = 'say what to look for: --labels "ice hockey, a crowd"'
         raise UsageError("an encoder of pictures and text needs labels", config.model, do)
+    if is_exported(config.model):
+        return open_exported(config.model, **_running(config), engine=config.engine)
     return open_trained(config.model)
 
 
