@@ -184,7 +184,9 @@ def test_two_processes_judge_every_example_once_and_get_the_figures_of_one(motio
     assert done.returncode == 0, done.stderr
     single = [sys.executable, "-m", "kinema", *command(motion_set, tmp_path / "one", *extra)]
     subprocess.run(single, check=True, env=one_thread(), capture_output=True)
-    one, two = (load_state(tmp_path / name / "state.pt")[0] for name in ("one", "two"))
+    states = [load_state(tmp_path / name / "state.pt") for name in ("one", "two")]
+    one, two = (progress for progress, _ in states)
+    assert [len(parts["processes"]) for _, parts in states] == [1, 2]
     assert one.step == two.step
     for left, right in zip(one.history, two.history, strict=True):
         for key in left:

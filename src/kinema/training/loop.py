@@ -28,7 +28,7 @@ from kinema.datasets.clips import Batch, ClipDataset, collate
 from kinema.datasets.features import FeatureDataset
 from kinema.errors import CheckpointError, DataError, Diverged, TooManyBroken
 from kinema.machine import worker_count
-from kinema.models.device import channels_last, resolve_precision
+from kinema.models.device import channels_last, resolve_device, resolve_precision
 from kinema.models.network import Network
 from kinema.training.average import MovingAverage
 from kinema.training.losses import balanced_weights, loss_for
@@ -78,9 +78,18 @@ def seed_weights(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def open_accelerator() -> Accelerator:
+    """The devices, and the other processes of a launcher if there are any.
+
+    Accelerate has to be told that it is to work on CPUs: left to itself it starts the exchange between processes
+    without a GPU and then takes each for the only one.
+    """
+    return Accelerator(cpu=resolve_device().type == "cpu")
+
+
 def join_processes() -> torch.device:
     """Find the other processes of a launcher, if there are any; returns the device of this one."""
-    return Accelerator().device
+    return open_accelerator().device
 
 
 class Trainer:
@@ -90,7 +99,7 @@ class Trainer:
         self.run, self.options, self.progress = run, run.options, Progress()
         self.saved_at = time.monotonic()
         seed_weights(self.options.seed)
-        self.accelerator = Accelerator()
+        self.accelerator = open_accelerator()
         self.device = self.accelerator.device
         self.precision = resolve_precision(self.options.precision, self.device)
         network = run.network.to(self.device)
