@@ -136,15 +136,23 @@ def build(
     changed = _changed(input, spec)
     if variant.input.clip_len == 1 != changed.clip_len:
         raise ConfigError(f"{name} sees one frame", f"clip_len={changed.clip_len}", "set it to 1, or take late fusion")
+    network = _construct(name, builder, {"spec": changed, **given}, {**own, **arguments})
+    network.variant = name
+    network.arguments = {**arguments, **_remembered(network, source)}
+    return network
+
+
+def _construct(
+    name: str, builder: Callable[..., Network], given: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> Network:
+    """Call the builder, then put in what any network over time can have."""
     try:
-        layers, blocks = nonlocal_block.split_arguments({**own, **arguments})
-        network: Network = builder(spec=changed, **given, **layers)
+        layers, blocks = nonlocal_block.split_arguments(dict(arguments))
+        network = builder(**given, **layers)
         if blocks:
             nonlocal_block.insert_nonlocal(network, **blocks)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} cannot be built like this", str(error), "correct its arguments or input") from error
-    network.variant = name
-    network.arguments = {**arguments, **_remembered(network, source)}
     return network
 
 
