@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinema import formats
-from kinema.errors import DataError, MissingExtra, OutputError, UnknownName, UsageError
+from kinema.errors import ConfigError, DataError, MissingExtra, OutputError, UnknownName, UsageError
 from kinema.files import whole_file, write_text
 from kinema.labels import Labels
 from kinema.types import Example, InputSpec, Prediction, Segment, Timeline, TimeSpan
@@ -80,6 +80,18 @@ def test_labels_know_their_indices_and_the_nearest_name(tmp_path):
         Labels(("a", "a"))
     with pytest.raises(DataError, match="class names"):
         Labels.read(tmp_path / "missing.txt")
+
+
+def test_classes_that_a_mirror_turns_into_each_other():
+    labels = Labels(("left", "right", "up", "a=b"))
+    assert labels.mirrored([]) == (0, 1, 2, 3)
+    assert labels.mirrored(["left = right"]) == (1, 0, 2, 3)
+    assert labels.mirrored(["a=b=up"]) == (0, 1, 3, 2)
+    for wrong in (["left"], ["left=left"], ["left=right", "right=up"]):
+        with pytest.raises(ConfigError):
+            labels.mirrored(wrong)
+    with pytest.raises(UnknownName, match="Did you mean left"):
+        labels.mirrored(["leftt=right"])
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

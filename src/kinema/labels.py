@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinema.errors import DataError, UnknownName
+from kinema.errors import ConfigError, DataError, UnknownName
 from kinema.files import write_text
 
 
@@ -62,6 +62,34 @@ class Labels(Sequence[str]):
             return self._index[name]  # type: ignore[attr-defined]
         except KeyError:
             raise UnknownName("class", name, self.names) from None
+
+    def mirrored(self, pairs: Iterable[str]) -> tuple[int, ...]:
+        """The class that each class turns into when a video is mirrored, as indices [classes].
+
+        Args:
+            pairs: "swipe left=swipe right" for two classes that turn into each other; every other class stays itself.
+
+        Raises:
+            UnknownName: no such class.
+            ConfigError: not two names, a class with itself, or a class twice.
+
+        >>> Labels(("left", "right", "up")).mirrored(["left=right"])
+        (1, 0, 2)
+        """
+        turned = list(range(len(self)))
+        for pair in pairs:
+            one, other = (self.index(name.strip()) for name in self._two_names(pair))
+            if one == other or turned[one] != one or turned[other] != other:
+                raise ConfigError("a class turns into one other class", pair, "name each class in one pair at most")
+            turned[one], turned[other] = other, one
+        return tuple(turned)
+
+    def _two_names(self, pair: str) -> tuple[str, str]:
+        """The names of a pair, which may hold "=" themselves."""
+        cuts = [(pair[:at], pair[at + 1 :]) for at, sign in enumerate(pair) if sign == "="]
+        if not cuts:
+            raise ConfigError("two classes that turn into each other are joined by =", pair, "write LEFT=RIGHT")
+        return next((cut for cut in cuts if all(name.strip() in self for name in cut)), cuts[0])
 
     def __contains__(self, name: object) -> bool:
         return name in self._index  # type: ignore[attr-defined]

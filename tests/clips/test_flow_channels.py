@@ -177,3 +177,11 @@ def test_raft_measures_pictures_of_any_size_and_is_never_chosen_by_itself(monkey
     monkeypatch.setattr("kinema.clips.raft.shared", lambda name: raft)
     assert measure("raft_small") is raft
     assert measure("dis") is not raft
+
+
+def test_a_turned_field_moves_along_with_the_picture():
+    right = torch.full((1, 5, 32, 32), FLOW_ZERO, dtype=torch.uint8)
+    right[:, 3] = 148
+    turned = pixels.rotate(right, 90.0, num_flow=2)
+    assert (turned[:, 3] == FLOW_ZERO).all()
+    assert (turned[:, 4] == 108).all()  # up, as y grows downwards

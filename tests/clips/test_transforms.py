@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -194,3 +195,26 @@ def test_a_clip_has_one_time_for_each_frame():
     assert len(Clip(noise(), np.arange(4.0))) == 4
     with pytest.raises(ValueError, match="times"):
         Clip(noise(), np.arange(3.0))
+
+
+def test_a_picture_turns_counter_clockwise_and_its_corners_take_the_mean_colour():
+    frames = torch.zeros(2, 3, 33, 33, dtype=torch.uint8)
+    frames[..., 14:19, 28:33] = 200  # on the right
+    turned = pixels.rotate(frames, 90.0)
+    assert (turned[..., 0:5, 14:19] == 200).all()  # on top
+    assert turned.float().sum() == frames.float().sum()
+    tilted = pixels.rotate(torch.full((1, 3, 32, 32), 90, dtype=torch.uint8), 30.0)
+    assert (tilted == 90).all()
+
+
+def test_training_turns_clips_by_no_more_than_asked():
+    frames = torch.zeros(2, 3, 65, 65, dtype=torch.uint8)
+    frames[..., 31:34, 40:] = 255
+    transform = train_transform(Augment(crop="center", flip=0.0, rotate=20.0), SPEC.with_(size=(65, 65)))
+    angles = []
+    for seed in range(30):
+        seen = transform(frames, rng(seed))[0, 0].float()
+        rows, columns = torch.nonzero(seen > 128, as_tuple=True)
+        angles.append(math.degrees(math.atan2(32 - rows.float().mean(), columns.float().mean() - 32)))
+    assert -21 < min(angles) < -10
+    assert 10 < max(angles) < 21

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from kinema.datasets.clips import Broken, ClipDataset, Sample, Views, collate, t
 from kinema.datasets.dataset import DataSet
 from kinema.labels import Labels
 from kinema.types import Example, InputSpec, TimeSpan
+from kinema.video.writer import VideoWriter
 
 SPEC = InputSpec(clip_len=4, frame_stride=2, size=(64, 96), resize="stretch")
 WHOLE = Augment(crop="center", flip=0.0)
@@ -131,3 +134,44 @@ def test_the_typical_duration_is_the_median_of_files_and_spans(film, text_file):
     spans = [Example(film.path, ("yes",), TimeSpan(0, end)) for end in (1.0, 2.0)]
     assert typical_duration_s(data_of(*spans, film, Example(str(text_file), ("no",)))) == 2.0
     assert typical_duration_s(data_of(Example(str(text_file), ("no",)))) is None
+
+
+def moving_dot(path) -> Example:
+    """A bright square that moves to the right; its mirror image moves to the left."""
+    frames = np.zeros((8, 32, 64, 3), np.uint8)
+    for at, frame in enumerate(frames):
+        frame[8:24, 4 + 6 * at : 12 + 6 * at] = 255
+    with VideoWriter(path, fps=25, size=(32, 64)) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return Example(str(path), ("right",))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_mirrored_clip_has_the_label_of_what_it_shows(tmp_path, multi_label):
+    example = moving_dot(tmp_path / "dot.mp4")
+    labels = Labels(("left", "right", "up"))
+    data = DataSet("toy", "/toy", [example], labels, multi_label)
+    spec = InputSpec(clip_len=8, frame_stride=1, size=(32, 64), resize="stretch")
+    half = Augment(crop="center", flip=0.5)
+    clips = ClipDataset(data, spec, augment=half, mirror=labels.mirrored(["left=right"]))
+    seen = set()
+    for epoch in range(12):
+        sample = clips[epoch, 0]
+        columns = sample.clips[0, 0].float().mean(dim=1).argmax(dim=-1)  # where the dot is in each frame
+        shown = "right" if columns[-1] > columns[0] else "left"
+        target = sample.target.argmax() if multi_label else sample.target
+        assert labels[int(target)] == shown
+        seen.add(shown)
+    assert seen == {"left", "right"}
+
+
+def test_a_training_clip_can_be_spread_over_a_part_of_the_video(film, read_count):
+    spec = InputSpec(clip_len=4, size=(64, 96), resize="stretch", sampling="spread")
+    spans = []
+    for time_scale in (1.0, 0.3):
+        data = ClipDataset(data_of(film), spec, augment=replace(WHOLE, time_scale=time_scale))
+        seen = [counts(data[epoch, 0].clips[0], read_count) for epoch in range(20)]
+        spans.append([numbers[-1] - numbers[0] for numbers in seen])
+    assert min(spans[0]) > 60 - 1  # one frame in the first quarter of 120 and one in the last
+    assert min(spans[1]) < 45

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,49 @@ def test_data_that_a_network_learned_from_is_told_apart(light_and_dark, tmp_path
     assert f"{tmp_path}/split.csv --split valid" in caplog.text
     with pytest.raises(DataError, match=r"not divided.*split.csv --split valid"):
         evaluate(str(tmp_path), str(videos), EvaluateConfig(**CONFIG, split="valid"))
+
+
+def leaning():
+    """A network that says "right" where the right half is brighter."""
+    import torch
+    from torch import nn
+
+    from kinema.models.network import Network
+    from kinema.types import InputSpec
+
+    class Leaning(Network):
+        def __init__(self) -> None:
+            super().__init__(InputSpec(clip_len=2, size=(16, 16), mean=(0.5,) * 3, std=(0.25,) * 3), 1, 2)
+            with torch.no_grad():
+                self.classifier.weight.copy_(torch.tensor([[-3.0], [3.0]]))
+                self.classifier.bias.copy_(torch.tensor([0.0, 0.0]))
+
+        def features(self, clip):
+            halves = clip.mean(dim=(1, 2, 3)).unflatten(-1, (2, 8)).mean(dim=-1)
+            return (halves[:, 1] - halves[:, 0])[:, None]
+
+        def stages(self) -> list[tuple[str, nn.Module]]:
+            return []
+
+    return Leaning()
+
+
+def test_mirrored_views_speak_for_the_classes_that_theirs_turn_into(tmp_path, write_frames):
+    from kinema.datasets import open_data
+    from kinema.models.checkpoint import ModelCard
+
+    half = np.zeros((48, 64, 3), np.uint8)
+    half[:, 32:] = 200
+    for label, frame in (("left", half[:, ::-1]), ("right", half)):
+        (tmp_path / label).mkdir()
+        write_frames(tmp_path / label / "a.mp4", [frame] * 6)
+    data, network = open_data(str(tmp_path)), leaning()
+    options = EvaluateConfig(**CONFIG, flips=True, clips=2)
+    scores = {}
+    for pairs in ([], ["left=right"]):
+        card = ModelCard.of(network, ("left", "right"))
+        card = replace(card, training={"mirror_labels": pairs})
+        judged = evaluate_network(network, card, data, options=options, progress=False)
+        scores[bool(pairs)] = [video.video[video.targets[0]] for video in judged.videos]
+    assert scores[False] == pytest.approx([0.5, 0.5], abs=0.02)  # a view and its mirror image cancel
+    assert min(scores[True]) > 0.9

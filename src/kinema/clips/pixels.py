@@ -119,6 +119,27 @@ def flip(frames: UInt8[Tensor, "*n c h w"], num_flow: int = 0) -> UInt8[Tensor, 
     return turned
 
 
+def rotate(frames: Frames, degrees: float, num_flow: int = 0) -> Frames:
+    """Turn the picture about its middle, counter-clockwise as seen; corners that were not seen show the clip's mean colour.
+
+    Flow turns with it: what moved to the right moves up after a quarter turn.
+
+    Args:
+        frames: uint8 [t c h w].
+        degrees: the angle.
+        num_flow: channels of flow.
+    """
+    beyond = frames.float().mean(dim=(0, 2, 3)).round()
+    beyond[len(beyond) - num_flow :] = FLOW_ZERO
+    beyond = beyond[:, None, None]
+    turned = v2f.rotate(frames.float() - beyond, degrees, v2.InterpolationMode.BILINEAR)  # zero beyond the edges
+    if num_flow:
+        across, down = turned[:, -num_flow:].unbind(dim=1)
+        cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        turned[:, -num_flow:] = torch.stack([cosine * across + sine * down, cosine * down - sine * across], dim=1)
+    return cast(Frames, (turned + beyond).round().clamp(0, 255).to(torch.uint8))
+
+
 def on_colours(frames: Frames, num_flow: int, change: Callable[[Frames], Frames]) -> Frames:
     """Change the RGB channels alone; where there is nothing but flow, nothing."""
     if not num_flow:

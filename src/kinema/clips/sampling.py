@@ -53,10 +53,21 @@ def spread_clips(num_frames: int, num_clips: int, clip_len: int) -> Indices:
     return _in_parts(np.arange(clip_len) + inside[:, None], num_frames, clip_len)
 
 
-def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator) -> Indices:
-    """One frame from anywhere in each of `clip_len` equal parts, [t]."""
+def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator, least_share: float = 1.0) -> Indices:
+    """One frame from anywhere in each of `clip_len` equal parts, [t], of the video or of a stretch of it.
+
+    Args:
+        num_frames: length of the video.
+        clip_len: frames to take.
+        rng: where the stretch and the places in the parts are drawn from.
+        least_share: below 1, a stretch of random length, from this share of the video to all of it, lies anywhere.
+    """
     _last_start(num_frames, clip_len, 1)
-    return _in_parts(np.arange(clip_len) + rng.random(clip_len), num_frames, clip_len)
+    inside = np.arange(clip_len) + rng.random(clip_len)
+    if least_share >= 1:
+        return _in_parts(inside, num_frames, clip_len)
+    share = rng.uniform(least_share, 1)
+    return _in_parts(inside * share + rng.uniform(0, 1 - share) * clip_len, num_frames, clip_len)
 
 
 def resample(times_s: NDArray[np.float64], fps: float) -> Indices:
@@ -94,16 +105,20 @@ def usable_frames(spec: InputSpec, times_s: NDArray[np.float64], span: TimeSpan 
 
 
 def plan_train_clip(
-    spec: InputSpec, times_s: NDArray[np.float64], rng: np.random.Generator, span: TimeSpan | None = None
+    spec: InputSpec,
+    times_s: NDArray[np.float64],
+    rng: np.random.Generator,
+    span: TimeSpan | None = None,
+    time_scale: float = 1.0,
 ) -> Indices:
-    """Frames of the file for one training clip, [t], drawn from `rng`.
+    """Frames of the file for one training clip, [t], drawn from `rng`; for `time_scale` see `random_spread_clip`.
 
     Raises:
         EmptyVideo: there is no frame, or the span begins after the last one.
     """
     frames = usable_frames(spec, times_s, span)
     if spec.sampling == "spread":
-        return frames[random_spread_clip(len(frames), spec.clip_len, rng)]
+        return frames[random_spread_clip(len(frames), spec.clip_len, rng, time_scale)]
     return frames[random_clip(len(frames), spec.clip_len, spec.frame_stride, rng)]
 
 

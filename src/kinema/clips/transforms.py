@@ -42,6 +42,8 @@ class Augment:
         scale: for "random_resized", the least and greatest share of the area.
         ratio: for "random_resized", the least and greatest width by height.
         flip: how often left becomes right; 0 where left and right tell classes apart.
+        rotate: the picture turns by up to this many degrees, either way.
+        time_scale: for spread clips, the least share of the video's time that a clip is spread over.
         jitter: brightness, contrast and saturation change by up to this share.
         rand_augment: RandAugment's magnitude, 0 to 30; 0 is off.
         erase: how often a box is covered.
@@ -53,6 +55,8 @@ class Augment:
     scale: tuple[float, float] = (0.4, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: float = 0.5
+    rotate: float = 0.0
+    time_scale: float = 1.0
     jitter: float = 0.0
     rand_augment: int = 0
     erase: float = 0.0
@@ -60,9 +64,9 @@ class Augment:
     center_first: bool = False
 
     def __post_init__(self) -> None:
-        shares = (self.flip, self.erase, self.jitter)
-        if not (all(0 <= share <= 1 for share in shares) and 0 <= self.rand_augment <= 30):
-            raise ValueError(f"out of range: {self.flip=}, {self.erase=}, {self.jitter=}, {self.rand_augment=}")
+        shares = (self.flip, self.erase, self.jitter, self.time_scale, self.rotate / 180)
+        if not (all(0 <= share <= 1 for share in shares) and 0 <= self.rand_augment <= 30 and self.time_scale):
+            raise ValueError(f"out of range: {self}")
         if self.crop not in ("random_resized", "random", "center"):
             raise ValueError(f"unknown {self.crop=}")
 
@@ -97,6 +101,8 @@ def train_transform(augment: Augment, spec: InputSpec) -> TrainTransform:
         return pixels.color_jitter(frames, rng, augment.jitter) if augment.jitter else frames
 
     def transform(frames: Frames, rng: np.random.Generator) -> UInt8[Tensor, "c t _ _"]:
+        if augment.rotate:
+            frames = pixels.rotate(frames, float(rng.uniform(-augment.rotate, augment.rotate)), num_flow)
         frames = cut(frames, rng)
         if rng.random() < augment.flip:
             frames = pixels.flip(frames, num_flow)

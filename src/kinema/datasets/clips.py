@@ -8,7 +8,7 @@ run changes what is seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -101,6 +101,7 @@ class ClipDataset(Dataset[Sample | Broken]):
         seed: start of what is drawn at random.
         cache: keeps decoded videos; worth it where they are short and seen for many epochs.
         flow_cache: keeps the optical flow of whole videos; without it that of the frames seen is computed each time.
+        mirror: the class that each class turns into in a mirrored clip (`Labels.mirrored`); None is itself.
 
     Raises:
         UsageError: views that the network cannot have.
@@ -117,10 +118,11 @@ class ClipDataset(Dataset[Sample | Broken]):
         seed: int = 0,
         cache: FrameCache | None = None,
         flow_cache: FlowCache | None = None,
+        mirror: Sequence[int] | None = None,
     ) -> None:
         check_flow(spec)
         self.data, self.spec, self.views, self.seed = data, spec, views, seed
-        self._augment = augment
+        self._augment, self._mirror = augment, None if mirror is None else torch.tensor(mirror)
         view_transform(spec, views.num_crops, views.flips)  # raises now what workers would raise later
         self._frames = FrameSource(spec, decode_size(spec, augment is not None, augment), cache, flow_cache)
         self._targets = [data.targets(example) for example in data.examples]
@@ -133,10 +135,12 @@ class ClipDataset(Dataset[Sample | Broken]):
         example = self.data.examples[index]
         rng = self.generator(epoch, index)
         try:
-            clips = self._clips(example, rng)
+            with self._frames.open(example.path) as frames:
+                plan = self._plan(example, frames.times_s, rng)
+                pixels = frames.at(plan.reshape(-1))
         except (VideoError, OSError) as error:
             return Broken(index, example.key, str(error))
-        return Sample(clips, self.target(index), index)
+        return self._sample(pixels.reshape(*plan.shape, *pixels.shape[1:]), self.target(index), index, rng)
 
     def generator(self, epoch: int, index: int) -> np.random.Generator:
         """Where the random changes of an example come from."""
@@ -151,26 +155,34 @@ class ClipDataset(Dataset[Sample | Broken]):
         hot[list(classes)] = 1.0
         return hot
 
-    def _clips(self, example: Example, rng: np.random.Generator) -> Tensor:
-        """Views of one example, uint8 [v c t h w]."""
-        with self._frames.open(example.path) as frames:
-            plan = self._plan(example, frames.times_s, rng)
-            pixels = frames.at(plan.reshape(-1))
-        return self._transformed(pixels.reshape(*plan.shape, *pixels.shape[1:]), rng)
-
     def _plan(self, example: Example, times_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
         """Frame numbers [n t] of the clips."""
         if self._augment is not None:
-            return plan_train_clip(self.spec, times_s, rng, example.span)[None]
+            return plan_train_clip(self.spec, times_s, rng, example.span, self._augment.time_scale)[None]
         return plan_clips(self.spec, times_s, self.views.num_clips, example.span)
 
-    def _transformed(self, clips: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+    def _sample(self, clips: NDArray[np.uint8], target: int | Tensor, index: int, rng: np.random.Generator) -> Sample:
+        """An example as the network sees it, from the decoded frames of its clips [n t h w c]."""
         tensors = [torch.from_numpy(frames).permute(0, 3, 1, 2) for frames in clips]
         # Made here and not kept: functions inside functions cannot be sent to a worker that is spawned.
-        if self._augment is not None:
-            return train_transform(self._augment, self.spec)(tensors[0], rng)[None]
-        view = view_transform(self.spec, self.views.num_crops, self.views.flips)
-        return torch.cat([view(frames) for frames in tensors])
+        augment = self._augment
+        if augment is None:
+            view = view_transform(self.spec, self.views.num_crops, self.views.flips)
+            return Sample(torch.cat([view(frames) for frames in tensors]), target, index)
+        if self._mirror is not None:
+            mirrored = bool(rng.random() < augment.flip)
+            augment = replace(augment, flip=float(mirrored))
+            target = self._turned(target) if mirrored else target
+        return Sample(train_transform(augment, self.spec)(tensors[0], rng)[None], target, index)
+
+    def _turned(self, target: int | Tensor) -> int | Tensor:
+        """The target of a mirrored clip: classes by their index, or multi-hot."""
+        assert self._mirror is not None
+        if isinstance(target, Tensor) and target.is_floating_point():
+            return target[self._mirror]
+        known = torch.as_tensor(target)
+        turned = torch.where(known < 0, known, self._mirror[known.clamp(min=0)])  # steps without a label are negative
+        return turned if isinstance(target, Tensor) else int(turned)
 
 
 def collate(items: Sequence[Sample | Broken]) -> Batch:

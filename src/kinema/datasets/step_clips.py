@@ -47,4 +47,4 @@ class StepClips(ClipDataset):
                 pixels = frames.at(plan)
         except (VideoError, OSError) as error:
             return Broken(index, example.key, str(error))
-        return Sample(self._transformed(pixels[None], rng), torch.from_numpy(targets), index)
+        return self._sample(pixels[None], torch.from_numpy(targets), index, rng)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kinema.errors import ConfigError, check_settings
 from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, start_folder
-from kinema.recipes.train import TrainConfig, Trained, evaluation_options, rehearse, run_training
+from kinema.recipes.train import TrainConfig, Trained, evaluation_options, mirror_of, rehearse, run_training
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -113,6 +113,7 @@ def _divisions(data: str, config: CrossvalConfig) -> list[DataSet]:
     from kinema.datasets.folds import fold_data
 
     listed = open_data(data, format=config.format, fold=config.fold, group_by=config.group_by)
+    mirror_of(config, listed)  # raises now what would be found when there is a folder
     return fold_data(listed, config.folds, by=config.split, seed=config.split_seed)
 
 

@@ -60,7 +60,7 @@ def step_material(
     from kinema.datasets.flow_cache import open_flow_cache
     from kinema.datasets.step_clips import StepClips
     from kinema.datasets.timed import seconds_of_classes, timed_labels
-    from kinema.recipes.train import augmentation
+    from kinema.recipes.train import augmentation, mirror_of
     from kinema.training.losses import balanced_weights
     from kinema.training.step_objective import StepObjective
 
@@ -68,7 +68,7 @@ def step_material(
     cache = FrameCache(config.cache) if config.cache else None
     clips = StepClips(
         parts[0], network.spec, labels, augment=augmentation(config), seed=config.seed, cache=cache,
-        flow_cache=open_flow_cache(config.flow_cache, parts[0], network.spec),
+        flow_cache=open_flow_cache(config.flow_cache, parts[0], network.spec), mirror=mirror_of(config, parts[0]),
     )  # fmt: skip
     weights = None
     if config.balance == "loss":

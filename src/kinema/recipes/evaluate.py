@@ -185,7 +185,16 @@ def evaluate_network(
             "the classes are not those of the network", data.root, "open the data with the network's labels"
         )
     scored = score(network, data, options, progress)
+    if options.flips and (pairs := card.training.get("mirror_labels")):
+        _turn_mirrored(scored, data.labels.mirrored(pairs), options.crops)
     return judge(scored, data, card, Protocol(options.clips, options.crops, options.flips).name)
+
+
+def _turn_mirrored(scored: Scored, mirror: tuple[int, ...], crops: int) -> None:
+    """Give each mirrored view's scores to the classes that its own turn into; half of each clip's views are mirrored."""
+    for rows in scored.logits.values():
+        for first in range(crops, len(rows), 2 * crops):
+            rows[first : first + crops] = rows[first : first + crops, list(mirror)]
 
 
 def score(network: Network | ClipScorer, data: DataSet, options: ScoringOptions, progress: bool = True) -> Scored:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +36,13 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
     augment: Literal["none", "light", "standard", "strong", "karpathy"] = "standard"
     """How clips are varied while training."""
     flip: float | None = None
-    """Share of the clips that are mirrored; 0 where left and right matter."""
+    """Share of the clips that are mirrored; 0 where left and right matter, or name the classes in --mirror-labels."""
+    mirror_labels: list[str] = field(default_factory=list)
+    """Pairs of classes that turn into each other when a clip is mirrored, as "swipe left=swipe right"."""
+    rotate: float = 0.0
+    """Clips are turned by up to this many degrees, either way."""
+    time_scale: float = 1.0
+    """For networks that see frames spread over the video: the smallest share of its time that a clip is spread over."""
     crop_scale: float | None = None
     """Smallest share of the picture that a random crop keeps."""
     valid_clips: int = 1
@@ -64,7 +70,12 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
         check_settings({name: getattr(self, name) for name in counts}, 1)
         check_settings({"fps": self.fps, "crop_scale": self.crop_scale}, 0.01)
         check_settings({"flip": self.flip, "crop_scale": self.crop_scale}, 0, 1)
+        check_settings({"time_scale": self.time_scale}, 0.05, 1)
+        check_settings({"rotate": self.rotate}, 0, 180)
         check_settings({"valid_fraction": self.valid_fraction}, 0.001, 0.999)
+        if self.mirror_labels and self.keep_features:
+            do = "leave --mirror-labels out and give --flip 0"
+            raise ConfigError("kept features are those of one label a video", "--mirror-labels", do)
         if self.feature_views > 1 and not self.keep_features:
             raise ConfigError(
                 "--feature-views goes with kept features", self.feature_views, "give --keep-features FOLDER"
@@ -152,6 +163,7 @@ def run_training(data: DataSet, config: TrainConfig, folder: Path, title: str = 
     network = build_network(config, data, learning)
     card = _card(config, data, network)
     rehearse(config, network)
+    mirror_of(config, data)
     open_flow_cache(config.flow_cache, learning, network.spec)  # raises now what would be found when the run has begun
     if config.resume:
         check_same(folder, config)
@@ -247,12 +259,17 @@ def augmentation(config: LearningConfig) -> Augment:
     """The preset with what the settings change of it."""
     from kinema.clips.transforms import PRESETS
 
-    augment = PRESETS[config.augment]
+    augment = replace(PRESETS[config.augment], rotate=config.rotate, time_scale=config.time_scale)
     if config.flip is not None:
         augment = replace(augment, flip=config.flip)
     if config.crop_scale is not None:
         augment = replace(augment, scale=(config.crop_scale, 1.0))
     return augment
+
+
+def mirror_of(config: LearningConfig, data: DataSet) -> tuple[int, ...] | None:
+    """The class that each class turns into in a mirrored clip, where the settings name some."""
+    return data.labels.mirrored(config.mirror_labels) if config.mirror_labels else None
 
 
 def _write_split(data: DataSet, folder: Path) -> None:
@@ -290,7 +307,14 @@ def _clip_material(
 
     cache = FrameCache(config.cache) if config.cache else None
     kept: dict[str, Any] = {"cache": cache, "flow_cache": open_flow_cache(config.flow_cache, parts[0], network.spec)}
-    clips = ClipDataset(parts[0], network.spec, augment=augmentation(config), seed=config.seed, **kept)
+    clips = ClipDataset(
+        parts[0],
+        network.spec,
+        augment=augmentation(config),
+        seed=config.seed,
+        mirror=mirror_of(config, parts[0]),
+        **kept,
+    )
     return {"data": clips, "options": config, "validate": validator(config, parts[1], card)}
 
 
