@@ -3,6 +3,8 @@
 Any classifier of timm will do, CNN or vision transformer. Its classifier goes; what stands before it (pooling, a
 hidden layer) stays, so the features are those that its publisher trained. A transformer takes other picture sizes by
 resampling its position embedding.
+
+timm is imported when a backbone is asked for: networks with trunks of their own start without it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -29,11 +30,15 @@ _ALEXNET = "alexnet"
 
 def list_backbones() -> list[str]:
     """Names of all frame networks."""
+    import timm
+
     return [_ALEXNET, *timm.list_models()]
 
 
 def is_backbone(name: str) -> bool:
     """Whether a frame network of that name can be had."""
+    import timm
+
     return name == _ALEXNET or timm.is_model(name)
 
 
@@ -76,6 +81,8 @@ class BackboneSource:
             return {"input_size": (3, 224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
         if not is_backbone(self.name):
             raise UnknownName("backbone", self.name, list_backbones(), do="timm.list_models() lists them all")
+        import timm
+
         card = timm.get_pretrained_cfg(self.name)
         if card is None:
             return {"input_size": (3, 224, 224), "mean": (0.5,) * 3, "std": (0.5,) * 3}
@@ -112,6 +119,8 @@ class BackboneSource:
                 from torchvision.models import alexnet
 
                 return alexnet(weights="DEFAULT" if self.pretrained else None, **self.args)
+            import timm
+
             return timm.create_model(self.name, pretrained=self.pretrained, **self.args)
         except (TypeError, AssertionError) as error:
             raise ConfigError(

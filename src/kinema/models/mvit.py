@@ -14,15 +14,17 @@ The layers are torchvision's. What stands here is the plan of both, by which oth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models.video.mvit import MSBlockConfig, MViT
 
 from kinema.models.network import Network, group
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
+
+if TYPE_CHECKING:
+    from torchvision.models.video.mvit import MSBlockConfig
 
 
 def plan(depths: Sequence[int], channels: Sequence[int], version: int) -> list[MSBlockConfig]:
@@ -33,6 +35,8 @@ def plan(depths: Sequence[int], channels: Sequence[int], version: int) -> list[M
         channels: of each stage; heads are 1, 2, 4, …
         version: 1 or 2.
     """
+    from torchvision.models.video.mvit import MSBlockConfig
+
     places = [(stage, place) for stage, depth in enumerate(depths) for place in range(depth)]
     blocks = []
     for number, (stage, place) in enumerate(places):
@@ -83,6 +87,8 @@ class Mvit(Network):
     ) -> None:
         if version not in (1, 2) or sum(depths) < 2:
             raise ValueError(f"MViT has version 1 or 2 and two blocks at least, got {version=}, depths={list(depths)}")
+        from torchvision.models.video.mvit import MViT
+
         first = max(1, round(96 * width))
         channels = [first * 2**stage for stage in range(len(depths))]
         super().__init__(spec, channels[-1], num_classes, dropout)

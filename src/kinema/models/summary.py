@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kinema.models.network import Network
-from kinema.models.receptive import Field, field_of, input_field, outputs_with_fields, set_field
+from kinema.models.receptive import Field, field_of, input_field, set_field
+from kinema.models.receptive_rules import outputs_with_fields
 
 _SILENT = (nn.Identity, nn.Dropout, nn.ReLU)  # say nothing about size, field or cost
 

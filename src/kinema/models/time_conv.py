@@ -17,7 +17,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from timm.layers import Conv2dSame, pad_same
 from torch import Tensor, nn
 
 Init = Literal["shift", "centre", "mean"]
@@ -37,6 +36,8 @@ class InflatedConv(nn.Conv3d):
     """
 
     def __init__(self, conv: nn.Conv2d, length: int, init: Init, padding: Padding) -> None:
+        from timm.layers import Conv2dSame, pad_same
+
         if type(conv) not in (nn.Conv2d, Conv2dSame) or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
             raise ValueError(f"{conv} cannot be made 3-D; kind='depthwise' leaves it as it is")
         super().__init__(
@@ -51,14 +52,14 @@ class InflatedConv(nn.Conv3d):
             device="meta",  # the weights come now
         )
         self.replicated = length // 2 if padding == "replicate" else 0
-        self.same = isinstance(conv, Conv2dSame)
+        self.pad_same = pad_same if isinstance(conv, Conv2dSame) else None
         self.weight = nn.Parameter(over_time(conv.weight.detach(), length, init))
         self.bias = conv.bias
 
     def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t y x"]:
         """As many time steps as before."""
-        if self.same:
-            clip = pad_same(clip, self.kernel_size[1:], self.stride[1:], self.dilation[1:])
+        if self.pad_same is not None:
+            clip = self.pad_same(clip, self.kernel_size[1:], self.stride[1:], self.dilation[1:])
         if self.replicated:
             clip = F.pad(clip, (0, 0, 0, 0, self.replicated, self.replicated), mode="replicate")
         return super().forward(clip)

@@ -39,6 +39,8 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
     """Share of the clips that are mirrored; 0 where left and right matter, or name the classes in --mirror-labels."""
     mirror_labels: list[str] = field(default_factory=list)
     """Pairs of classes that turn into each other when a clip is mirrored, as "swipe left=swipe right"."""
+    jitter: float | None = None
+    """Brightness, contrast and saturation change by up to this share."""
     rotate: float = 0.0
     """Clips are turned by up to this many degrees, either way."""
     time_scale: float = 1.0
@@ -69,7 +71,7 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
         counts = ("clip_len", "frame_stride", "valid_clips", "feature_views")
         check_settings({name: getattr(self, name) for name in counts}, 1)
         check_settings({"fps": self.fps, "crop_scale": self.crop_scale}, 0.01)
-        check_settings({"flip": self.flip, "crop_scale": self.crop_scale}, 0, 1)
+        check_settings({"flip": self.flip, "crop_scale": self.crop_scale, "jitter": self.jitter}, 0, 1)
         check_settings({"time_scale": self.time_scale}, 0.05, 1)
         check_settings({"rotate": self.rotate}, 0, 180)
         check_settings({"valid_fraction": self.valid_fraction}, 0.001, 0.999)
@@ -259,12 +261,10 @@ def augmentation(config: LearningConfig) -> Augment:
     """The preset with what the settings change of it."""
     from kinema.clips.transforms import PRESETS
 
-    augment = replace(PRESETS[config.augment], rotate=config.rotate, time_scale=config.time_scale)
-    if config.flip is not None:
-        augment = replace(augment, flip=config.flip)
+    changed: dict[str, Any] = {name: getattr(config, name) for name in ("flip", "jitter", "rotate", "time_scale")}
     if config.crop_scale is not None:
-        augment = replace(augment, scale=(config.crop_scale, 1.0))
-    return augment
+        changed["scale"] = (config.crop_scale, 1.0)
+    return replace(PRESETS[config.augment], **{name: value for name, value in changed.items() if value is not None})
 
 
 def mirror_of(config: LearningConfig, data: DataSet) -> tuple[int, ...] | None:
