@@ -35,12 +35,14 @@ def parameter_groups(network: Network, options: FitOptions) -> list[dict[str, ob
 
 
 def build_optimizer(network: Network, options: FitOptions) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW, over the parameters that learn."""
+    """SGD with Nesterov momentum, or AdamW, over the parameters that learn, each step in one fused pass over them."""
     groups = parameter_groups(network, options)
     if options.optimizer == "sgd":
         nesterov = options.momentum > 0
-        return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum, nesterov=nesterov)
-    return torch.optim.AdamW(groups, lr=options.learning_rate)
+        return torch.optim.SGD(
+            groups, lr=options.learning_rate, momentum=options.momentum, nesterov=nesterov, fused=True
+        )
+    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
 
 
 @dataclass
