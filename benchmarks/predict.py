@@ -7,6 +7,11 @@ the same for processor time, say how much is lost to handing over. Memory: peak 
 predicts a film of 10 seconds, and of one that predicts a film of two hours.
 
     python benchmarks/predict.py [--model slow_fusion_small] [--films 4] [--seconds 30] [--repeats 5] [--json]
+
+With `--settings`, `predict` is measured with several numbers of films read at once and of threads in each film's decoder,
+in turn; "auto" is what it chooses by itself, "2x1" two films and one thread each, "1x" one film and the decoder's own choice:
+
+    python benchmarks/predict.py --settings auto 1x1 1x 2x1 2x [--data FOLDER] [--engine auto]
 """
 
 from __future__ import annotations
@@ -25,11 +30,12 @@ from pathlib import Path
 
 import numpy as np
 
+from kinema.inference.engine import Engine
 from kinema.inference.predictor import Predictor
 from kinema.inference.sources import read_frames
 from kinema.inference.windows import plan_windows
 from kinema.models.checkpoint import ModelCard
-from kinema.video import open_video
+from kinema.video import list_media, open_video
 from kinema.video.writer import VideoWriter
 
 LABELS = tuple("abcdefgh")
@@ -48,12 +54,12 @@ def draw_film(path: Path, seconds: float, size: tuple[int, int], fps: int = 25) 
     return str(path)
 
 
-def build_predictor(name: str, batch_size: int, sampling: str) -> Predictor:
+def build_predictor(name: str, batch_size: int, sampling: str, engine: Engine = "torch") -> Predictor:
     from kinema import models
 
     spec = {"sampling": sampling, "window_s": 2.0}
     network = models.build(name, num_classes=len(LABELS), spec=spec)
-    return Predictor(network, ModelCard.of(network, LABELS), batch_size=batch_size)
+    return Predictor(network, ModelCard.of(network, LABELS), batch_size=batch_size, engine=engine)
 
 
 def decode(paths: list[str], predictor: Predictor) -> int:
@@ -112,6 +118,44 @@ def measure_speed(options: argparse.Namespace, folder: Path) -> dict[str, float]
     return found
 
 
+def measure_settings(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
+    """Seconds on the clock and of all cores for each setting, and the time by that of the first."""
+    if options.data:
+        paths = list_media([options.data])
+    else:
+        film = draw_film(folder / "film.mp4", options.seconds, (options.height, options.height * 4 // 3))
+        paths = [film] * options.films
+    predictor = build_predictor(options.model, options.batch, options.sampling, options.engine)
+    sides = {setting: read_setting(setting) for setting in options.settings}
+    times: dict[str, list[tuple[float, float]]] = {setting: [] for setting in sides}
+    list(predictor.predict_many(paths))
+    for repeat in range(options.repeats):
+        for setting in list(sides)[:: 1 if repeat % 2 else -1]:
+            times[setting].append(timed(lambda: list(predictor.predict_many(paths, **sides[setting]))))  # noqa: B023
+    walls = {setting: statistics.median(wall for wall, _ in values) for setting, values in times.items()}
+    first = walls[options.settings[0]]
+    return {
+        setting: {
+            "predict_s": round(walls[setting], 3),
+            "cpu_s": round(statistics.median(used for _, used in values), 3),
+            "by_first": round(walls[setting] / first, 3),
+        }
+        for setting, values in times.items()
+    }
+
+
+def read_setting(text: str) -> dict[str, int | None]:
+    """Options of `predict_many`: "2x1" is two films read at once, one thread each; "auto" and "" leave the choice.
+
+    >>> read_setting("2x"), read_setting("auto")
+    ({'readers': 2, 'decode_threads': None}, {})
+    """
+    if text == "auto":
+        return {}
+    readers, _, threads = text.partition("x")
+    return {"readers": int(readers) if readers else None, "decode_threads": int(threads) if threads else None}
+
+
 def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     found = {}
     for name, seconds in (("10s", 10.0), ("long", options.hours * 3600)):
@@ -140,6 +184,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--hours", type=float, default=2.0, help="length of the long film; 0 leaves memory out")
+    parser.add_argument("--settings", nargs="+", metavar="FILMSxTHREADS", help="compare these and nothing else")
+    parser.add_argument("--data", help="with --settings: a folder of films in place of drawn ones")
+    parser.add_argument("--engine", default="torch", choices=["torch", "openvino", "auto"], help="with --settings")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -148,8 +195,11 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, object] = {"model": options.model, "cores": len(os.sched_getaffinity(0))}
-        found["speed"] = measure_speed(options, Path(folder))
-        if options.hours:
+        if options.settings:
+            found["settings"] = measure_settings(options, Path(folder))
+        else:
+            found["speed"] = measure_speed(options, Path(folder))
+        if options.hours and not options.settings:
             found["memory"] = measure_memory(options, Path(folder))
     print(json.dumps(found) if options.json else json.dumps(found, indent=2))
 

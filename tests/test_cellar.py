@@ -9,6 +9,7 @@ from kinema import formats
 from kinema.errors import ConfigError, DataError, MissingExtra, OutputError, UnknownName, UsageError
 from kinema.files import whole_file, write_text
 from kinema.labels import Labels
+from kinema.machine import peak_memory_mib
 from kinema.types import Example, InputSpec, Prediction, Segment, Timeline, TimeSpan
 
 
@@ -102,6 +103,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise OSError(28, "No space left on device")
     assert [path.name for path in tmp_path.iterdir()] == ["result.txt"]
     assert target.read_text() == "old"
+
+
+def test_the_most_memory_held_grows_with_what_is_held():
+    before = peak_memory_mib()
+    if before is None:
+        pytest.skip("this system does not tell")
+    block = b"x" * (200 << 20)
+    assert peak_memory_mib() >= before
+    assert peak_memory_mib() > len(block) / 2**20
 
 
 def test_errors_survive_the_way_between_processes():

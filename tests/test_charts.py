@@ -69,3 +69,14 @@ def test_pyplot_stays_untouched(track: Timeline) -> None:
     before = "matplotlib.pyplot" in sys.modules
     list(all_figures(track))
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_paired_bars_share_their_names_and_go_logarithmic_over_two_decades():
+    figure = charts.paired_bars(
+        [("slow", 0.5, 20.0), ("quick", 900.0, 40.0)], "clips a second", "% of the peak", "here"
+    )
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["slow", "quick"]
+    assert (left.get_xscale(), right.get_xscale()) == ("log", "linear")
+    assert (left.get_xlabel(), right.get_xlabel()) == ("clips a second", "% of the peak")
+    assert [bar.get_width() for bar in right.patches] == [20.0, 40.0]

@@ -13,6 +13,23 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
     return status, captured.out, captured.err
 
 
+def test_predicting_imports_nothing_that_it_does_not_use(tmp_path, short_video):
+    code = """
+import sys
+from kinema import cli, models
+from kinema.models.checkpoint import ModelCard, save_checkpoint
+network = models.build("single_frame_tiny", num_classes=2, spec={"size": (24, 24)})
+save_checkpoint(sys.argv[1], network, ModelCard.of(network, ("dark", "light")))
+assert cli.run(["predict", sys.argv[2], "--model", sys.argv[1], "--device", "cpu"]) == 0
+heavy = {"torchvision", "timm", "transformers", "accelerate", "matplotlib", "pandas", "scipy", "sklearn", "onnx",
+         "onnxruntime", "nncf", "openvino", "cv2", "jinja2", "tensorboard", "torch._dynamo", "torch._inductor", "sympy"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    folder = str(tmp_path / "best")
+    result = subprocess.run([sys.executable, "-c", code, folder, str(short_video)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 def test_help_of_everything_loads_no_torch():
     code = """
 import sys
@@ -25,6 +42,23 @@ assert not heavy, heavy
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert all(name in result.stdout for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_list_of_commands_says_what_their_functions_say(name):
+    assert (cli.recipe(name).__doc__ or "").partition("\n")[0] == cli.COMMANDS[name].summary
+
+
+def test_only_the_command_that_is_called_is_imported():
+    code = "import sys; from kinema import cli; cli.run(sys.argv[1:]); print(*sorted(sys.modules))"
+    seen = {}
+    for words in (["--help"], ["watch", "--help"]):
+        found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        modules = found.stdout.splitlines()[-1].split()
+        seen[words[0]] = {name for name in modules if name.startswith("kinema.recipes.") or name == "numpy"}
+    assert seen["--help"] == set()
+    assert "kinema.recipes.watch" in seen["watch"]
+    assert not {"kinema.recipes.train", "kinema.recipes.predict", "numpy"} & seen["watch"]
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -96,7 +130,7 @@ def test_a_full_disk_is_one_line(capsys, monkeypatch):
         raise OSError(28, "No space left on device", "/somewhere")
 
     monkeypatch.setattr(cli, "recipe", lambda name: _recipe_that(full))
-    monkeypatch.setattr(cli, "COMMANDS", {"demo": "Get started"})
+    monkeypatch.setattr(cli, "COMMANDS", {"demo": cli.COMMANDS["demo"]})
     status, _, err = run(capsys, "demo")
     assert status == 1
     assert err == "kinema: no space left on device: /somewhere: check the path and the free space\n"

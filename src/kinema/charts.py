@@ -208,6 +208,42 @@ def bars(
     return figure
 
 
+def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str, title: str = "") -> Figure:
+    """Two panels of horizontal bars beside each other, first row on top; the left axis is logarithmic over two decades.
+
+    Args:
+        rows: (name, left value, right value) each.
+        left: what the left values are, with their unit.
+        right: what the right values are, with their unit.
+        title: stands above.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 1.3 + 0.42 * len(rows)), layout="constrained", facecolor="none")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2, sharey=True)
+    for ax, column, label in zip(panels, (1, 2), (left, right), strict=True):
+        values = [float(row[column]) for row in rows]
+        _plain(ax)
+        ax.barh(range(len(rows)), values, color=PALETTE[column - 1], height=0.62)
+        for place, value in enumerate(values):
+            room = {"textcoords": "offset points", "va": "center", "color": INK, "fontsize": 9}
+            ax.annotate(f"{value:,.3g}", (value, place), (5, 0), **room)
+        if column == 1 and min(values) > 0 and max(values) > 100 * min(values):
+            ax.set_xscale("log")
+            ax.set_xlim(min(values) / 3, max(values) * 3)
+        else:
+            ax.set_xlim(0, 1.18 * max(values) or 1.0)
+        ax.grid(False, axis="y")
+        ax.set_xlabel(label, color=INK)
+    panels[0].set_yticks(range(len(rows)), [row[0] for row in rows])
+    panels[0].invert_yaxis()
+    if title:
+        _title(figure, title)
+    return figure
+
+
 def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str) -> Figure:
     """Worth against cost: one named dot a network; the cost axis is logarithmic where it reaches over a decade.
 

@@ -3,7 +3,8 @@
 Each command's help is its function's docstring; flags are the fields of its settings; `--config FILE.toml` gives settings
 from a file, which flags go over.
 
-Nothing here or at the top of a recipe imports torch, so that help is instant.
+Nothing here or at the top of a recipe imports torch, and of the recipes only that of the command is imported: help is
+instant.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import logging
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import cyclopts
 from cyclopts import App, Group, Parameter
@@ -27,23 +28,52 @@ from cyclopts import App, Group, Parameter
 from kinema import __version__
 from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
 
+
+class Command(NamedTuple):
+    """A line of the list of commands: the heading it stands under, and the first line of its function's docstring."""
+
+    heading: str
+    summary: str
+
+
 COMMANDS = {
-    "demo": "Get started",
-    "check": "Data",
-    "flow": "Data",
-    "train": "Train and judge",
-    "compare": "Train and judge",
-    "crossval": "Train and judge",
-    "evaluate": "Train and judge",
-    "fuse": "Train and judge",
-    "predict": "Use",
-    "watch": "Use",
-    "features": "Use",
-    "export": "Use",
-    "models": "Networks",
-    "describe": "Networks",
+    "demo": Command(
+        "Get started",
+        "See what time is worth: draws films, trains four networks on them, predicts, and writes a report.",
+    ),
+    "check": Command(
+        "Data", "Look for files that cannot be read, copies, torn sources and uneven classes in a data set."
+    ),
+    "flow": Command(
+        "Data", "Compute the optical flow of a data set's videos and keep it on disk, so that training need not."
+    ),
+    "train": Command("Train and judge", "Train a network on a data set."),
+    "compare": Command(
+        "Train and judge", "Train several networks on the same videos and see what each way of using time is worth."
+    ),
+    "crossval": Command(
+        "Train and judge",
+        "Train a network several times, each time keeping back another part of the data, and judge it by that part.",
+    ),
+    "evaluate": Command("Train and judge", "Judge a trained network on labelled videos."),
+    "fuse": Command(
+        "Train and judge", "Join two trained networks, such as one for RGB and one for optical flow, to one checkpoint."
+    ),
+    "predict": Command("Use", "Say what happens in videos, and when."),
+    "watch": Command("Use", "Say what is happening in a live stream, as it happens."),
+    "features": Command("Use", "Write one feature vector for each clip of videos into a table."),
+    "export": Command("Use", "Write a trained network as a file that runs without kinema."),
+    "models": Command(
+        "Networks", "List the networks by name: parameters, multiply-adds a clip, input, published weights, paper."
+    ),
+    "describe": Command(
+        "Networks",
+        "Print a network's layers: output sizes, receptive fields (frames, rows, columns), parameters, multiply-adds.",
+    ),
+    "bench": Command("Networks", "Measure how fast networks are on this machine, and how much of it they use."),
 }
-"""Command name, which is also the module and the function in `kinema.recipes`, and the heading it stands under."""
+"""Command name, which is also the module and the function in `kinema.recipes`. The list of commands is printed from here,
+so that it needs none of those modules; a test holds the summaries to the docstrings."""
 
 HEADINGS = {"DataOptions": "Data", "ModelOptions": "Network and its input", "FitOptions": "Learning"}
 """Settings classes whose flags stand under a heading of their own in the help."""
@@ -119,8 +149,12 @@ def shown_default(value: object) -> str | None:
     return None if value is None or value is False or value == () else str(value)
 
 
-def build_app() -> App:
-    """The whole command line."""
+def build_app(wanted: Container[str] = COMMANDS) -> App:
+    """The whole command line.
+
+    Args:
+        wanted: commands that can be called; the others are in the list, and their modules are not imported.
+    """
     app = App(
         name="kinema",
         help="Tells what happens in videos: trains, compares and runs video classifiers.",
@@ -132,7 +166,10 @@ def build_app() -> App:
         print_error=False,
         suppress_keyboard_interrupt=False,
     )
-    for name, heading in COMMANDS.items():
+    for name, (heading, summary) in COMMANDS.items():
+        if name not in wanted:
+            app.command(App(name=name, help=summary, group=heading))
+            continue
         function = recipe(name)
         app.command(as_command(function), name=name, group=heading, help_epilogue=examples_of(function))
     return app
@@ -201,7 +238,7 @@ def messages_shown() -> Iterator[None]:
 def run(arguments: Sequence[str]) -> int:
     """Carry a command out; returns the exit status (0 well, 1 inputs failed, 2 wrong usage)."""
     try:
-        app = build_app()
+        app = build_app(wanted=arguments)
         app.config = tuple(settings_from(arguments))
         with messages_shown():
             return int(app(dash_last(arguments) or ["--help"]) or 0)

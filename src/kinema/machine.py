@@ -25,6 +25,24 @@ def cache_folder() -> Path:
     return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kinema"
 
 
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held so far, in MiB; None where the system does not tell.
+
+    Linux keeps it for what a process is now. What `getrusage` says would hold the process it was forked from, too.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 2**20 if platform.system() == "Darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
 def processor() -> str:
     """The processor's name, as well as the system tells it."""
     try:

@@ -290,7 +290,8 @@ class Prediction:
     """What a network says of one video.
 
     `scores` [classes] are for the whole video or span; `timeline` holds them over time; `segments` are the timeline's
-    stretches of one label. `damage` says what of the video could not be seen; it is empty for a whole one.
+    stretches of one label. `damage` says what of the video could not be seen; it is empty for a whole one. `fast_seek`
+    says which frames were left out on purpose: "none", "nonref" (those that no other refers to) or all but "keyframes".
     """
 
     path: str
@@ -300,6 +301,7 @@ class Prediction:
     timeline: Timeline | None = None
     segments: tuple[Segment, ...] = field(default=())
     damage: str = ""
+    fast_seek: str = "none"
 
     def __post_init__(self) -> None:
         if self.scores.shape != (len(self.labels),):
@@ -316,7 +318,7 @@ class Prediction:
         return [(self.labels[index], float(self.scores[index])) for index in order]
 
     def to_json(self, top: int = 5) -> dict[str, Any]:
-        """A plain dictionary: path, duration_s, top, timeline, segments, and damage where there is any."""
+        """A plain dictionary: path, duration_s, top, timeline, segments; damage and fast_seek where there is any."""
         return {
             "path": self.path,
             "duration_s": round(self.span.duration_s, 3),
@@ -324,6 +326,7 @@ class Prediction:
             "timeline": None if self.timeline is None else self.timeline.to_json(),
             "segments": [segment.to_json() for segment in self.segments],
             **({"damage": self.damage} if self.damage else {}),
+            **({"fast_seek": self.fast_seek} if self.fast_seek != "none" else {}),
         }
 
     def to_text(self, kind: Literal["json", "csv", "srt", "vtt"]) -> str:

@@ -112,6 +112,17 @@ def test_random_resized_crops_keep_to_the_wanted_area():
         assert int(part[0, 0, 0, -1]) - int(part[0, 0, 0, 0]) == pytest.approx(255 / 2, abs=6)
 
 
+@pytest.mark.parametrize("size", [(30, 50), (61, 17), (100, 90)])
+@pytest.mark.parametrize("channels", [3, 5])
+def test_frames_are_scaled_as_torchvision_scales_them(size, channels):
+    from torchvision.transforms.v2 import functional
+
+    decoded = np.random.default_rng(0).integers(0, 256, (2, 48, 64, channels), dtype=np.uint8)
+    for frames in (torch.from_numpy(decoded).permute(0, 3, 1, 2), torch.from_numpy(decoded[:1]).permute(0, 3, 1, 2)):
+        expected = functional.resize(frames, list(size), antialias=True)
+        assert torch.equal(pixels.resize(frames, size), expected)
+
+
 def test_evaluation_scales_the_short_side_and_cuts_the_middle():
     view = view_transform(InputSpec(size=(20, 20), short_side=40))(ramp(40, 80))
     assert view.shape == (1, 3, 2, 20, 20)

@@ -46,6 +46,16 @@ def test_training_takes_one_random_clip_that_depends_on_seed_epoch_and_index_alo
     assert np.diff(counts(clip[0], read_count)).tolist() == [2, 2, 2]
 
 
+def test_what_every_worker_needs_is_loaded_before_there_are_workers(film, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("kinema.clips.pixels.load_torchvision", lambda: loaded.append("torchvision"))
+    ClipDataset(data_of(film), SPEC, augment=WHOLE)
+    ClipDataset(data_of(film), SPEC)
+    assert loaded == []
+    ClipDataset(data_of(film), SPEC, augment=PRESETS["standard"])
+    assert loaded == ["torchvision"]
+
+
 def test_evaluation_sees_evenly_spaced_clips_in_order(film, read_count):
     sample = ClipDataset(data_of(film), SPEC, views=Views(num_clips=3))[0]
     assert [counts(view, read_count) for view in sample.clips] == [[0, 2, 4, 6], [56, 58, 60, 62], [113, 115, 117, 119]]

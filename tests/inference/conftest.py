@@ -30,7 +30,7 @@ class Brightness(Network):
         self.largest_batch = 0
 
     def features(self, clip: Tensor) -> Tensor:
-        self.num_seen += len(clip)
+        self.num_seen += 0 if clip.is_meta else len(clip)  # a network may be looked at without computing anything
         self.largest_batch = max(self.largest_batch, len(clip))
         return clip.mean(dim=(1, 2, 3, 4))[:, None]
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from kinema.errors import MissingExtra, UnknownName, UsageError
-from kinema.inference import engine
+from kinema.inference import engine, openvino_graph
 from kinema.inference.engine import OpenVinoScorer, open_scorer
 from kinema.inference.parity import largest_difference, probe_clips
 from kinema.inference.predictor import Predictor
@@ -102,6 +102,32 @@ def test_other_weights_and_number_formats_are_other_graphs():
 
     assert key() == key()
     assert len({key(), key(seed=1), key(precision="bf16"), key(each_step=True)}) == 4
+
+
+def test_graphs_have_the_shape_of_whole_batches_and_of_single_clips(monkeypatch):
+    shapes: list[int] = []
+    compile_graph = openvino_graph.compile_graph
+
+    def noted(model, precision):
+        shapes.append(model.inputs[0].partial_shape[0].get_length())
+        return compile_graph(model, precision)
+
+    network, card = make()
+    scorer = open_scorer(network, card, engine="openvino", precision="f32", batch_size=4)
+    monkeypatch.setattr(openvino_graph, "compile_graph", noted)
+    clips = probe_clips(network.spec, 10)
+    found = [scorer(clips), scorer(clips[:1]), scorer(clips[:4])]
+    assert shapes == [4, 1], "each is compiled once"
+    for rows, count in zip(found, (10, 1, 4), strict=True):
+        np.testing.assert_allclose(rows, found[0][:count], rtol=1e-4, atol=1e-5)
+    exact = Scorer(network, device="cpu", precision="f32")
+    np.testing.assert_allclose(found[0], exact(clips), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine_name", ["torch", "openvino", "auto"])
+def test_int8_is_a_matter_of_files(engine_name: str):
+    with pytest.raises(UsageError, match="int8 needs clips to find its ranges: --precision int8: make a file with"):
+        open_scorer(*make(), engine=engine_name, device="cpu", precision="int8")
 
 
 @pytest.mark.parametrize("file", ["graph.bin", "graph.json"])

@@ -105,6 +105,12 @@ def test_scores_are_smoothed_over_the_last_predictions():
     np.testing.assert_allclose(found[-1].scores, np.mean([live.raw for live in found[-3:]], axis=0), atol=1e-6)
 
 
+def test_latency_counts_from_the_arrival_of_a_frame():
+    stream = FakeStream(num_frames=6)
+    stream.arrived_s = time.monotonic() - 10
+    assert all(10 < live.latency_s < 30 for live in watch_steps(make_predictor(sampling="dense"), stream, wait=True))
+
+
 def slow_down(predictor: Predictor, seconds: float) -> None:
     step = predictor.network.step
 

@@ -8,7 +8,7 @@ import pytest
 
 from kinema.errors import VideoError
 from kinema.inference.live import reach_s
-from kinema.inference.streaming import NewestFrames, live_clip, watch_stream
+from kinema.inference.streaming import NewestFrames, live_clip, watch, watch_stream
 from kinema.types import InputSpec
 
 
@@ -73,6 +73,29 @@ def test_a_stream_shorter_than_a_clip_gives_one_prediction(make_predictor) -> No
 def test_smoothed_scores_are_the_mean_of_the_raw_ones(make_predictor) -> None:
     found = list(watch_stream(make_predictor(), FakeStream(30, delay_s=0.005), rolling=100))
     np.testing.assert_allclose(found[-1].scores, np.mean([live.raw for live in found], axis=0), atol=1e-6)
+
+
+def test_latency_counts_from_the_arrival_of_a_frame(make_predictor) -> None:
+    class Waiting(FakeStream):
+        """Frames that had been there for ten seconds when they were taken."""
+
+        @property
+        def arrived_s(self) -> float:
+            return time.monotonic() - 10
+
+    found = list(watch_stream(make_predictor(), Waiting(20, delay_s=0.01)))
+    assert all(10 < live.latency_s < 20 for live in found)
+    assert all(live.latency_s < 10 for live in watch_stream(make_predictor(), FakeStream(20, delay_s=0.01)))
+
+
+def test_a_network_has_answered_before_its_source_is_opened(make_predictor, monkeypatch) -> None:
+    opened = []
+    monkeypatch.setattr("kinema.video.stream.open_stream", lambda *_, **__: opened.append(len(asked)) or FakeStream(20))
+    predictor, asked = make_predictor(), []
+    answer = predictor.score_clips
+    monkeypatch.setattr(predictor, "score_clips", lambda clips: asked.append(len(clips)) or answer(clips))
+    assert list(watch(predictor, "a camera"))
+    assert opened == [1]
 
 
 def test_a_broken_stream_is_an_error(make_predictor) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from einops import rearrange
 from torch import nn
 
 from kinema.clips.transforms import normalize
@@ -126,6 +127,7 @@ def test_network_keeps_its_promises(case: str, tmp_path):
     check_stages_hold_every_parameter_once(network)
     check_every_parameter_learns(network, clips)
     check_clips_do_not_see_each_other(network.eval(), clips)
+    check_frames_looked_at_alone_give_the_same(network, clips)
     check_checkpoint_gives_the_same_network(network, clips, tmp_path / "checkpoint")
     check_a_new_classifier_fits(network, clips)
 
@@ -165,6 +167,19 @@ def check_clips_do_not_see_each_other(network: Network, clips: torch.Tensor) -> 
     network.zero_grad()
 
 
+def check_frames_looked_at_alone_give_the_same(network: Network, clips: torch.Tensor) -> None:
+    parts = network.frame_parts()
+    if parts is None:
+        return
+    frames = rearrange(clips, "b c t h w -> (b t) c 1 h w")
+    with torch.no_grad():
+        encoded = rearrange(parts.encode(frames), "(b t) f -> b t f", b=len(clips))
+        torch.testing.assert_close(parts.join(encoded), network.features(clips), rtol=1e-5, atol=1e-5)
+        if parts.join_steps is not None:
+            logits = network.classifier(parts.join_steps(encoded))
+            torch.testing.assert_close(logits, network.step_logits(clips), rtol=1e-5, atol=1e-5)
+
+
 def check_checkpoint_gives_the_same_network(network: Network, clips: torch.Tensor, folder) -> None:
     save_checkpoint(folder, network, ModelCard.of(network, ("a", "b", "c"), metrics={"hit": 0.5}))
     loaded, card = load_checkpoint(folder)
@@ -180,6 +195,12 @@ def check_a_new_classifier_fits(network: Network, clips: torch.Tensor) -> None:
     assert network(clips).shape == (2, 5)
     assert network.arguments["num_classes"] == 5
     assert torch.equal(network.features(clips), before)
+
+
+def test_networks_that_see_each_frame_alone_say_so():
+    kinds = ("single_frame", "late_fusion", "tsn", "cnn_")
+    expected = {case for case in CASES if case.startswith(kinds)}
+    assert {case for case in CASES if make(case).frame_parts() is not None} == expected
 
 
 @pytest.mark.parametrize(
@@ -226,6 +247,25 @@ def test_small_networks_share_one_spatial_trunk():
 
     trunks = [spatial(f"{kind}_small") for kind in ("single_frame", "early_fusion", "late_fusion", "slow_fusion")]
     assert all(trunk == trunks[0] for trunk in trunks)
+
+
+def test_the_largest_features_do_not_care_how_much_else_there_is():
+    wide = {"size": [64, 128]}
+    network = build("slow_fusion_tiny", num_classes=3, spec=wide, pool="max").eval()
+    mean = build("slow_fusion_tiny", num_classes=3, spec=wide).eval()
+    mean.load_state_dict(network.state_dict())
+    clip = torch.zeros(1, 3, 12, 64, 128)
+    clip[:, :, 4:8, 24:40, 24:40] = torch.randn(1, 3, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    twice = clip + clip.roll(64, dims=-1)  # the same a second time, far away
+    assert torch.allclose(network(twice), network(clip), atol=1e-5)
+    assert not torch.allclose(mean(twice), mean(clip), atol=1e-4)
+    assert network.features(clip).shape == (1, network.feature_dim)
+
+
+def test_poolings_that_cannot_be_are_refused():
+    for name, pool in (("late_fusion_tiny", "max"), ("slow_fusion_tiny", "median")):
+        with pytest.raises(ConfigError, match="pool"):
+            build(name, num_classes=3, pool=pool)
 
 
 def test_only_fusions_can_tell_a_clip_from_its_reverse():

@@ -47,6 +47,19 @@ def test_one_video_gives_one_json_document(films, config, capsys) -> None:
     assert {"times_s", "labels", "scores"} <= set(found["timeline"])
 
 
+@pytest.mark.parametrize(("how", "words"), [("keyframes", "seen: keyframes"), ("nonref", "that others refer to")])
+def test_leaving_frames_out_is_told_wherever_an_answer_is(how, words, films, config, capsys, tmp_path) -> None:
+    film = str(films / "one.mp4")
+    assert predict([film], config(fast_seek=how, json=True)) == 0
+    assert json.loads(capsys.readouterr().out)["fast_seek"] == how
+    assert predict([film], config(fast_seek=how)) == 0
+    assert words in capsys.readouterr().out.splitlines()[0]
+    assert predict([str(films)], config(fast_seek=how, out=str(tmp_path))) == 0
+    assert all(words in line for line in capsys.readouterr().out.splitlines())
+    assert words in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "one.json").read_text())["fast_seek"] == how
+
+
 def test_several_inputs_give_a_line_each_failed_ones_too(films, config, text_file, capsys, caplog) -> None:
     status = predict([str(films), str(text_file), str(films / "missing.mp4")], config(json=True))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -39,6 +39,16 @@ def test_a_slow_taker_gets_the_newest_frames(counting_video, read_count):
     assert late[0][0] == pytest.approx(read_count(late[0][1]) / 25)
 
 
+def test_a_frame_has_arrived_before_it_is_taken(counting_video):
+    with open_stream(str(counting_video), realtime=False, size=32) as stream:
+        started = time.monotonic()
+        next(stream)
+        first = stream.arrived_s
+        time.sleep(0.3)  # the next ones have been waiting for a while
+        next(stream)
+        assert started - 1 < first <= stream.arrived_s < time.monotonic() - 0.2
+
+
 def test_few_frames_wait(counting_video):
     with open_stream(str(counting_video), realtime=False, keep=3) as stream:
         next(stream)

@@ -5,20 +5,23 @@ values stay displacements in pixels of the size at which they were measured); wh
 
 Draws come from the numpy generator given. Frames that come from a decoder as [t h w c] need no copy:
 `frames.permute(0, 3, 1, 2)` is the layout torch resizes fastest.
+
+Turning and colouring are torchvision's, which takes as long to import as torch and is not needed to predict: it is loaded
+when it is first used, in training by `load_torchvision`, before processes are started that would each load it again.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as v2f
 
 from kinema.types import FLOW_ZERO
 
@@ -26,6 +29,13 @@ PixelSize = tuple[int, int]
 """Height and width in pixels."""
 Frames = UInt8[Tensor, "t c _ _"]
 """Time, channels, height, width; height and width may change, the others never do."""
+
+
+def load_torchvision() -> Any:
+    """The changes of pictures that torchvision makes, `torchvision.transforms.v2`."""
+    from torchvision.transforms import v2
+
+    return v2
 
 
 class Box(NamedTuple):
@@ -44,7 +54,7 @@ def resize(frames: Frames, size: int | PixelSize) -> Frames:
         size = _scaled(height, width, size / min(height, width))
     if size == (height, width):
         return frames
-    return cast(Frames, v2f.resize(frames, list(size), antialias=True))
+    return F.interpolate(frames, size, mode="bilinear", antialias=True)
 
 
 def cover(frames: Frames, size: PixelSize, short_side: int = 0) -> Frames:
@@ -132,7 +142,10 @@ def rotate(frames: Frames, degrees: float, num_flow: int = 0) -> Frames:
     beyond = frames.float().mean(dim=(0, 2, 3)).round()
     beyond[len(beyond) - num_flow :] = FLOW_ZERO
     beyond = beyond[:, None, None]
-    turned = v2f.rotate(frames.float() - beyond, degrees, v2.InterpolationMode.BILINEAR)  # zero beyond the edges
+    v2 = load_torchvision()
+    turned = v2.functional.rotate(
+        frames.float() - beyond, degrees, v2.InterpolationMode.BILINEAR
+    )  # zero beyond the edges
     if num_flow:
         across, down = turned[:, -num_flow:].unbind(dim=1)
         cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -157,6 +170,7 @@ def color_jitter(frames: Frames, rng: np.random.Generator, strength: float) -> F
         rng: where the changes and their order are drawn from.
         strength: 0.4 draws factors between 0.6 and 1.4.
     """
+    v2f = load_torchvision().functional
     changes = (v2f.adjust_brightness, v2f.adjust_contrast, v2f.adjust_saturation)
     factors = rng.uniform(max(0.0, 1 - strength), 1 + strength, len(changes))
     for which in rng.permutation(len(changes)):
@@ -164,14 +178,13 @@ def color_jitter(frames: Frames, rng: np.random.Generator, strength: float) -> F
     return frames
 
 
-class _ColourAugment(v2.RandAugment):  # type: ignore[misc]
-    """Without the changes that move pixels: optical flow beside them would no longer fit."""
-
-    _AUGMENTATION_SPACE = {
-        name: space
-        for name, space in v2.RandAugment._AUGMENTATION_SPACE.items()
-        if not name.startswith(("Shear", "Translate", "Rotate"))
-    }
+@functools.cache
+def _colour_augment() -> Any:
+    """RandAugment without the changes that move pixels: optical flow beside them would no longer fit."""
+    whole = load_torchvision().RandAugment
+    moving = ("Shear", "Translate", "Rotate")
+    space = {name: how for name, how in whole._AUGMENTATION_SPACE.items() if not name.startswith(moving)}
+    return type("ColourAugment", (whole,), {"_AUGMENTATION_SPACE": space})
 
 
 def rand_augment(
@@ -188,7 +201,9 @@ def rand_augment(
         num_ops: how many changes one after the other.
         colours_only: leave out the five that shear, shift or turn.
     """
-    change = (_ColourAugment if colours_only else v2.RandAugment)(num_ops=num_ops, magnitude=magnitude)
+    change = (_colour_augment() if colours_only else load_torchvision().RandAugment)(
+        num_ops=num_ops, magnitude=magnitude
+    )
     state = torch.get_rng_state()
     try:
         torch.default_generator.manual_seed(int(rng.integers(2**31)))

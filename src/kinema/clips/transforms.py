@@ -94,6 +94,8 @@ def preset(name: str, *, flip: float | None = None) -> Augment:
 def train_transform(augment: Augment, spec: InputSpec) -> TrainTransform:
     """What training does to a clip: uint8 [t c h w] and a generator -> uint8 [c t h w] of `spec.size`."""
     cut, num_flow = _cropper(augment, spec), _num_flow(spec)
+    if augment.rotate or augment.jitter or augment.rand_augment:
+        pixels.load_torchvision()
 
     def recolour(frames: Frames, rng: np.random.Generator) -> Frames:
         if augment.rand_augment:

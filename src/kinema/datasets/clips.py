@@ -124,6 +124,8 @@ class ClipDataset(Dataset[Sample | Broken]):
         self.data, self.spec, self.views, self.seed = data, spec, views, seed
         self._augment, self._mirror = augment, None if mirror is None else torch.tensor(mirror)
         view_transform(spec, views.num_crops, views.flips)  # raises now what workers would raise later
+        if augment is not None:
+            train_transform(augment, spec)  # loads now, once, what every worker would load
         self._frames = FrameSource(spec, decode_size(spec, augment is not None, augment), cache, flow_cache)
         self._targets = [data.targets(example) for example in data.examples]
 

@@ -1,5 +1,7 @@
 """What computes a network: torch, or OpenVINO, which is faster on a CPU.
 
+On a CPU torch runs the network with its batch norms folded (see `folding`), on a GPU as it is.
+
 OpenVINO runs a converted graph. Converting takes seconds, so a graph is kept (see `engine_cache`) under a name that
 depends on all that it comes from. Nothing is trusted: a new graph is compared with torch in float32 on some clips, and
 where scores differ by more than `TOLERANCE`, or a layer cannot be converted, torch computes and the log says why.
@@ -21,8 +23,11 @@ import torch
 import kinema
 from kinema.errors import KinemaError, MissingExtra, OutputError, UnknownName, UsageError
 from kinema.inference.engine_cache import kept_graph
-from kinema.inference.openvino_graph import compile_graph, to_openvino
-from kinema.inference.parity import largest_difference
+from kinema.inference.folding import FoldedScorer
+from kinema.inference.frame_graph import FrameGraph
+from kinema.inference.frame_scorer import FrameScorer
+from kinema.inference.openvino_graph import ClipGraph, to_openvino
+from kinema.inference.parity import NUM_PROBES, largest_difference
 from kinema.inference.scoring import ClipScorer, Scorer
 from kinema.inference.tracing import trace
 from kinema.machine import processor
@@ -41,7 +46,7 @@ Engine = Literal["auto", "torch", "openvino"]
 TOLERANCE = {"f32": 1e-3, "bf16": 0.03, "fp16": 0.03}
 """By how much a score may differ from torch's in float32."""
 
-FORMAT = 1
+FORMAT = 2
 """Counts changes to how graphs are made; graphs of an older way are not found any more."""
 
 
@@ -51,11 +56,11 @@ class OpenVinoScorer(ClipScorer):
     Args:
         scorer: the network in torch.
         card: says whether the graph answers at each frame.
-        graph: compiled; logits of uint8 clips.
+        graph: logits of uint8 clips.
     """
 
-    def __init__(self, scorer: Scorer, card: ModelCard, graph: Any) -> None:
-        self._torch, self._graph, self._each_step = scorer, graph, card.each_step
+    def __init__(self, scorer: Scorer, card: ModelCard, graph: ClipGraph) -> None:
+        self._torch, self._graph, self._each_step, self._card = scorer, graph, card.each_step, card
         self.spec, self.device, self.batch_size = scorer.spec, scorer.device, scorer.batch_size
         self.precision = scorer.precision
 
@@ -71,12 +76,20 @@ class OpenVinoScorer(ClipScorer):
         """See `Scorer.step_plan`."""
         return self._torch.step_plan()
 
+    def frame_scorer(self) -> FrameScorer | None:
+        """A graph of the frame network, made when the first frames come; torch joins what it gives."""
+        scorer, parts = self._torch, self._torch.network.frame_parts()
+        if parts is None:
+            return None
+        key, tolerance = partial(graph_key, scorer, self._card), TOLERANCE[scorer.precision]
+        return FrameScorer(scorer, parts, FrameGraph(scorer, parts, self._card, key, tolerance))
+
     def in_torch(self) -> Scorer:
         """The network in torch."""
         return self._torch
 
     def _logits(self, clips: torch.Tensor) -> NDArray[np.float32]:
-        return np.concatenate([self._graph([part.numpy()])[0] for part in torch.split(clips, self.batch_size)])
+        return self._graph(clips.numpy())
 
 
 def open_scorer(
@@ -107,14 +120,17 @@ def open_scorer(
     if engine == "openvino":
         device = _cpu(device)
     scorer = Scorer(network, device=device, precision=precision, batch_size=batch_size)
-    if engine == "torch" or (engine == "auto" and scorer.device.type != "cpu"):
+    if scorer.device.type != "cpu":
         return scorer
+    in_torch = FoldedScorer(network, device="cpu", precision=scorer.precision, batch_size=batch_size)
+    if engine == "torch":
+        return in_torch
     if importlib.util.find_spec("openvino") is None:
         if engine == "openvino":
             raise MissingExtra("OpenVINO graphs", "openvino", "openvino")
         log.info("engine: torch; OpenVINO is not installed (pip install 'kinema[openvino]')")
-        return scorer
-    return _converted(scorer, card)
+        return in_torch
+    return _converted(scorer, card) or in_torch
 
 
 def _cpu(device: str) -> str:
@@ -123,17 +139,16 @@ def _cpu(device: str) -> str:
     return "cpu"
 
 
-def _converted(scorer: Scorer, card: ModelCard) -> ClipScorer:
-    """The graph in the network's place, or the scorer itself where that cannot be."""
+def _converted(scorer: Scorer, card: ModelCard) -> OpenVinoScorer | None:
+    """The graph in the network's place; None where that cannot be."""
     name = scorer.network.variant or type(scorer.network).__name__
     try:
         model = kept_graph(graph_key(scorer, card), partial(_convert, scorer, card), name)
-        graph = compile_graph(model, scorer.precision)
     except (KinemaError, RuntimeError) as error:
         log.warning("engine: torch, not OpenVINO; %s", error)
-        return scorer
+        return None
     log.info("engine: OpenVINO %s, %s", version("openvino"), scorer.precision)
-    return OpenVinoScorer(scorer, card, graph)
+    return OpenVinoScorer(scorer, card, ClipGraph(model, scorer.precision, scorer.batch_size))
 
 
 def _convert(scorer: Scorer, card: ModelCard) -> Any:
@@ -144,7 +159,7 @@ def _convert(scorer: Scorer, card: ModelCard) -> Any:
     """
     name = scorer.network.variant
     model = to_openvino(trace(scorer.network, card, "logits"), name, "logits")
-    candidate = OpenVinoScorer(scorer, card, compile_graph(model, scorer.precision))
+    candidate = OpenVinoScorer(scorer, card, ClipGraph(model, scorer.precision, NUM_PROBES))
     difference = largest_difference(candidate, scorer.network, card)
     if not difference <= TOLERANCE[scorer.precision]:
         what = f"OpenVINO's scores differ from torch's by {difference:.2g}, more than {TOLERANCE[scorer.precision]:g}"

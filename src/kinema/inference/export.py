@@ -1,12 +1,14 @@
 """A network as a file that runs without kinema: ONNX, OpenVINO or torch.export.
 
 Such a file holds normalisation, the network and the softmax (or sigmoid): pixels go in, scores come out. Its metadata
-say what the classes are and how clips are to be cut. It is run before it gets its name, and held against torch.
+say what the classes are and how clips are to be cut. It is run before it gets its name, and held against torch. An int8
+file is made of one that was, and its scores are compared on clips that had no part in making it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,28 +26,36 @@ import kinema
 from kinema.errors import MissingExtra, OutputError, UnknownName, UsageError
 from kinema.files import write_error
 from kinema.inference.exported import ENDINGS, METADATA, ExportedScorer, open_exported
-from kinema.inference.openvino_graph import openvino, to_openvino
-from kinema.inference.parity import largest_difference
+from kinema.inference.openvino_graph import ClipGraph, openvino, to_openvino
+from kinema.inference.parity import NUM_PROBES, largest_difference
+from kinema.inference.quantize import Moved, compare, quantize, quantizer
+from kinema.inference.scoring import to_scores
 from kinema.inference.tracing import cannot_convert, quiet, trace
 from kinema.models.network import StreamingNetwork
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
+    from kinema.inference.calibration import Calibration
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
 
+log = logging.getLogger("kinema")
+
 TOLERANCE = 1e-4
 """By how much a score of a file may differ from torch's."""
+
+AGREEMENT = 0.95
+"""Share of clips on which an int8 file should name the class that float32 names; below it the log warns."""
 
 Metadata = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: its files, and how close its scores are to torch's.
+    """What was written: its files, and how close its scores are to torch's in float32.
 
-    `input` and `output` are shapes, with "batch" where any number of clips may go in.
+    `input` and `output` are shapes, with "batch" where any number of clips may go in. `moved` says what int8 changed.
     """
 
     path: Path
@@ -52,10 +63,17 @@ class Exported:
     input: tuple[int | str, ...]
     output: tuple[int | str, ...]
     difference: float
+    moved: Moved | None = None
 
 
 def export(
-    network: Network, card: ModelCard, path: str | os.PathLike[str], *, format: str = "onnx", static_batch: bool = False
+    network: Network,
+    card: ModelCard,
+    path: str | os.PathLike[str],
+    *,
+    format: str = "onnx",
+    static_batch: bool = False,
+    calibration: Calibration | None = None,
 ) -> Exported:
     """Write a network as a file, whole or not at all.
 
@@ -65,14 +83,17 @@ def export(
         path: ends as `ENDINGS` says of the format.
         format: "onnx", "openvino" (beside the .xml: .bin, and the metadata as .json) or "torch-export".
         static_batch: the file takes one clip at a time, for programs that need a fixed shape.
+        calibration: clips by which the file becomes int8, of OpenVINO only.
 
     Raises:
-        UsageError: no such format, or another ending.
+        UsageError: no such format, another ending, or int8 in another format.
         MissingExtra: a package that writes or checks the format is not installed.
         OutputError: the network cannot be converted, its scores come out otherwise, or the file cannot be written.
     """
     path = Path(path)
     check_ending(path, format)
+    if calibration is not None:
+        check_int8(format)
     program = trace(network, card, "scores", static_batch=static_batch)
     metadata = _metadata(network, card)
     try:
@@ -80,13 +101,15 @@ def export(
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
             new = Path(folder) / path.name
             _WRITERS[format](program, new, metadata, network.variant)
-            difference = _check(new, network, card, static_batch)
+            difference, moved = _check(new, network, card, static_batch), None
+            if calibration is not None:
+                new, moved = _to_int8(new, calibration, network, card)
             files = _move(new, path)
     except OSError as error:
         raise write_error(error, path) from error
     batch: int | str = 1 if static_batch else "batch"
     steps = (network.spec.clip_len,) if card.each_step else ()
-    return Exported(path, files, (batch, *network.spec.shape), (batch, *steps, len(card.labels)), difference)
+    return Exported(path, files, (batch, *network.spec.shape), (batch, *steps, len(card.labels)), difference, moved)
 
 
 def check_ending(path: Path, format: str) -> None:
@@ -101,12 +124,25 @@ def check_ending(path: Path, format: str) -> None:
         raise UsageError(f"files of --format {format} end in {ENDINGS[format]}", path, "choose another name or format")
 
 
-def _metadata(network: Network, card: ModelCard) -> Metadata:
+def check_int8(format: str) -> None:
+    """Make sure that int8 files of the format can be written.
+
+    Raises:
+        UsageError: they cannot.
+        MissingExtra: what writes them is not installed.
+    """
+    if format != "openvino":
+        raise UsageError("int8 files are written for OpenVINO only", f"--format {format}", "give --format openvino")
+    quantizer()
+
+
+def _metadata(network: Network, card: ModelCard, precision: str = "f32") -> Metadata:
     """All values are JSON: the two that every program needs, and everything."""
     about = {
         "card": card.to_json(),
         "causal": isinstance(network, StreamingNetwork),
         "scores": "sigmoid" if card.multi_label else "softmax",
+        "precision": precision,
         "made_with": {"kinema": kinema.__version__, "torch": torch.__version__},
     }
     values = {"labels": list(card.labels), "input": card.input.to_json(), METADATA: about}
@@ -144,7 +180,10 @@ def _pool_in_planes(x: Float[Tensor, "b c t h w"], size: list[int]) -> Float[Ten
 
 
 def _write_openvino(program: ExportedProgram, path: Path, metadata: Metadata, name: str) -> None:
-    model = to_openvino(program, name, "scores")
+    _save_openvino(to_openvino(program, name, "scores"), path, metadata)
+
+
+def _save_openvino(model: Any, path: Path, metadata: Metadata) -> None:
     for key, value in metadata.items():
         model.set_rt_info(value, [key])
     openvino().save_model(model, path, compress_to_fp16=False)
@@ -177,6 +216,27 @@ def _check(path: Path, network: Network, card: ModelCard, static_batch: bool) ->
         what = f"the file's scores differ from torch's by {difference:.2g}, more than {TOLERANCE:g}"
         raise OutputError(what, network.variant, "nothing was written; choose another --format, or use the checkpoint")
     return difference
+
+
+def _to_int8(exact: Path, calibration: Calibration, network: Network, card: ModelCard) -> tuple[Path, Moved]:
+    """A file in int8 beside one in float32, and how its scores moved."""
+    model = openvino().Core().read_model(exact)
+    expected = ClipGraph(model, "f32", NUM_PROBES)(calibration.judged)
+    path = exact.parent / "int8" / exact.name
+    path.parent.mkdir()
+    small = quantize(model, calibration.ranges, network.variant)
+    _save_openvino(small, path, _metadata(network, card, "int8"))
+    try:
+        found = to_scores(open_exported(path)[0](torch.from_numpy(calibration.judged)), card.multi_label)
+    except RuntimeError as error:
+        raise cannot_convert(network.variant, "an int8 file that runs", error) from error
+    if not np.isfinite(found).all():
+        raise OutputError("scores in int8 are not numbers", network.variant, "nothing was written; export it in f32")
+    moved = compare(expected, found, calibration.targets, len(calibration.ranges))
+    if moved.agreement < AGREEMENT:
+        do = "give more clips like those it will see, or keep to f32"
+        log.warning("int8 names another class for %.0f %% of the clips: %s", 100 * (1 - moved.agreement), do)
+    return path, moved
 
 
 def _open_torch(path: Path, static_batch: bool) -> ExportedScorer:

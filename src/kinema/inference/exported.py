@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from kinema.errors import CheckpointError, KinemaError, MissingExtra, UsageError
-from kinema.inference.openvino_graph import compile_graph, openvino
+from kinema.inference.openvino_graph import ClipGraph, openvino
 from kinema.inference.scoring import ClipScorer, Scorer
 from kinema.inference.step_windows import plan_steps
 from kinema.models.checkpoint import ModelCard
@@ -50,7 +50,7 @@ class ExportedScorer(ClipScorer):
         about: the file's metadata.
         run: scores of uint8 clips [b c t h w].
         fixed_batch: how many clips the graph takes at once; 0: any number.
-        precision: f32, bf16 or fp16.
+        precision: f32, bf16, fp16 or int8.
         batch_size: most clips at once.
     """
 
@@ -89,7 +89,7 @@ def open_exported(
     Args:
         path: an .onnx or .xml file of `kinema export`.
         device: "auto" or "cpu"; for .onnx "cuda" too, where ONNX Runtime has it.
-        precision: an .onnx file has its own, "auto" or "f32"; for .xml any.
+        precision: an .onnx file has its own, "auto" or "f32", an int8 .xml "auto" or "int8"; other .xml any but int8.
         batch_size: most clips at once.
         others: `engine`; the file's ending chooses, so that "openvino" is refused for .onnx.
 
@@ -154,16 +154,18 @@ def onnx_session(path: str, device: str = "auto") -> Any:
 def _open_openvino(path: str, device: str, precision: str, batch_size: int) -> ExportedScorer:
     if device not in ("auto", "cpu"):
         raise UsageError("OpenVINO runs on the CPU here", f"--device {device}", "give --device cpu")
-    precision = resolve_precision(precision, resolve_device("cpu"))
     model = openvino().Core().read_model(path)
     text = model.get_rt_info([METADATA]).astype(str) if model.has_rt_info([METADATA]) else None
     about = _about(text, path)
-    compiled = compile_graph(model, precision)
-    batch = model.inputs[0].partial_shape[0]
-    fixed = batch.get_length() if batch.is_static else 0
+    is_int8 = about.get("precision") == "int8"
+    if is_int8 and precision not in ("auto", "int8"):
+        raise UsageError("this file has its own number format, int8", f"--precision {precision}", "leave it out")
+    chosen = resolve_precision("auto" if is_int8 else precision, resolve_device("cpu"))
+    graph = ClipGraph(model, chosen, batch_size)  # of an int8 file its other layers
     return ExportedScorer(
-        path, about, lambda clips: compiled([clips])[0], fixed_batch=fixed, precision=precision, batch_size=batch_size
-    )
+        path, about, graph, fixed_batch=graph.fixed_batch, precision="int8" if is_int8 else chosen,
+        batch_size=batch_size,
+    )  # fmt: skip
 
 
 def _about(text: str | None, path: str) -> dict[str, Any]:

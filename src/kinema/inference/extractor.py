@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from kinema.errors import KinemaError
+from kinema.inference.gathering import Row, SharedFrames, WholeClips
 from kinema.inference.layers import Pool, reader
 from kinema.inference.outcome import Failure
-from kinema.inference.sources import ClipReader, Clips, Item, Opened, ReadAhead
+from kinema.inference.sources import ClipReader, Clips, Frames, Item, Opened, ReadAhead
 from kinema.inference.windows import WindowOptions
 
 if TYPE_CHECKING:
@@ -84,29 +85,31 @@ def extract_many(
         options: which clips, which vectors.
         num_threads: films that are decoded at once.
     """
-    read = reader(scorer.network, options.layer, options.pool)
-    source = ClipReader(scorer.network.spec, WindowOptions(options.step_s, 1, options.window_s))
+    gatherings = _gatherings(scorer, options)
+    source = ClipReader(
+        scorer.network.spec, WindowOptions(options.step_s, 1, options.window_s), by_frame=len(gatherings) > 1
+    )
     films = _Films(paths)
-    waiting: list[Clips] = []
-
-    def look() -> None:
-        films.add(waiting, scorer.apply(read, torch.cat([clip.views for clip in waiting])))
-        waiting.clear()
-
     with (
         contextlib.closing(films),
         ReadAhead(source.read, paths, num_threads=num_threads, depth=2 * scorer.batch_size) as items,
     ):
         for item in items:
             films.take(item)
-            if isinstance(item, Clips):
-                waiting.append(item)
-            if len(waiting) >= scorer.batch_size:
-                look()
+            for gathering in gatherings:
+                films.add(gathering.take(item))
             yield from films.finished()
-        if waiting:
-            look()
+        for gathering in gatherings:
+            films.add(gathering.finish())
         yield from films.finished()
+
+
+def _gatherings(scorer: Scorer, options: FeatureOptions) -> list[WholeClips | SharedFrames]:
+    """Where clips wait, and frames of a network that looks at each of them alone."""
+    read = reader(scorer.network, options.layer, options.pool)
+    found: list[WholeClips | SharedFrames] = [WholeClips(partial(scorer.apply, read), scorer.batch_size)]
+    by_frame = scorer.frame_scorer() if options.layer is None and not scorer.spec.has_flow else None
+    return found if by_frame is None else [*found, SharedFrames(by_frame, by_frame.features)]
 
 
 @dataclass(slots=True)
@@ -140,16 +143,18 @@ class _Films:
             film.opened = item
         elif isinstance(item, Clips):
             film.waiting += 1
+        elif isinstance(item, Frames):
+            film.waiting += len(item.looks)
         else:
             film.done, film.error = True, item.error
 
-    def add(self, clips: Sequence[Clips], rows: NDArray[np.float32]) -> None:
-        """Rows [b f] of as many clips."""
-        for clip, row in zip(clips, rows, strict=True):
-            film = self.open[clip.number]
-            film.windows.append(clip.window)
-            film.dim, film.waiting = len(row), film.waiting - 1
-            film.rows.write(np.ascontiguousarray(row, np.float32).tobytes())
+    def add(self, rows: Iterable[Row]) -> None:
+        """Features [1 f] of clips."""
+        for row in rows:
+            film = self.open[row.number]
+            film.windows.append(row.window)
+            film.dim, film.waiting = row.values.shape[1], film.waiting - 1
+            film.rows.write(np.ascontiguousarray(row.values, np.float32).tobytes())
 
     def finished(self) -> Iterator[FilmFeatures | Failure]:
         """The next films that are done, all rows there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -39,8 +40,8 @@ class Stream(Protocol):
 class LivePrediction:
     """Scores [classes] after the frame at `time_s`, smoothed; `raw` before smoothing.
 
-    `latency_s` is the time from the arrival of that frame to the scores; `dropped` counts frames since the start that
-    the network should have seen and could not.
+    `latency_s` is the time from the arrival of that frame, not yet converted, to the scores; `dropped` counts frames since
+    the start that the network should have seen and could not.
     """
 
     time_s: float
@@ -48,6 +49,11 @@ class LivePrediction:
     raw: NDArray[np.float32]
     latency_s: float
     dropped: int
+
+
+def arrival_s(stream: Stream) -> float:
+    """When the frame that a stream gave last was there, by `time.monotonic`; now, where the stream does not say."""
+    return getattr(stream, "arrived_s", None) or time.monotonic()
 
 
 def reach_s(spec: InputSpec) -> float | None:

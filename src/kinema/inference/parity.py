@@ -17,16 +17,20 @@ if TYPE_CHECKING:
     from kinema.types import InputSpec
 
 
+NUM_PROBES = 3
+"""Clips that are scored together; one more alone."""
+
+
 def largest_difference(scorer: ClipScorer, network: Network, card: ModelCard) -> float:
-    """The largest difference of a score from torch's in float32, on clips of noise, three together and one alone.
+    """The largest difference of a score from torch's in float32, on clips of noise, several together and one alone.
 
     Args:
         scorer: computes the network in another way.
         network: the network itself, on the CPU, in evaluation mode.
         card: says whether it is asked at each frame, and whether scores are sigmoids.
     """
-    exact = Scorer(network, device="cpu", precision="f32", batch_size=3)
-    clips = probe_clips(scorer.spec, 3)
+    exact = Scorer(network, device="cpu", precision="f32", batch_size=NUM_PROBES)
+    clips = probe_clips(scorer.spec, NUM_PROBES)
 
     def scores(which: ClipScorer, clips: Tensor) -> np.ndarray:
         return to_scores(which.steps(clips) if card.each_step else which(clips), card.multi_label)

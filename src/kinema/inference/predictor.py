@@ -10,28 +10,32 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
 
 from kinema.clips.flow import check_flow
-from kinema.errors import CheckpointError, KinemaError
+from kinema.errors import CheckpointError, UnknownName, UsageError, check_settings
 from kinema.inference.engine import Engine, open_scorer
 from kinema.inference.exported import is_exported, open_exported
 from kinema.inference.extractor import FeatureOptions, FilmFeatures, extract_many
+from kinema.inference.films import Films
+from kinema.inference.gathering import SharedFrames, WholeClips
 from kinema.inference.outcome import Failure
 from kinema.inference.rolling import check_size, rolling_average
 from kinema.inference.scoring import ClipScorer, to_scores
 from kinema.inference.segments import SegmentOptions, merge_segments
-from kinema.inference.sources import ClipReader, Clips, Done, Opened, ReadAhead
+from kinema.inference.sources import ClipReader, Opened, ReadAhead
 from kinema.inference.windows import WindowOptions
 from kinema.machine import num_cores
 from kinema.models.device import channels_last
 from kinema.models.trained import load_trained
 from kinema.types import Prediction, Timeline, TimeSpan
+from kinema.video import FastSeek
 
 __all__ = ["Failure", "PredictOptions", "Predictor", "load"]
 
@@ -55,6 +59,12 @@ class PredictOptions:
         num_crops: 1 (centre) or 3 (left, centre, right), whose scores are averaged.
         min_segment_s: shorter segments go to their neighbours.
         min_score: times whose best score is lower belong to no segment.
+        fast_seek: "none" decodes every frame that is wanted. "nonref" leaves out those that no other frame refers to,
+            "keyframes" all but those that decode by themselves; the nearest frame before stands for one that is left out.
+        share_frames: a network that looks at each frame alone gets each once, where windows overlap; False gives it whole
+            clips, for comparison.
+        readers: films that are read at once; None chooses by cores and device.
+        decode_threads: threads of each film's decoder; None chooses by its size.
     """
 
     rolling: int = 1
@@ -64,9 +74,16 @@ class PredictOptions:
     num_crops: int = 1
     min_segment_s: float = 0.0
     min_score: float = 0.0
+    fast_seek: FastSeek = "none"
+    share_frames: bool = True
+    readers: int | None = None
+    decode_threads: int | None = None
 
     def __post_init__(self) -> None:
         check_size(self.rolling)
+        check_settings({"readers": self.readers, "decode_threads": self.decode_threads}, 1)
+        if self.fast_seek not in get_args(FastSeek):
+            raise UnknownName("fast seek", self.fast_seek, get_args(FastSeek))
         self.windows()
 
     def windows(self) -> WindowOptions:
@@ -148,27 +165,73 @@ class Predictor:
         Args:
             sources: paths of files or folders of images.
             options: see `PredictOptions`.
+
+        Raises:
+            UsageError: `fast_seek` for a network that sees optical flow.
         """
         wanted = PredictOptions(**options)
         paths = [os.fspath(source) for source in sources]
-        reader = ClipReader(self.spec, wanted.windows(), wanted.num_crops, self.plan)
+        if wanted.fast_seek != "none" and self.spec.has_flow:
+            raise UsageError("optical flow needs neighbouring frames", self.card.variant, "leave out --fast-seek")
+        reader = ClipReader(
+            self.spec, wanted.windows(), wanted.num_crops, self.plan,
+            fast_seek=wanted.fast_seek, decode_threads=wanted.decode_threads,
+        )  # fmt: skip
         return self._run(paths, reader, wanted)
 
     def _run(self, paths: list[str], reader: ClipReader, options: PredictOptions) -> Iterator[Prediction | Failure]:
         if not paths:
             return
-        batch = _Batch(self.scorer.batch_size)
-        films = _Films(paths, self.labels, self.card.multi_label, options)
-        depth = 2 * self.scorer.batch_size
-        with ReadAhead(reader.read, paths, num_threads=self._num_threads(), depth=depth) as items:
+        gatherings = self._gatherings(options.share_frames)
+        reader = replace(reader, by_frame=len(gatherings) > 1)
+        films = Films(paths, len(self.labels), partial(self._conclude, options))
+        num_threads = options.readers or self._num_threads()
+        with ReadAhead(reader.read, paths, num_threads=num_threads, depth=2 * self.scorer.batch_size) as items:
             for item in items:
                 films.take(item)
-                if isinstance(item, Clips) and batch.add(item):
-                    films.score(batch, self._score(batch))
+                for gathering in gatherings:
+                    films.add(gathering.take(item))
+                if films.hold_more_than(
+                    4 * self.scorer.batch_size
+                ):  # where one film waits for its like, of which none comes
+                    films.add(row for gathering in gatherings for row in gathering.finish())
                 yield from films.finished()
-            if batch.items:
-                films.score(batch, self._score(batch))
-            yield from films.finished()
+        films.add(row for gathering in gatherings for row in gathering.finish())
+        yield from films.finished()
+
+    def _gatherings(self, share_frames: bool) -> list[WholeClips | SharedFrames]:
+        """Where clips wait, and frames of a network that looks at each of them alone."""
+        found: list[WholeClips | SharedFrames] = [WholeClips(self._score, self.scorer.batch_size)]
+        scorer = self.scorer.frame_scorer() if share_frames and not self.spec.has_flow else None
+        if scorer is not None:
+            logits = scorer.step_logits if self.card.each_step else scorer.logits
+            found.append(SharedFrames(scorer, partial(self._scored, logits)))
+        return found
+
+    def _conclude(self, options: PredictOptions, path: str, opened: Opened, raw: NDArray[np.float32]) -> Prediction:
+        if not np.isfinite(raw).all():
+            do = "the network has diverged (train it again with a lower learning rate) or needs --precision f32"
+            raise CheckpointError("the network's scores are not numbers", path, do)
+        spans = opened.windows.spans_s
+        timeline = Timeline(
+            scores=rolling_average(raw, options.rolling),
+            times_s=spans.mean(axis=1),
+            spans_s=spans,
+            labels=self.labels,
+            raw=raw,
+            rolling=options.rolling,
+        )
+        merging = SegmentOptions(min_duration_s=options.min_segment_s, min_score=options.min_score)
+        return Prediction(
+            path=path,
+            labels=self.labels,
+            scores=raw.mean(axis=0),
+            span=TimeSpan(0.0, max(opened.info.duration_s, float(spans[-1, 1]))),
+            timeline=timeline,
+            segments=merge_segments(timeline, merging),
+            damage=opened.damage,
+            fast_seek=options.fast_seek,
+        )
 
     def features(
         self, source: str | os.PathLike[str], **options: Any
@@ -205,124 +268,20 @@ class Predictor:
 
     def score_clips(self, clips: torch.Tensor) -> NDArray[np.float32]:
         """Scores [b classes] of uint8 clips [b c t h w]; safe to call from several threads."""
-        with self._lock:
-            return to_scores(self.scorer(clips), self.card.multi_label)
+        return self._scored(self.scorer, clips)
 
-    def _score(self, batch: _Batch) -> NDArray[np.float32]:
-        clips = torch.cat([item.views for item in batch.items])
-        if not self.card.each_step:
-            return self.score_clips(clips)
+    def _score(self, clips: torch.Tensor) -> NDArray[np.float32]:
+        return self._scored(self.scorer.steps if self.card.each_step else self.scorer, clips)
+
+    def _scored(
+        self, logits: Callable[[torch.Tensor], NDArray[np.float32]], given: torch.Tensor
+    ) -> NDArray[np.float32]:
         with self._lock:
-            return to_scores(self.scorer.steps(clips), self.card.multi_label)
+            return to_scores(logits(given), self.card.multi_label)
 
     def _num_threads(self) -> int:
         """Films decoded at once: on a CPU the network needs the cores too."""
         return min(num_cores(), 8) if self.scorer.device.type != "cpu" else max(1, min(num_cores() // 2, 4))
-
-
-class _Batch:
-    """Clips on their way to the network, until there are enough."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.items: list[Clips] = []
-        self.rows = 0
-
-    def add(self, item: Clips) -> bool:
-        """Whether the batch is now full."""
-        self.items.append(item)
-        self.rows += len(item.views)
-        return self.rows >= self.size
-
-    def clear(self) -> None:
-        self.items, self.rows = [], 0
-
-
-@dataclass(slots=True)
-class _Film:
-    """What is known of one film so far: sums of scores over the views of each window."""
-
-    opened: Opened | None = None
-    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    read: bool = False
-    error: KinemaError | None = None
-    waiting: int = 0
-    """Clips that were read and not scored yet."""
-
-    def add(self, window: int, scores: NDArray[np.float32]) -> None:
-        """Note the scores [v classes] of a clip's views, or [v t classes] at each of its frames."""
-        assert self.opened is not None
-        rows: Any = window
-        summed = scores.sum(axis=0)
-        if self.opened.windows.steps is not None:
-            rows = self.opened.windows.steps[window]
-            rows, summed = rows[rows >= 0], summed[rows >= 0]
-        self.sums[rows] += summed
-        self.counts[rows] += len(scores)
-
-
-class _Films:
-    """Puts the scores of interleaved films together and gives the finished ones in order."""
-
-    def __init__(self, paths: list[str], labels: tuple[str, ...], multi_label: bool, options: PredictOptions) -> None:
-        self.paths, self.labels, self.multi_label, self.options = paths, labels, multi_label, options
-        self.open: dict[int, _Film] = {}
-        self.next = 0
-
-    def take(self, item: Opened | Clips | Done) -> None:
-        film = self.open.setdefault(item.number, _Film())
-        if isinstance(item, Opened):
-            film.opened = item
-            film.sums = np.zeros((len(item.windows.spans_s), len(self.labels)))
-            film.counts = np.zeros(len(item.windows.spans_s), np.int64)
-        elif isinstance(item, Clips):
-            film.waiting += 1
-        else:
-            film.read, film.error = True, item.error
-
-    def score(self, batch: _Batch, scores: NDArray[np.float32]) -> None:
-        row = 0
-        for item in batch.items:
-            film, views = self.open[item.number], len(item.views)
-            film.add(item.window, scores[row : row + views])
-            film.waiting -= 1
-            row += views
-        batch.clear()
-
-    def finished(self) -> Iterator[Prediction | Failure]:
-        while (film := self.open.get(self.next)) and film.read and not film.waiting:
-            path = self.paths[self.next]
-            del self.open[self.next]
-            self.next += 1
-            yield Failure(path, film.error) if film.error else self._prediction(path, film)
-
-    def _prediction(self, path: str, film: _Film) -> Prediction:
-        assert film.opened is not None
-        raw = (film.sums / film.counts[:, None]).astype(np.float32)
-        if not np.isfinite(raw).all():
-            do = "the network has diverged (train it again with a lower learning rate) or needs --precision f32"
-            raise CheckpointError("the network's scores are not numbers", path, do)
-        spans = film.opened.windows.spans_s
-        timeline = Timeline(
-            scores=rolling_average(raw, self.options.rolling),
-            times_s=spans.mean(axis=1),
-            spans_s=spans,
-            labels=self.labels,
-            raw=raw,
-            rolling=self.options.rolling,
-        )
-        merging = SegmentOptions(min_duration_s=self.options.min_segment_s, min_score=self.options.min_score)
-        duration_s = max(film.opened.info.duration_s, float(spans[-1, 1]))
-        return Prediction(
-            path=path,
-            labels=self.labels,
-            scores=raw.mean(axis=0),
-            span=TimeSpan(0.0, duration_s),
-            timeline=timeline,
-            segments=merge_segments(timeline, merging),
-            damage=film.opened.damage,
-        )
 
 
 def load(

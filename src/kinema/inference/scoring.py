@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Subset
 
 from kinema.clips.transforms import normalize
 from kinema.datasets.clips import ClipDataset, collate
+from kinema.inference.frame_scorer import FrameScorer
 from kinema.inference.step_windows import step_plan
 from kinema.machine import worker_count
 from kinema.models.device import autocast, resolve_device, resolve_precision
@@ -63,6 +64,10 @@ class ClipScorer(ABC):
     @abstractmethod
     def step_plan(self) -> Plan:
         """How films are looked at by a network that answers at each frame."""
+
+    def frame_scorer(self) -> FrameScorer | None:
+        """What computes frames and clips apart; None where the network sees several frames at once, or cannot be cut."""
+        return None
 
     @abstractmethod
     def in_torch(self) -> Scorer:
@@ -114,9 +119,23 @@ class Scorer(ClipScorer):
         """Itself."""
         return self
 
-    def apply(self, function: Callable[[Tensor], Tensor], clips: Tensor) -> NDArray[np.float32]:
-        """What `function` makes of uint8 clips [b c t h w], normalised, some at a time: its rows, joined."""
-        return np.concatenate([self._of_pixels(function, part) for part in torch.split(clips, self.batch_size)])
+    def frame_scorer(self) -> FrameScorer | None:
+        """The network in two steps, where it looks at each frame alone."""
+        parts = self.network.frame_parts()
+        return None if parts is None else FrameScorer(self, parts)
+
+    def apply(
+        self, function: Callable[[Tensor], Tensor], clips: Tensor, at_once: int | None = None
+    ) -> NDArray[np.float32]:
+        """What `function` makes of uint8 clips [b c t h w], normalised, some at a time: its rows, joined.
+
+        Args:
+            function: on clips as the network takes them.
+            clips: any number.
+            at_once: most of them; None is a batch.
+        """
+        parts = torch.split(clips, at_once or self.batch_size)
+        return np.concatenate([self._of_pixels(function, part) for part in parts])
 
     def run(self, function: Callable[..., Tensor], *inputs: Tensor | None) -> NDArray[np.float32]:
         """What `function` makes of tensors as they are, on the device and in the number format."""

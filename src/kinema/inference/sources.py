@@ -1,7 +1,8 @@
 """From files to clips: decoding and transforming in threads, ahead of the network, in constant memory.
 
 Each frame is decoded, shrunk and cropped once, however many clips share it, and forgotten when the last of them has
-gone out. So memory holds one window of frames and a short queue of clips, for ten seconds of film as for two hours.
+gone out; a network that looks at each frame alone gets it once, too. So memory holds one window of frames and a short
+queue of clips, for ten seconds of film as for two hours.
 """
 
 from __future__ import annotations
@@ -9,26 +10,27 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from kinema.clips.flow import with_channels
 from kinema.clips.transforms import decode_size, view_transform
 from kinema.errors import KinemaError, UnreadableVideo
+from kinema.inference.arrivals import Arrivals
 from kinema.inference.windows import Plan, WindowOptions, Windows, plan_windows
 from kinema.video import cut_off, open_video
 from kinema.video.flow import with_followers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from kinema.types import InputSpec, VideoInfo
-    from kinema.video import Size, Video
+    from kinema.video import FastSeek, Size, Video
 
 log = logging.getLogger("kinema")
 
@@ -36,6 +38,8 @@ _CHUNK_BYTES = 32 << 20
 _CHUNK_FRAMES = 32
 _DENSE = 1.5
 """Frames are read one after the other where at most this many are read for each one wanted."""
+_SHARED = 0.9
+"""Clips are looked at frame by frame where at most this share of their frames is left when each is counted once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,26 @@ class Done:
     error: KinemaError | None = None
 
 
-Item = Opened | Clips | Done
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A clip of `window` is complete; it is made of `frames`, each of which has come. None before `first` is needed again."""
+
+    window: int
+    frames: list[int]
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The views uint8 [v c n h w] of n frames of film `number`, by their numbers, and the clips that are complete with them."""
+
+    number: int
+    indices: list[int]
+    views: Tensor
+    looks: list[Look]
+
+
+Item = Opened | Clips | Frames | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +100,26 @@ class ClipReader:
         windows: how densely to look.
         num_crops: 1 (centre) or 3.
         plan: chooses the clips; None is `plan_windows`.
+        by_frame: the network can look at each frame alone; films whose clips share frames are then read as `Frames`.
+        fast_seek: which frames are decoded at all; not for optical flow, which needs neighbours.
+        decode_threads: threads of each film's decoder; None chooses by its size.
     """
 
     spec: InputSpec
     windows: WindowOptions
     num_crops: int = 1
     plan: Plan | None = None
+    by_frame: bool = False
+    fast_seek: FastSeek = "none"
+    decode_threads: int | None = None
 
     def read(self, number: int, path: str) -> Iterator[Item]:
         """The items of one film, in order of time: opened, clips, done. Never raises: errors are in the last item."""
         try:
-            with open_video(path) as video:
+            with open_video(path, threads=self.decode_threads) as video:
                 plan = (self.plan or plan_windows)(self.spec, video.times_s, video.info.duration_s, self.windows)
-                yield Opened(number, video.info, plan, cut_off(video.info))
-                for clip, views in self._clips(video, plan.frames):
-                    yield Clips(number, int(plan.owner[clip]), views)
+                yield Opened(number, video.info, plan, cut_off(video.info, video.promised_s))
+                yield from self._items(number, video, plan)
         except KinemaError as error:
             yield Done(number, error)
         except Exception as error:  # one bad file must not end a run over a million
@@ -101,37 +129,67 @@ class ClipReader:
         else:
             yield Done(number)
 
-    def _clips(self, video: Video, frames: NDArray[np.int64]) -> Iterator[tuple[int, Tensor]]:
-        """Clip number and views [v c t h w], each as soon as its last frame is there."""
-        order = np.argsort(frames.max(axis=1), kind="stable")
-        last = frames.max(axis=1)[order]
-        still_needed = np.minimum.accumulate(frames.min(axis=1)[order][::-1])[::-1]
-        kept: dict[int, Tensor] = {}
-        place = 0
-        for index, view in self._views(video, np.unique(frames)):
-            kept[index] = view
-            while place < len(order) and last[place] <= index:
-                yield int(order[place]), _stacked(kept, frames[order[place]])
-                place += 1
-                if place < len(order):
-                    kept = _forget(kept, int(still_needed[place]))
-        if not kept:
+    def _items(self, number: int, video: Video, plan: Windows) -> Iterator[Item]:
+        """The pixels of a film, whole clips or frames."""
+        found = False
+        read = self._frames if self._is_shared(plan.frames) else self._clips
+        for item in read(number, video, plan):
+            found = True
+            yield item
+        if not found:
             raise UnreadableVideo("no frame of this video can be decoded", video.info.path, "export it again")
-        for clip in order[place:]:  # the end of the film is damaged
-            yield int(clip), _stacked(kept, frames[clip])
 
-    def _views(self, video: Video, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Tensor]]:
-        """Frame number and views [v c h w]; resizing and cropping run on some frames at once."""
+    def _is_shared(self, frames: NDArray[np.int64]) -> bool:
+        """Whether it pays to look at frames instead of clips: because clips have many in common, or few are decoded."""
+        if not self.by_frame:
+            return False
+        return self.fast_seek != "none" or len(np.unique(frames)) <= _SHARED * frames.size
+
+    def _clips(self, number: int, video: Video, plan: Windows) -> Iterator[Clips]:
+        """Each clip as soon as its last frame is there."""
+        arrivals, kept = Arrivals(plan.frames), dict[int, Tensor]()
+
+        def clip(complete: tuple[int, list[int]]) -> Clips:
+            views = torch.stack([kept[index] for index in complete[1]], dim=2)
+            while next(iter(kept)) < arrivals.kept[0]:
+                del kept[next(iter(kept))]
+            return Clips(number, int(plan.owner[complete[0]]), views)
+
+        for indices, views in self._views(video, np.unique(plan.frames)):
+            for index, view in zip(indices, views.unbind(dim=2), strict=True):
+                kept[index] = view
+                yield from map(clip, arrivals.add(index))
+        if kept:
+            yield from map(clip, arrivals.rest())  # the end of the film is damaged, or not decoded
+
+    def _frames(self, number: int, video: Video, plan: Windows) -> Iterator[Frames]:
+        """Frames as they come, never more at once than a clip has, and which clips they complete."""
+        arrivals = Arrivals(plan.frames)
+
+        def looks(complete: Iterator[tuple[int, list[int]]]) -> list[Look]:
+            return [Look(int(plan.owner[clip]), indices, arrivals.kept[0]) for clip, indices in complete]
+
+        nothing: Tensor | None = None
+        for indices, views in self._views(video, np.unique(plan.frames)):
+            for first in range(0, len(indices), self.spec.clip_len):
+                part = indices[first : first + self.spec.clip_len]
+                complete = [look for index in part for look in looks(arrivals.add(index))]
+                yield Frames(number, part, views[:, :, first : first + len(part)], complete)
+            nothing = views[:, :, :0]
+        if nothing is not None and (rest := looks(arrivals.rest())):
+            yield Frames(number, [], nothing, rest)
+
+    def _views(self, video: Video, wanted: NDArray[np.int64]) -> Iterator[tuple[list[int], Tensor]]:
+        """Frame numbers and views [v c n h w]; resizing and cropping run on some frames at once."""
         view = view_transform(self.spec, self.num_crops)
         for indices, frames in self._channels(video, wanted):
-            views = view(torch.from_numpy(frames).permute(0, 3, 1, 2))
-            yield from zip(indices, views.unbind(dim=2), strict=True)
+            yield indices, view(torch.from_numpy(frames).permute(0, 3, 1, 2))
 
     def _channels(self, video: Video, wanted: NDArray[np.int64]) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
         """Frame numbers and pixels [n h w c]; with flow, one frame at a time."""
         size, count = decode_size(self.spec, train=False), video.info.num_frames
         if not self.spec.has_flow:
-            yield from read_frames(video, wanted, size)
+            yield from read_frames(video, wanted, size, self.fast_seek)
             return
         chunks = read_frames(video, with_followers(wanted, count), size)
         frames = (frame for numbers, pixels in chunks for frame in zip(numbers, pixels, strict=True))
@@ -139,29 +197,20 @@ class ClipReader:
             yield [number], channels[None]
 
 
-def _stacked(kept: dict[int, Tensor], wanted: NDArray[np.int64]) -> Tensor:
-    """One clip [v c t h w]; for a frame that could not be decoded the one before it stands in, else the next."""
-    there = np.fromiter(kept, np.int64, len(kept))
-    places = np.maximum(np.searchsorted(there, wanted, side="right") - 1, 0)
-    return torch.stack([kept[int(there[place])] for place in places], dim=2)
-
-
-def _forget(kept: dict[int, Tensor], first: int) -> dict[int, Tensor]:
-    """Without the frames before `first`, but for the last of them if `first` itself is missing (yet)."""
-    if next(iter(kept)) >= first:
-        return kept
-    newest = next(reversed(kept))
-    return {index: view for index, view in kept.items() if index >= min(first, newest)}
-
-
-def read_frames(video: Video, wanted: NDArray[np.int64], size: Size) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
+def read_frames(
+    video: Video, wanted: NDArray[np.int64], size: Size, fast_seek: FastSeek = "none"
+) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
     """Decode frames in chunks of bounded size: numbers and pixels [n h w c].
 
     Args:
         video: an open video.
         wanted: frame numbers, ascending.
         size: as the decoder takes it.
+        fast_seek: other than "none", what comes are the frames that stand for those: see `Video.frames_near`.
     """
+    if fast_seek != "none":
+        yield from _chunks(video.frames_near(wanted, fast_seek, size))
+        return
     stride = int(np.gcd.reduce(np.diff(wanted))) if len(wanted) > 1 else 1
     reach = int(wanted[-1] - wanted[0]) // stride + 1
     if reach > _DENSE * len(wanted):
@@ -170,12 +219,16 @@ def read_frames(video: Video, wanted: NDArray[np.int64], size: Size) -> Iterator
     needed = np.zeros(reach, dtype=np.bool_)
     needed[(wanted - wanted[0]) // stride] = True
     end_s = float(video.times_s[wanted[-1]]) + 1e-5
+    read = video.iterate(size, start_s=float(video.times_s[wanted[0]]), end_s=end_s, stride=stride)
+    yield from _chunks((index, frame) for index, _, frame in read if needed[(index - int(wanted[0])) // stride])
+
+
+def _chunks(frames: Iterable[tuple[int, NDArray[np.uint8]]]) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
     numbers: list[int] = []
     chunk: list[NDArray[np.uint8]] = []
-    for index, _, frame in video.iterate(size, start_s=float(video.times_s[wanted[0]]), end_s=end_s, stride=stride):
-        if needed[(index - int(wanted[0])) // stride]:
-            numbers.append(index)
-            chunk.append(frame)
+    for index, frame in frames:
+        numbers.append(index)
+        chunk.append(frame)
         if len(chunk) >= _CHUNK_FRAMES or sum(part.nbytes for part in chunk) > _CHUNK_BYTES:
             yield numbers, np.stack(chunk)
             numbers, chunk = [], []

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from kinema.clips.transforms import normalize, view_transform
-from kinema.inference.live import EPSILON_S, LivePrediction, Stream, step_s
+from kinema.inference.live import EPSILON_S, LivePrediction, Stream, arrival_s, step_s
 from kinema.inference.rolling import RollingAverage
 from kinema.inference.scoring import to_scores
 from kinema.models.device import autocast
@@ -112,7 +112,7 @@ class DueFrames:
         try:
             for number, (time_s, frame) in enumerate(self.stream):
                 if count := self.steps.due(number, time_s):
-                    self._offer(_Due(time_s, time.monotonic(), frame, count))
+                    self._offer(_Due(time_s, arrival_s(self.stream), frame, count))
                 if self._closing:
                     break
         except Exception as error:  # handed over to whoever iterates

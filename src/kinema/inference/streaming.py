@@ -21,9 +21,9 @@ import torch
 
 from kinema.clips.flow import channels_at
 from kinema.clips.transforms import decode_size, view_transform
-from kinema.inference.live import EPSILON_S, LivePrediction, Stream, goes_frame_by_frame, reach_s
+from kinema.inference.live import EPSILON_S, LivePrediction, Stream, arrival_s, goes_frame_by_frame, reach_s
 from kinema.inference.rolling import RollingAverage
-from kinema.inference.stepping import watch_steps
+from kinema.inference.stepping import Stepper, watch_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,7 +95,7 @@ class NewestFrames:
             for number, (time_s, frame) in enumerate(self.stream):
                 if self._closing:
                     break
-                self._keep(_Kept(time_s, time.monotonic(), number, frame))
+                self._keep(_Kept(time_s, arrival_s(self.stream), number, frame))
         except Exception as error:  # handed over to the reader of `newest`
             self._error = error
         finally:
@@ -128,12 +128,22 @@ def watch(predictor: Predictor, source: str, *, rolling: int = 1, realtime: bool
     """
     from kinema.video.stream import open_stream
 
+    warm_up(predictor)
     size = decode_size(predictor.network.spec, train=False)
     stream = open_stream(source, size=size, realtime=realtime)
     if goes_frame_by_frame(predictor.network):
         yield from watch_steps(predictor, stream, rolling=rolling, wait=not realtime)
     else:
         yield from watch_stream(predictor, stream, rolling=rolling)
+
+
+def warm_up(predictor: Predictor) -> None:
+    """Let the network answer once before the source is opened: the first answer takes many times as long as the others."""
+    spec = predictor.network.spec
+    if goes_frame_by_frame(predictor.network):
+        Stepper(predictor)(np.zeros((*spec.size, spec.num_channels), np.uint8))
+    else:
+        predictor.score_clips(torch.zeros(1, *spec.shape, dtype=torch.uint8))
 
 
 def watch_stream(predictor: Predictor, stream: Stream, *, rolling: int = 1) -> Iterator[LivePrediction]:

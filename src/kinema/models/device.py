@@ -43,6 +43,9 @@ def resolve_precision(name: str, device: torch.device) -> str:
     """f32, bf16 or fp16; "auto" is bf16 where the hardware is fast at it, else f32."""
     if name == "auto":
         return "bf16" if fast_at_bf16(device) else "f32"
+    if name == "int8":
+        do = "make a file with `kinema export MODEL --format openvino --precision int8 --calibrate DATA` and run that"
+        raise UsageError("int8 needs clips to find its ranges", "--precision int8", do)
     if name not in ("f32", *DTYPES):
         raise UsageError("no such precision", name, "give auto, f32, bf16 or fp16")
     return name

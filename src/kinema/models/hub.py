@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kinema.models.fusion import pool_time
 from kinema.models.hub_source import HubSource
-from kinema.models.network import JoinedNetwork
+from kinema.models.network import FrameParts, JoinedNetwork
 from kinema.models.probe import AttentiveProbe
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
@@ -72,7 +72,7 @@ class VideoEncoder(JoinedNetwork):
         first = int(self.encoder.family.class_token)
         if self.tokens == "class":
             return tokens[:, :first]
-        if self.tokens == "times":
+        if self.tokens == "times" and not self.encoder.sees_pictures:
             return reduce(tokens[:, first:], "b (t n) f -> b t f", "mean", t=self.encoder.num_times)
         return tokens[:, first:]
 
@@ -81,6 +81,10 @@ class VideoEncoder(JoinedNetwork):
         if isinstance(self.probe, AttentiveProbe):
             return self.probe(encoded, lengths)
         return self.probe(pool_time(encoded, "mean", lengths))
+
+    def frame_parts(self) -> FrameParts | None:
+        """Its two steps, if it is an encoder of pictures."""
+        return super().frame_parts() if self.encoder.sees_pictures else None
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Those of the encoder, then the probe."""

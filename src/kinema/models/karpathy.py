@@ -19,16 +19,17 @@ initial weights, inputs of unit variance) learn from scratch with less care.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from kinema.models.frame import SingleFrame
 from kinema.models.fusion import EarlyFusion, LateFusion
-from kinema.models.network import Network, group, init_he
+from kinema.models.network import FrameParts, Network, filters_see_time, group, init_he
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
@@ -167,8 +168,26 @@ class KarpathyNet(Network):
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """The second fully connected layer."""
-        towers = [tower(look(stream, clip)).flatten(1) for stream, tower in self.towers.items()]
-        return self.fc7(self.dropout(self.fc6(torch.cat(towers, dim=1))))
+        return self._joined([tower(look(stream, clip)).flatten(1) for stream, tower in self.towers.items()])
+
+    def frame_parts(self) -> FrameParts | None:
+        """Towers and fully connected layers, where no filter of a tower is longer than a frame."""
+        return None if filters_see_time(self) else FrameParts(self._maps, self._of_maps)
+
+    def _maps(self, frames: Float[Tensor, "n c 1 h w"]) -> Float[Tensor, "n f"]:
+        """The last maps of all towers."""
+        return torch.cat([tower(look(stream, frames)).flatten(1) for stream, tower in self.towers.items()], dim=1)
+
+    def _of_maps(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b g"]:
+        towers, length = encoded.chunk(len(self.streams), dim=2), encoded.shape[1]
+        channels = [cast(Tower, tower).num_features for tower in self.towers.values()]
+        maps = [
+            rearrange(x, "b t (c p) -> b (c t p)", c=count, t=length) for x, count in zip(towers, channels, strict=True)
+        ]
+        return self._joined(maps)
+
+    def _joined(self, towers: Sequence[Float[Tensor, "b f"]]) -> Float[Tensor, "b g"]:
+        return self.fc7(self.dropout(self.fc6(torch.cat(list(towers), dim=1))))
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """conv1 … conv5 of all towers, fc6, fc7. With the classifier, the last two are the paper's "top 3 layers"."""

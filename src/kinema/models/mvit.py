@@ -8,7 +8,8 @@ pooled query to what attention gives, and widens at the beginning of a stage; MV
 The class token, which is all that leaves the last block, has no place: the relative positions of that block and the
 filters that pool its queries are published, and counted, but nothing depends on them.
 
-The layers are torchvision's. What stands here is the plan of both, by which other widths and depths come out too.
+The layers are torchvision's. What stands here is the plan of both, by which other widths and depths come out too;
+`relative_attention` computes attention faster where nothing is learned.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ class Mvit(Network):
             raise ValueError(f"MViT has version 1 or 2 and two blocks at least, got {version=}, depths={list(depths)}")
         from torchvision.models.video.mvit import MViT
 
+        from kinema.models.relative_attention import use_fast_attention
+
         first = max(1, round(96 * width))
         channels = [first * 2**stage for stage in range(len(depths))]
         super().__init__(spec, channels[-1], num_classes, dropout)
@@ -107,6 +110,7 @@ class Mvit(Network):
             **flags,
         )
         self.trunk.head = nn.Identity()
+        use_fast_attention(self.trunk)
         if spec.num_channels != 3:
             old = self.trunk.conv_proj
             self.trunk.conv_proj = nn.Conv3d(spec.num_channels, first, old.kernel_size, old.stride, old.padding)

@@ -8,6 +8,8 @@ everywhere.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +17,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kinema.types import InputSpec
+
+
+@dataclass(frozen=True, slots=True)
+class FrameParts:
+    """The two steps of a network that looks at each frame alone: what it sees of one, and what it makes of several.
+
+    Clips that share frames can then share what was seen of them.
+    """
+
+    encode: Callable[[Float[Tensor, "n c 1 h w"]], Float[Tensor, "n f"]]
+    """Frames, one after the other in the batch, to a vector each."""
+    join: Callable[[Float[Tensor, "b t f"]], Float[Tensor, "b g"]]
+    """The vectors of a clip's frames in order of time to the clip's features."""
+    join_steps: Callable[[Float[Tensor, "b t f"]], Float[Tensor, "b t g"]] | None = None
+    """The same for features at each frame, of networks that answer there."""
 
 
 class Network(nn.Module, ABC):
@@ -59,6 +76,10 @@ class Network(nn.Module, ABC):
         Every parameter of the network but the classifier's belongs to exactly one of them. A stage is for freezing
         and for learning rates (`parameters()`, `eval()`), not for calling.
         """
+
+    def frame_parts(self) -> FrameParts | None:
+        """The two steps of a network that looks at each frame alone; None where its layers see time."""
+        return None
 
     @property
     def num_classes(self) -> int:
@@ -105,6 +126,10 @@ class JoinedNetwork(Network):
         """`join(encode(clip))`."""
         return self.join(self.encode(clip))
 
+    def frame_parts(self) -> FrameParts | None:
+        """`encode` and `join`; of a subclass whose `encode` sees several frames at once, None."""
+        return FrameParts(lambda frames: self.encode(frames)[:, 0], self.join)
+
 
 State = dict[str, Tensor]
 """What a streaming network remembers between frames: tensors by name, the batch first in each."""
@@ -131,6 +156,13 @@ class StreamingNetwork(StepNetwork):
     @abstractmethod
     def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b classes"], State]:
         """Logits after one more frame, and the state for the next; the state given is not changed."""
+
+
+def filters_see_time(network: Network) -> bool:
+    """Whether some 3-D filter is longer than a frame or skips frames, or a non-local block compares them."""
+    filters = [layer for layer in network.modules() if isinstance(layer, nn.Conv3d)]
+    longest = max((max(layer.kernel_size[0], layer.stride[0]) for layer in filters), default=1)
+    return longest > 1 or "nonlocal_stages" in network.arguments
 
 
 def new_classifier(feature_dim: int, num_classes: int) -> nn.Linear:

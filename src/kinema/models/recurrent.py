@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from kinema.models.backbone import BackboneSource
 from kinema.models.fusion import pool_time
-from kinema.models.network import JoinedNetwork, State, StepNetwork, StreamingNetwork
+from kinema.models.network import FrameParts, JoinedNetwork, State, StepNetwork, StreamingNetwork
 from kinema.models.running import Readout, RunningReadout, check_readout
 from kinema.models.small_frames import SmallFrames
 from kinema.models.variant import Variant
@@ -146,10 +146,17 @@ class RecurrentNetwork(JoinedNetwork, StepNetwork):
         states, last = self.recurrence(encoded, lengths)
         return last if self.readout == "last" else pool_time(states, self.readout, lengths)
 
+    def join_steps(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b t u"]:
+        """The state at each frame."""
+        return self.recurrence(encoded)[0]
+
     def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
-        """Logits of the state at each frame."""
-        states, _ = self.recurrence(self.encode(clip))
-        return self.classifier(self.dropout(states))
+        """Logits of what `join_steps` gives."""
+        return self.classifier(self.dropout(self.join_steps(self.encode(clip))))
+
+    def frame_parts(self) -> FrameParts:
+        """The frame network, and the recurrent layers."""
+        return FrameParts(lambda frames: self.encode(frames)[:, 0], self.join, self.join_steps)
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Those of the frame network, then the recurrent layers."""
@@ -159,10 +166,9 @@ class RecurrentNetwork(JoinedNetwork, StepNetwork):
 class CnnRnn(RecurrentNetwork, StreamingNetwork):
     """Forwards in time only, so that it can follow a stream; arguments as for `RecurrentNetwork`."""
 
-    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
-        """Logits after each frame: of the state, or of the mean or maximum of the states so far."""
-        states, _ = self.recurrence(self.encode(clip))
-        return self.classifier(self.dropout(RunningReadout(self.readout).all(states)))
+    def join_steps(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b t u"]:
+        """After each frame the state, or the mean or maximum of the states so far."""
+        return RunningReadout(self.readout).all(self.recurrence(encoded)[0])
 
     def start(self, batch: int = 1) -> State:
         """Empty memories."""

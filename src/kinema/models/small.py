@@ -12,16 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinema.models.network import Network, fastest_layout, init_he
+from kinema.models.network import FrameParts, Network, fastest_layout, filters_see_time, init_he
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
 TimeStep = tuple[int, int]  # filter length over time, stride over time
+Pool = Literal["mean", "max"]
+
+
+class Largest(nn.Module):
+    """The largest value of each channel over time and space."""
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c 1 1 1"]:
+        """One value a channel."""
+        return x.amax(dim=(2, 3, 4), keepdim=True)
 
 
 class Block(nn.Module):
@@ -69,9 +79,14 @@ class SmallFusion(Network):
             order, so that it knows where things are and can see them elsewhere in another frame. None averages features
             over space and time.
         dropout: before the classifier.
+        pool: "mean" or "max" of the features over space and time. The maximum finds what is small and short, such as a
+            hand that moves for a few frames, which a mean over everything drowns; it learns more slowly at first.
+
+    Raises:
+        ValueError: another pooling, or the maximum where features of places are joined.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what the variants differ in
         self,
         spec: InputSpec,
         num_classes: int,
@@ -80,8 +95,14 @@ class SmallFusion(Network):
         stem_time: TimeStep = (1, 1),
         times: Sequence[TimeStep] = (),
         joined: tuple[int, int] | None = None,
+        *,
         dropout: float = 0.2,
+        pool: Pool = "mean",
     ) -> None:
+        if pool not in get_args(Pool) or (joined and pool != "mean"):
+            raise ValueError(
+                f"features are pooled by {get_args(Pool)}, joined ones by the mean; got {pool=}, {joined=}"
+            )
         channels = [width, *(width * 2**stage for stage in range(len(depths)))]
         units, grid = joined or (0, 1)
         super().__init__(spec, units or channels[-1], num_classes, dropout)
@@ -97,16 +118,31 @@ class SmallFusion(Network):
         inputs = channels[-1] * grid**2 * spec.clip_len
         self.join = nn.Sequential(nn.Linear(inputs, units), nn.ReLU()) if units else None
         self.num_head_stages = 1 if units else 0
-        self.pool = nn.AdaptiveAvgPool3d((None, grid, grid) if units else 1)
+        self.pool = Largest() if pool == "max" else nn.AdaptiveAvgPool3d((None, grid, grid) if units else 1)
         init_he(nn.ModuleList([self.stem, self.blocks]))
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """Pooled, and for late fusion joined, features."""
+        x = self._pooled(clip).flatten(1)
+        return x if self.join is None else self.join(x)
+
+    def frame_parts(self) -> FrameParts | None:
+        """Those of single frames, of late fusion, and of a mean or maximum over time (TSN)."""
+        if type(self) is not SmallFusion or filters_see_time(self):  # subclasses shift and mix frames otherwise
+            return None
+        return FrameParts(lambda frames: self._pooled(frames).flatten(1), self._join_frames)
+
+    def _pooled(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f s y x"]:
         x = self.stem(fastest_layout(clip))
         for stage in self.blocks:
             x = stage(x)
-        x = self.pool(x).flatten(1)
-        return x if self.join is None else self.join(x)
+        return self.pool(x)
+
+    def _join_frames(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b g"]:
+        if self.join is None:
+            return encoded.amax(dim=1) if isinstance(self.pool, Largest) else encoded.mean(dim=1)
+        channels = self.blocks[-1][-1].conv2.out_channels  # type: ignore[index]
+        return self.join(rearrange(encoded, "b t (c p) -> b (c t p)", c=channels))
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Stem, the residual stages, and late fusion's joining layer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,16 @@ def names_published(model: str | os.PathLike[str]) -> str:
     """The name of the published weights that are meant; empty where a checkpoint is."""
     name = os.fspath(model)
     return name if name in published_names() and not _has_card(checkpoint_folder(model)) else ""
+
+
+def looks_trained(model: str, networks: Container[str]) -> bool:
+    """Whether a checkpoint, a run or published weights are meant, and not a network of that name with random weights.
+
+    Args:
+        model: what the user gave.
+        networks: names of networks, which go before published weights of the same name.
+    """
+    return Path(model).is_dir() or os.sep in model or (model not in networks and bool(names_published(model)))
 
 
 def checkpoint_folder(path: str | os.PathLike[str]) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +62,7 @@ def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
     """
     from kinema.models.summary import summarize
 
-    summary = summarize(_network(model, config))
+    summary = summarize(network_without_weights(model, config))
     if not Path(model).is_dir():
         summary = replace(summary, name=model)  # resnet18 stays resnet18
     if config.json:
@@ -73,10 +72,16 @@ def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
     return 0
 
 
-def _network(model: str, config: DescribeConfig) -> Network:
+def network_without_weights(model: str, config: DescribeConfig = DescribeConfig()) -> Network:
+    """What a name or a folder stands for, with weights that have shapes and no values; nothing is downloaded.
+
+    Raises:
+        UnknownName: there is none of that name.
+        CheckpointError: a folder holds nothing that can be used.
+    """
     from kinema.models import VARIANTS, build_without_weights, is_backbone
     from kinema.models.hub_source import is_hub_name
-    from kinema.models.trained import names_published
+    from kinema.models.trained import looks_trained
 
     changes: dict[str, Any] = {"size": parse_size(config.size) if config.size else None, "clip_len": config.frames}
     spec = {name: value for name, value in changes.items() if value is not None}
@@ -85,7 +90,7 @@ def _network(model: str, config: DescribeConfig) -> Network:
     given = {name: value for name, value in own.items() if value}
     if is_hub_name(model):
         return build_without_weights("video_encoder", spec=spec, **{**given, "backbone": model})
-    if Path(model).is_dir() or os.sep in model or (model not in VARIANTS and names_published(model)):
+    if looks_trained(model, VARIANTS):
         card = _card(model)
         return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **{**card.arguments, **given})
     if model not in VARIANTS and config.backbone is None and is_backbone(model):

@@ -43,8 +43,8 @@ class ScoringOptions:
     """Processes that decode; without it one for each core but one, at most 8."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1."""
-    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
-    """Number format; auto is bf16 where the machine is fast at it, else f32."""
+    precision: Literal["auto", "f32", "bf16", "fp16", "int8"] = "auto"
+    """Number format; auto is bf16 where the machine is fast at it, else f32; int8 is that of a file exported so."""
     cache: str | None = None
     """Folder in which decoded, shrunk frames are kept."""
     flow_cache: str | None = None
@@ -135,7 +135,7 @@ def _open(model: str, config: EvaluateConfig) -> tuple[Network | ClipScorer, Mod
     if is_exported(model):
         return open_exported(model, **running, engine=config.engine)
     network, card = open_trained(model)
-    if config.engine == "torch":
+    if config.engine == "torch" and card.each_step:
         return network, card
     return open_scorer(network, card, **running, engine=config.engine), card
 

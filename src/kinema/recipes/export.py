@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kinema.errors import check_settings
+from kinema.errors import ConfigError, DataError, check_settings
 from kinema.files import check_folder
 from kinema.recipes.options import parse_size
 from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
+    from kinema.datasets.dataset import DataSet
+    from kinema.inference.calibration import Calibration
     from kinema.inference.export import Exported
+    from kinema.inference.quantize import Moved
     from kinema.models.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
@@ -34,11 +37,21 @@ class ExportConfig:
     """Another number of frames in a clip, where the weights allow it."""
     static_batch: bool = False
     """One clip at a time, for programs that need a fixed shape; otherwise any number of clips goes in."""
+    precision: Literal["f32", "int8"] = "f32"
+    """Number format: int8 is faster on a CPU, for OpenVINO only, and needs --calibrate."""
+    calibrate: str | None = None
+    """For int8: a data set or a folder of videos such as the network will see; one half sets ranges, the other judges."""
+    calibration_clips: int = 200
+    """How many clips set the ranges, and how many judge, at most."""
     json: bool = False
     """Print one JSON document."""
 
     def __post_init__(self) -> None:
-        check_settings({"clip_len": self.clip_len}, 1)
+        check_settings({"clip_len": self.clip_len, "calibration_clips": self.calibration_clips}, 1)
+        if self.precision == "int8" and not self.calibrate:
+            raise ConfigError("int8 needs clips to find its ranges", "--precision int8", "give --calibrate DATA")
+        if self.calibrate and self.precision != "int8":
+            raise ConfigError("only int8 is calibrated", f"--calibrate {self.calibrate}", "give --precision int8")
 
 
 def export(model: str, config: ExportConfig = ExportConfig()) -> int:
@@ -57,15 +70,19 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
 
         kinema predict match.mp4 --model slow_fusion_small.onnx
 
+        kinema export runs/slow_fusion-1 --format openvino --precision int8 --calibrate videos/
+
     Args:
         model: a checkpoint folder, a run folder with best/ in it, or published weights (`kinema models --weights`).
     """
-    from kinema.inference.export import check_ending, export
+    from kinema.inference.export import check_ending, check_int8, export
     from kinema.models.trained import fed_otherwise
 
     if config.out:
         check_ending(Path(config.out), config.format)
         check_folder(Path(config.out).parent)
+    if config.precision == "int8":
+        check_int8(config.format)
     network, card = open_trained(model)
     changes: dict[str, Any] = {"size": parse_size(config.size) if config.size else None, "clip_len": config.clip_len}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -73,12 +90,46 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
         network = fed_otherwise(network, changes)
         card = replace(card, input=network.spec)
     path = config.out or default_name(model, card, config.format)
-    written = export(network, card, path, format=config.format, static_batch=config.static_batch)
+    calibration = _calibration(card, config)
+    written = export(
+        network, card, path, format=config.format, static_batch=config.static_batch, calibration=calibration
+    )
     if config.json:
         print(json.dumps(as_json(written, card), ensure_ascii=False))
     else:
         _print(written)
     return 0
+
+
+def _calibration(card: ModelCard, config: ExportConfig) -> Calibration | None:
+    """The clips for int8; with true classes where the data has those of the network."""
+    from kinema.inference.calibration import gather
+    from kinema.recipes.evaluate import progress_bar
+
+    if not config.calibrate:
+        return None
+    data, labelled = _data(card, config.calibrate)
+    count = min(2 * config.calibration_clips, len(data))
+    with progress_bar("reading clips", count) as advance:
+        return gather(data, card.input, config.calibration_clips, labelled=labelled, advance=advance)
+
+
+def _data(card: ModelCard, path: str) -> tuple[DataSet, bool]:
+    """Videos, and whether their labels are true: those of a folder without classes get some label."""
+    from kinema.datasets.dataset import DataSet
+    from kinema.labels import Labels
+    from kinema.recipes.evaluate import open_for
+    from kinema.types import Example
+    from kinema.video import list_media
+
+    try:
+        return open_for(card, path), not card.each_step
+    except DataError as error:
+        if not Path(path).is_dir():
+            raise
+        log.info("%s: hits are not counted, because the videos have no labels of the network (%s)", path, error.what)
+    examples = tuple(Example(video, card.labels[:1]) for video in list_media([path]))
+    return DataSet(path, path, examples, Labels(tuple(card.labels)), card.multi_label), False
 
 
 def default_name(model: str, card: ModelCard, format: str) -> str:
@@ -99,6 +150,7 @@ def as_json(written: Exported, card: ModelCard) -> dict[str, Any]:
         "labels": list(card.labels),
         "multi_label": card.multi_label,
         "difference": written.difference,
+        "int8": written.moved.to_json() if written.moved else None,
     }
 
 
@@ -107,7 +159,19 @@ def _print(written: Exported) -> None:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     print(f"input  clip    uint8    {_by(written.input)}")
     print(f"output scores  float32  {_by(written.output)}")
-    print(f"largest difference of a score from torch: {written.difference:.1g}")
+    print(
+        f"largest difference of a score from torch: {written.difference:.1g}{' (before int8)' if written.moved else ''}"
+    )
+    if written.moved:
+        _print_moved(written.moved)
+
+
+def _print_moved(moved: Moved) -> None:
+    print(f"int8: ranges of {moved.num_ranges} clips, judged on {moved.num_judged} others, against f32:")
+    print(f"difference of a score  mean {moved.mean_difference:.4f}  largest {moved.largest_difference:.3f}")
+    print(f"same best class        {moved.agreement:.1%}")
+    if moved.hit_at_1 is not None:
+        print(f"hit@1                  {moved.hit_at_1_f32:.1%} -> {moved.hit_at_1:.1%}")
 
 
 def _by(shape: tuple[int | str, ...]) -> str:

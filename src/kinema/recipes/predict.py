@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +13,10 @@ from kinema.errors import KinemaError, UnreadableVideo, UsageError, VideoError, 
 from kinema.files import check_folder
 from kinema.inference.outcome import Failure
 from kinema.recipes.options import EngineName, FlowMethod, check_crops
+from kinema.recipes.shown import Shown, write_report
 from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from kinema.inference.predictor import Predictor
     from kinema.inference.scoring import ClipScorer
     from kinema.models.checkpoint import ModelCard
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from kinema.types import Prediction
 
 log = logging.getLogger("kinema")
-
-MOST_IN_REPORT = 30
-"""A report draws the timelines of so many videos; all are in its table."""
 
 _FILMS = (".mp4", ".webm", ".mkv", ".gif")
 
@@ -69,6 +64,9 @@ class PredictConfig:
     """Folder for a file a video in --format (json unless told otherwise), and report.html."""
     render: str | None = None
     """Draw labels onto the film: a file such as out.mp4, or a folder for several videos."""
+    fast_seek: Literal["none", "nonref", "keyframes"] = "none"
+    """Decode less of the film: all frames but those that no other frame refers to (nonref), or keyframes only; the nearest
+    one before stands for a frame that is left out. Quicker, and scores change: see `predict` in the documentation."""
     batch_size: int = 8
     """Clips that go through the network at once; videos share batches."""
     engine: EngineName = "torch"
@@ -77,8 +75,8 @@ class PredictConfig:
     """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1."""
-    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
-    """Number format; auto is bf16 where the machine is fast at it, else f32."""
+    precision: Literal["auto", "f32", "bf16", "fp16", "int8"] = "auto"
+    """Number format; auto is bf16 where the machine is fast at it, else f32; int8 is that of a file exported so."""
 
     def __post_init__(self) -> None:
         counts = ("rolling", "clips", "top", "batch_size")
@@ -113,6 +111,8 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
 
         kinema predict match.mp4 --model slow_fusion_small.onnx
 
+        kinema predict archive/ --model runs/single_frame-1 --fast-seek keyframes
+
         kinema predict match.mp4 --labels "ice hockey, a fight, a crowd"
 
         find . -name '*.mp4' | kinema predict - --model runs/slow_fusion-1 --out found/
@@ -128,7 +128,7 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     trained = _open(config)
     check_flow(trained[0].spec, config.flow_method)
     predictor = Predictor(*trained, **_running(config), engine=config.engine)
-    show = _Shown(config, single=len(sources) + len(failures) == 1)
+    show = Shown(config, single=len(sources) + len(failures) == 1)
     files = _Files(config, single=len(sources) == 1)
     num_failed = 0
     for outcome in _outcomes(predictor, sources, failures, config):
@@ -231,6 +231,7 @@ def _outcomes(
     options = {
         "rolling": config.rolling, "step_s": config.step, "window_s": config.window, "num_clips": config.clips,
         "num_crops": config.crops, "min_segment_s": config.min_segment, "min_score": config.min_score,
+        "fast_seek": config.fast_seek,
     }  # fmt: skip
     with progress_bar("predicting", len(sources), shown=len(sources) > 1) as advance:
         for outcome in predictor.predict_many(sources, **options):
@@ -267,7 +268,7 @@ class _Files:
     def finish(self) -> None:
         """Write the report."""
         if self.config.out:
-            _write_report(self.kept, self.config)
+            write_report(self.kept, self.config)
 
 
 class _Names:
@@ -294,106 +295,3 @@ def _render(prediction: Prediction, target: str, name: str, *, single: bool) -> 
     with progress_bar(f"drawing {path.name}", round(prediction.span.duration_s * 25)) as advance:
         render(prediction, path, advance)
     log.info("%s: written", path)
-
-
-class _Shown:
-    """Prints outcomes as they come."""
-
-    def __init__(self, config: PredictConfig, *, single: bool) -> None:
-        from rich.console import Console
-
-        self.config, self.single = config, single
-        self.console = Console(highlight=False)
-        self.headed = False
-
-    def __call__(self, outcome: Prediction | Failure) -> None:
-        kind = self.config.printed
-        if kind == "json":
-            print(json.dumps(_as_json(outcome, self.config.top), ensure_ascii=False), flush=True)
-        elif isinstance(outcome, Failure):
-            return
-        elif kind == "table":
-            _print_table(outcome, self.config, self.console) if self.single else _print_line(outcome, self.console)
-        elif not self.config.out:
-            self._print_text(outcome.to_text(kind))  # type: ignore[arg-type]
-
-    def _print_text(self, text: str) -> None:
-        if self.config.printed == "csv" and self.headed:
-            text = text.partition("\n")[2]
-        self.headed = True
-        print(text, end="", flush=True)
-
-
-def _as_json(outcome: Prediction | Failure, top: int) -> dict[str, Any]:
-    return outcome.to_json() if isinstance(outcome, Failure) else outcome.to_json(top)
-
-
-def _print_table(prediction: Prediction, config: PredictConfig, console: Console) -> None:
-    from rich.table import Table
-
-    length_s = prediction.span.duration_s
-    length = f"{length_s:.1f} s" if length_s >= 1 else f"{length_s:.2f} s"
-    console.print(f"{prediction.path}  {length}", markup=False, style="bold", soft_wrap=True)
-    best = Table("label", box=None, pad_edge=False)
-    best.add_column("score", justify="right")
-    for label, score in prediction.top(config.top):
-        best.add_row(label, f"{score:.1%}")
-    console.print(best)
-    if len(prediction.segments) > 1:
-        table = Table("from", "to", "label", box=None, pad_edge=False)
-        table.add_column("score", justify="right")
-        for segment in prediction.segments:
-            times = (_clock(segment.span.start_s), _clock(segment.span.end_s))
-            table.add_row(*times, segment.label, f"{segment.score:.1%}")
-        console.print()
-        console.print(table)
-    if prediction.timeline is not None and len(prediction.timeline) > 1:
-        console.print(f"\nlabel changes a minute: {changes(prediction)}", markup=False)
-
-
-def changes(prediction: Prediction) -> str:
-    """How often the label changes, with and without the rolling average."""
-    track = prediction.timeline
-    assert track is not None
-    raw = f"{track.changes_per_minute(smoothed=False):.1f}"
-    if track.rolling == 1:
-        return f"{raw} (try --rolling 5 if it flickers)" if track.changes_per_minute() > 20 else raw
-    return f"{track.changes_per_minute():.1f} with a rolling average of {track.rolling}, {raw} without"
-
-
-def _print_line(prediction: Prediction, console: Console) -> None:
-    (label, score), *_ = prediction.top(1)
-    more = f"  {len(prediction.segments)} segments" if len(prediction.segments) > 1 else ""
-    console.print(f"{prediction.path}  {label}  {score:.1%}{more}", markup=False, soft_wrap=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds, 1), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
-
-
-def _write_report(outcomes: list[Prediction | Failure], config: PredictConfig) -> None:
-    from kinema.evaluation.report import Report
-
-    predictions = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
-    failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    count = f"{len(predictions)} video{'' if len(predictions) == 1 else 's'}"
-    report = Report("Predictions", f"{count}, {config.model or config.labels}").add_section("Videos")
-    heads = ["video", "seconds", "label", "score", "segments", "changes a minute", "without rolling"]
-    report.add_table(heads, [_row(prediction) for prediction in predictions], shares=("score",))
-    if failed:
-        rows = [[outcome.path, str(outcome.error)] for outcome in failed]
-        report.add_section("Files that could not be read").add_table(["video", "error"], rows)
-    for prediction in predictions[:MOST_IN_REPORT]:
-        report.add_section(Path(prediction.path).name).add_figure(prediction.plot(config.top))
-    report.write(Path(str(config.out)) / "report.html")
-
-
-def _row(prediction: Prediction) -> list[object]:
-    track = prediction.timeline
-    assert track is not None
-    (label, score), *_ = prediction.top(1)
-    smooth, raw = track.changes_per_minute(), track.changes_per_minute(smoothed=False)
-    length_s = round(prediction.span.duration_s, 1)
-    return [prediction.path, length_s, label, score, len(prediction.segments), round(smooth, 1), round(raw, 1)]

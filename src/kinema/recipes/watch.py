@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import shutil
 import sys
-from collections import deque
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kinema.errors import UsageError, check_settings
+from kinema.inference.pace import Pace
+from kinema.recipes.options import EngineName
 from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
+    from kinema.inference.predictor import Predictor
     from kinema.inference.streaming import LivePrediction
 
 log = logging.getLogger("kinema")
-
-_MOST_LATENCIES = 1000  # a stream may run for weeks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +36,9 @@ class WatchConfig:
     """Stop after so many seconds of the stream."""
     json: bool = False
     """Print a line of JSON a prediction."""
+    engine: EngineName = "torch"
+    """What computes a network that looks at clips: torch, openvino (on a CPU, converted at the first use), or auto:
+    OpenVINO where it can be used. Networks that go frame by frame stay in torch."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1."""
     precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
@@ -52,12 +53,15 @@ def watch(source: str, config: WatchConfig) -> int:
     """Say what is happening in a live stream, as it happens.
 
     The network looks at the newest clip whenever it is free, so it never falls behind. A network that remembers
-    (`causal_small`, `cnn_lstm`, `tsm_causal`) looks at each frame once. Press Ctrl-C to end.
+    (`causal_small`, `cnn_lstm`, `tsm_causal`) looks at each frame once. Press Ctrl-C to end. Latency is the time from the
+    arrival of a frame to its prediction; half, 95 and 99 of a hundred predictions took at most so long.
 
     Examples:
         kinema watch 0 --model runs/slow_fusion-1/best
 
         kinema watch rtsp://camera.local/stream --model runs/slow_fusion-1 --rolling 10 --json
+
+        kinema watch 0 --model runs/slow_fusion_small-1 --engine openvino
 
         ffmpeg -i film.mkv -f matroska - | kinema watch - --model runs/slow_fusion-1
 
@@ -65,14 +69,13 @@ def watch(source: str, config: WatchConfig) -> int:
         source: a camera (0, /dev/video0), an rtsp or http address, a file (plays in real time), or `-` for a pipe.
     """
     from kinema.inference.live import goes_frame_by_frame, reach_s
-    from kinema.inference.predictor import Predictor
     from kinema.inference.streaming import watch as predictions
 
     if Path(source).is_dir():
         raise UsageError(
             "a folder cannot be watched", source, "give a camera, a file or an address; see kinema predict"
         )
-    predictor = Predictor(*open_trained(config.model), device=config.device, precision=config.precision)
+    predictor = _open(config)
     wait_s = None if goes_frame_by_frame(predictor.network) else reach_s(predictor.network.spec)
     if wait_s is not None and wait_s > 1 and sys.stderr.isatty():
         log.info("the first label comes after %.1f s: so much the network looks at", wait_s)
@@ -88,30 +91,37 @@ def watch(source: str, config: WatchConfig) -> int:
     return 0
 
 
+def _open(config: WatchConfig) -> Predictor:
+    """The network; in torch where it goes frame by frame, whatever the engine."""
+    from kinema.inference.live import goes_frame_by_frame
+    from kinema.inference.predictor import Predictor
+
+    network, card = open_trained(config.model)
+    engine = config.engine
+    if goes_frame_by_frame(network) and engine != "torch":
+        log.info("engine: torch, not OpenVINO; %s remembers and goes frame by frame", card.variant)
+        engine = "torch"
+    return Predictor(network, card, device=config.device, precision=config.precision, engine=engine)
+
+
 class _Seen:
-    """Prints predictions as they come, and what they cost in the end."""
+    """Prints predictions as they come, how fast they come, and how fast they came in the end."""
 
     def __init__(self, config: WatchConfig, labels: tuple[str, ...]) -> None:
         self.config, self.labels = config, labels
-        self.latencies_s: deque[float] = deque(maxlen=_MOST_LATENCIES)
-        self.count = 0
-        self.first_s = self.last_s = 0.0
-        self.dropped = 0
+        self.pace = Pace()
         self.label = ""
         self.live_line = sys.stdout.isatty() and not config.json
 
     def __call__(self, live: LivePrediction) -> None:
-        self.first_s = self.first_s if self.count else live.time_s
-        self.latencies_s.append(live.latency_s)
-        self.count += 1
-        self.last_s, self.dropped = live.time_s, live.dropped
+        self.pace.add(live.latency_s, live.dropped)
         best = self.best(live)
         if self.config.json:
-            print(json.dumps(as_json(live, best, percentiles(self.latencies_s))), flush=True)
+            print(json.dumps(as_json(live, best, self.pace)), flush=True)
             return
         text = f"{live.time_s:8.1f} s  " + "  ".join(f"{label} {score:.0%}" for label, score in best)
         if self.live_line:
-            line = f"{text}  ({1000 * live.latency_s:.0f} ms)"
+            line = f"{text}  ({self.pace.per_s:.1f} a second, {self.pace})"
             print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
         elif best[0][0] != self.label:
             print(text, flush=True)
@@ -126,28 +136,19 @@ class _Seen:
         """Say how fast it went, on standard error."""
         if self.live_line:
             print()
-        if not self.latencies_s:
+        if not self.pace.count:
             print("kinema: the stream ended without a frame", file=sys.stderr)
             return
-        seconds = self.last_s - self.first_s
-        pace = f"{self.count} predictions, {(self.count - 1) / seconds:.1f} a second" if seconds > 0 else "1 prediction"
-        shares = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in percentiles(self.latencies_s).items())
-        text = f"{pace}, latency {shares}, {self.dropped} frames not seen"
-        print(f"kinema: {text}", file=sys.stderr)
+        count = f"{self.pace.count} predictions" if self.pace.count > 1 else "1 prediction"
+        rate = f", {self.pace.per_s:.1f} a second" if self.pace.per_s else ""
+        print(f"kinema: {count}{rate}, {self.pace}", file=sys.stderr)
 
 
-def percentiles(latencies_s: Collection[float]) -> dict[str, float]:
-    """How long half, 95 and 99 of a hundred predictions took at most, in seconds."""
-    ordered = sorted(latencies_s)
-    return {f"p{share}": ordered[math.ceil(len(ordered) * share / 100) - 1] for share in (50, 95, 99)}
-
-
-def as_json(live: LivePrediction, best: list[tuple[str, float]], shares: dict[str, float]) -> dict[str, Any]:
-    """One prediction as a plain dictionary; `shares` are the percentiles of latency so far."""
+def as_json(live: LivePrediction, best: list[tuple[str, float]], pace: Pace) -> dict[str, Any]:
+    """One prediction as a plain dictionary, with how fast they have come so far."""
     return {
         "time_s": round(live.time_s, 3),
         "top": [{"label": label, "score": round(score, 4)} for label, score in best],
         "latency_s": round(live.latency_s, 4),
-        **{f"latency_{name}_s": round(value, 4) for name, value in shares.items()},
-        "dropped": live.dropped,
+        **pace.to_json(),
     }

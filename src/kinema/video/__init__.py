@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kinema.video.contract import Size, Video
+from kinema.video.contract import FastSeek, Size, Video
 from kinema.video.listing import IMAGE_ENDINGS, VIDEO_ENDINGS, is_image, is_video, list_media
 from kinema.video.reader import open_video
 from kinema.video.stream import Stream, open_stream
@@ -12,6 +12,7 @@ from kinema.video.writer import VideoWriter
 __all__ = [
     "IMAGE_ENDINGS",
     "VIDEO_ENDINGS",
+    "FastSeek",
     "Size",
     "Stream",
     "Video",

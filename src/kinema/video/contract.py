@@ -9,7 +9,7 @@ import abc
 import logging
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from kinema.types import VideoInfo
 
 Size = int | tuple[int, int] | None
 Frame = NDArray[np.uint8]
+FastSeek = Literal["none", "nonref", "keyframes"]
+"""Which frames are decoded at all: every one that is wanted; none that no other frame refers to; keyframes only."""
 
 _EPSILON_S = 1e-6  # 7 / 25 is asked for, 0.28000000000000003 is stored
 _log = logging.getLogger("kinema")
@@ -48,6 +50,7 @@ class Video(abc.ABC):
     Attributes:
         info: name, length and size; rotation is already applied, pixels that are not square are left as stored.
         times_s: [n] when each frame appears, in seconds; the first is 0.0.
+        promised_s: length by the file's header; 0.0 where it does not say.
         num_damaged: frames that `iterate` had to leave out so far because they could not be decoded.
         pixel_aspect: width of a stored pixel over its height, 1.0 for square ones. Frames are never stretched by it.
     """
@@ -55,6 +58,7 @@ class Video(abc.ABC):
     info: VideoInfo
     times_s: NDArray[np.float64]
     num_damaged: int = 0
+    promised_s: float = 0.0
     pixel_aspect: float = 1.0
 
     @abc.abstractmethod
@@ -133,18 +137,42 @@ class Video(abc.ABC):
         last = self.info.num_frames if end_s is None else int(np.searchsorted(self.times_s, end_s - _EPSILON_S))
         return self._iterate(range(first, last, stride), height, width)
 
+    def frames_near(
+        self, indices: NDArray[np.integer], how: FastSeek, size: Size = None
+    ) -> Iterator[tuple[int, Frame]]:
+        """Frames that stand for others: for each the nearest at or before it among those that are decoded at all.
+
+        Where a film has no such frames to choose (pictures; "nonref" where the codec does not mark them for certain;
+        both where timestamps are missing), every frame stands for itself, and the log says so. A frame that cannot be
+        decoded is left out.
+
+        Args:
+            indices: ascending numbers, each once.
+            how: "nonref" leaves out frames that no other frame refers to, "keyframes" all but those that decode alone.
+            size: as for `frames_at`.
+
+        Yields:
+            number, in order and each once, and frame [h w c] uint8 RGB. Before the first decoded frame, the first stands in.
+        """
+        height, width = target_size(self.info.height, self.info.width, size)
+        return self._near(np.asarray(indices, np.int64), how, height, width)
+
+    def _near(self, indices: NDArray[np.int64], how: FastSeek, height: int, width: int) -> Iterator[tuple[int, Frame]]:
+        for index in indices:
+            yield from self._stream(range(int(index), int(index) + 1), height, width)
+
     def _iterate(self, wanted: range, height: int, width: int) -> Iterator[tuple[int, float, Frame]]:
         expected = missing = 0
         for index, frame in self._stream(wanted, height, width):
             position = wanted.index(index)
             missing, expected = missing + position - expected, position + 1
             yield index, float(self.times_s[index]), frame
-        missing += len(wanted) - expected
+        self._tell_missing(missing + len(wanted) - expected, len(wanted))
+
+    def _tell_missing(self, missing: int, wanted: int) -> None:
         if missing:
             self.num_damaged += missing
-            _log.warning(
-                "%s: %d of %d frames could not be decoded and were left out", self.info.path, missing, len(wanted)
-            )
+            _log.warning("%s: %d of %d frames could not be decoded and were left out", self.info.path, missing, wanted)
 
     def __enter__(self) -> Self:
         return self

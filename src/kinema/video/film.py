@@ -13,26 +13,30 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from kinema.errors import EmptyVideo, UnreadableVideo
 from kinema.machine import num_cores
 from kinema.types import VideoInfo
-from kinema.video.contract import Frame, Video
-from kinema.video.packets import Flags, scan
+from kinema.video.container import open_container, promised_s
+from kinema.video.contract import FastSeek, Frame, Video
+from kinema.video.packets import Flags, Run, scan
 from kinema.video.pixels import Painter, turn_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+_log = logging.getLogger("kinema")
+
+_KINDS = {"nonref": "never referred to", "keyframes": "keyframes"}
 # Codecs in which "no other frame refers to this one" is said by the stream and holds without exception. Not HEVC: there
 # it holds within one temporal layer only.
 _SKIPPING_CODECS = frozenset({"h264", "mpeg4", "mpeg2video", "mpeg1video"})
@@ -79,6 +83,7 @@ class Film(Video):
 
     def _open(self) -> None:
         self._container, self._track = open_container(self._path)
+        self.promised_s = promised_s(self._container, self._track)
         self._index = scan(self._container, self._track)
         if not self._index.num_frames:
             raise EmptyVideo("no frames in this video", self._path, "record or export it again")
@@ -191,10 +196,52 @@ class Film(Video):
             else:
                 return
 
+    def _near(self, indices: NDArray[np.int64], how: FastSeek, height: int, width: int) -> Iterator[tuple[int, Frame]]:
+        painter, count = Painter(height, width, self._turn), 0
+        expected, pictures = self._pictures_near(indices, how)
+        for index, picture in pictures:
+            frame = np.empty((height, width, 3), np.uint8)
+            painter.paint(picture, frame)
+            count += 1
+            yield index, frame
+        if expected is not None:
+            self._tell_missing(expected - count, expected)
+
+    def _pictures_near(
+        self, indices: NDArray[np.int64], how: FastSeek
+    ) -> tuple[int | None, Iterator[tuple[int, av.VideoFrame]]]:
+        """How many there are to be, if that is known, and pictures."""
+        keys = self._index.key_frames
+        if how == "keyframes" and len(keys):
+            chosen = np.unique(keys[np.maximum(np.searchsorted(keys, indices, side="right") - 1, 0)])
+            runs = [Run(int(self._index.starts[key]), np.array([key])) for key in chosen]
+            return len(chosen), self._decode_runs(runs)
+        if how == "nonref" and self._skips:
+            return None, stand_ins(indices, self._decode_referred(indices))
+        if how != "none":
+            _log.info("%s: every frame is decoded; this film does not say which ones are %s", self._path, _KINDS[how])
+        return len(indices), self._decode(indices)
+
+    def _decode_referred(self, indices: NDArray[np.int64]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Pictures in order, from the start of each run to its last frame or just past it, but those nobody refers to."""
+        for run in self._index.runs(indices):
+            self._run_number += 1
+            self._restart(run.start)
+            last = int(run.wanted[-1])
+            for number, packet in itertools.chain(self._packets(run.start), [(-1, None)]):
+                self._codec.skip_frame = "NONREF"
+                pictures = list(self._named(self._send(packet)))
+                self._next, self._fresh = number + 1, False  # the next run starts anew
+                yield from pictures
+                if pictures and pictures[-1][0] >= last:
+                    break
+
     def _decode(self, wanted: NDArray[np.int64], thorough: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
         """Pictures of sorted frames with their numbers; those that cannot be decoded are missing."""
+        return self._decode_runs([self._index.thorough_run(wanted)] if thorough else self._index.runs(wanted), thorough)
+
+    def _decode_runs(self, runs: list[Run], thorough: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
         self._run_number += 1
-        runs = [self._index.thorough_run(wanted)] if thorough else self._index.runs(wanted)
         for number, run in enumerate(runs):
             spare, first = self._spare, 0
             for index in itertools.takewhile(spare.__contains__, map(int, run.wanted)):  # in order, as all others come
@@ -321,46 +368,22 @@ class Film(Video):
             self._container = None
 
 
-def open_container(path: str) -> tuple[InputContainer, av.VideoStream]:
-    """Open a file and choose its picture track; other tracks are not even read."""
-    try:
-        container = av.open(path, metadata_errors="ignore")
-    except (av.FFmpegError, OSError) as error:
-        raise _open_error(path, error) from error
-    try:
-        videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        streams = [s for s in videos if s.codec_context is not None]
-        if not streams:
-            raise _track_error(path, container, bool(videos))
-        best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.frames))
-        for stream in container.streams:
-            if stream.index != best.index:
-                stream.discard = Discard.all
-    except BaseException:
-        container.close()
-        raise
-    return container, best
+def stand_ins(
+    wanted: NDArray[np.int64], pictures: Iterable[tuple[int, av.VideoFrame]]
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Those of the pictures that are the last one at or before some frame that is wanted; all in order, numbers first."""
+    held: tuple[int, av.VideoFrame] | None = None
+    for index, picture in pictures:
+        if held is not None and _any_between(wanted, held[0], index):
+            yield held
+        held = index, picture
+    if held is not None and _any_between(wanted, held[0], int(wanted[-1]) + 1):
+        yield held
 
 
-def _open_error(path: str, error: Exception) -> UnreadableVideo:
-    if os.path.isdir(path):
-        return UnreadableVideo("a folder, not a video", path, "give a file, or a folder of images")
-    if not os.path.exists(path):
-        return UnreadableVideo("no such video", path, "check the spelling of the path")
-    if not os.access(path, os.R_OK):
-        return UnreadableVideo("no permission to read this video", path, "change its permissions")
-    if os.path.getsize(path) == 0:
-        return UnreadableVideo("the file is empty", path, "copy or download it again")
-    reason = getattr(error, "strerror", None) or str(error)
-    return UnreadableVideo(f"not a video, or damaged ({reason})", path, "copy it again, or convert it with ffmpeg")
-
-
-def _track_error(path: str, container: InputContainer, has_video: bool) -> UnreadableVideo | EmptyVideo:
-    if has_video:
-        return UnreadableVideo("no decoder for this video's codec", path, "convert it to H.264 with ffmpeg")
-    if len(container.streams):
-        return UnreadableVideo("no picture track in this file, only sound or text", path, "give a video file")
-    return EmptyVideo("no frames in this video", path, "record or export it again")
+def _any_between(wanted: NDArray[np.int64], first: int, end: int) -> bool:
+    place = int(np.searchsorted(wanted, first))
+    return place < len(wanted) and int(wanted[place]) < end
 
 
 def _chain(first: av.Packet, rest: Iterator[av.Packet]) -> Iterator[av.Packet]:

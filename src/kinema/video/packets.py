@@ -121,6 +121,13 @@ class PacketIndex:
         return keys if len(keys) and keys[0] == 0 else np.concatenate([[0], keys]).astype(np.int64)
 
     @cached_property
+    def key_frames(self) -> NDArray[np.int64]:
+        """[k] the frames that decode by themselves, in display order; none where frames are counted."""
+        if self.counted is not None:
+            return np.zeros(0, np.int64)
+        return np.sort(self.frame_of[np.flatnonzero(self.key & self.shown)])
+
+    @cached_property
     def starts(self) -> NDArray[np.int64]:
         """[n] the packet at which decoding has to start for frame i.
 

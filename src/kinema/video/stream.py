@@ -22,8 +22,8 @@ import av
 import numpy as np
 
 from kinema.errors import UnreadableVideo
+from kinema.video.container import open_container
 from kinema.video.contract import Frame, Size, target_size
-from kinema.video.film import open_container
 from kinema.video.pixels import Painter, turn_of
 
 if TYPE_CHECKING:
@@ -58,18 +58,19 @@ class Stream(Iterator[tuple[float, Frame]]):
     Attributes:
         num_read: frames decoded so far.
         num_dropped: of these, frames that nobody took in time.
+        arrived_s: when the frame taken last was there, before it was converted to RGB, on the clock of `time.monotonic`.
         fps: frames a second that the source claims, 25 if it claims none.
     """
 
     def __init__(
         self, source: str, container: InputContainer, track: av.VideoStream, *, size: Size, realtime: bool, keep: int
     ) -> None:
-        self.source, self.num_read, self.num_dropped = source, 0, 0
+        self.source, self.num_read, self.num_dropped, self.arrived_s = source, 0, 0, 0.0
         rate = track.average_rate or track.guessed_rate
         self.fps = float(rate) if rate and 0 < rate <= 1000 else 25.0
         self._container, self._track = container, track
         self._size, self._realtime, self._keep = size, realtime, max(keep, 1)
-        self._waiting: deque[tuple[float, Frame]] = deque()
+        self._waiting: deque[tuple[float, Frame, float]] = deque()
         self._changed = threading.Condition()
         self._stop, self._ended = threading.Event(), False
         self._failure: Exception | None = None
@@ -80,9 +81,9 @@ class Stream(Iterator[tuple[float, Frame]]):
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended)
             if self._waiting:
-                taken = self._waiting.popleft()
+                time_s, frame, self.arrived_s = self._waiting.popleft()
                 self._changed.notify_all()
-                return taken
+                return time_s, frame
         if self._failure is not None and not self._stop.is_set():
             raise self._failure
         raise StopIteration
@@ -107,8 +108,8 @@ class Stream(Iterator[tuple[float, Frame]]):
 
     def _work(self) -> None:
         try:
-            for time_s, frame in self._frames():
-                self._offer(time_s, frame)
+            for time_s, frame, arrived_s in self._frames():
+                self._offer(time_s, frame, arrived_s)
                 if self._stop.is_set():
                     break
         except Exception as error:
@@ -124,7 +125,7 @@ class Stream(Iterator[tuple[float, Frame]]):
                 self._ended = True
                 self._changed.notify_all()
 
-    def _offer(self, time_s: float, frame: Frame) -> None:
+    def _offer(self, time_s: float, frame: Frame, arrived_s: float) -> None:
         with self._changed:
             self.num_read += 1
             if not self._realtime:
@@ -133,10 +134,10 @@ class Stream(Iterator[tuple[float, Frame]]):
                 self._waiting.popleft()
                 self.num_dropped += 1
             if not self._stop.is_set():
-                self._waiting.append((time_s, frame))
+                self._waiting.append((time_s, frame, arrived_s))
             self._changed.notify_all()
 
-    def _frames(self) -> Iterator[tuple[float, Frame]]:
+    def _frames(self) -> Iterator[tuple[float, Frame, float]]:
         clock = _Clock(1 / self.fps)
         painter: Painter | None = None
         shape = (0, 0)
@@ -149,9 +150,10 @@ class Stream(Iterator[tuple[float, Frame]]):
             time_s = clock.time_of(picture)
             if self._realtime and self._stop.wait(clock.seconds_early(time_s)):
                 return
+            arrived_s = time.monotonic()
             frame = np.empty((height, width, 3), np.uint8)
             painter.paint(picture, frame)
-            yield time_s, frame
+            yield time_s, frame, arrived_s
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         for packet in self._container.demux(self._track):

@@ -1,0 +1,199 @@
+"""From file to answer: kinema against the tutorials, on a folder of short clips and on one long 720p film.
+
+Against transformers' video-classification pipeline (VideoMAE), and against plain loops as tutorials have them: decode the
+whole film to RGB with PyAV (`--decord`: decord), sample uniformly, transform, one clip at a time in eager float32
+(torchvision's r3d_18; PyTorchVideo's slow_r50 and slowfast_r50). Both sides have the same weights and look at the same
+frames; the best labels are compared. Loading a network is in neither side's time. Sides run in turn, medians of the repeats:
+
+    ratio       their time by ours, through Python
+    by_larger   ours by the larger of pure decoding and pure inference (the same clips, ready in memory); by_sum by both
+    command_s   `kinema predict --json` as a command, with its start and loading; as many clips, of frames between theirs
+
+    python benchmarks/road.py [--sides torchvision …] [--data hockey/] [--film match.mp4] [--engine auto] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from predict import draw_film
+from tutorials import CLIP_S, Side, open_sides
+
+from kinema.clips.transforms import decode_size
+from kinema.inference.predictor import Predictor
+from kinema.inference.sources import read_frames
+from kinema.inference.windows import Windows
+from kinema.models.checkpoint import ModelCard, save_checkpoint
+from kinema.types import Prediction
+from kinema.video import list_media, open_video
+
+
+class Ours:
+    """kinema with a side's weights, on the frames that the side looks at."""
+
+    def __init__(self, side: Side, options: argparse.Namespace, folder: Path) -> None:
+        labels = tuple(f"class {index}" for index in range(side.network.num_classes))
+        card = ModelCard.of(side.network, labels)
+        self.checkpoint, self.options = folder / "checkpoint", options
+        save_checkpoint(self.checkpoint, side.network, card)
+        self.predictor = Predictor(
+            side.network, card, engine=options.engine, precision=options.precision, batch_size=options.batch
+        )
+        self.predictor.plan = lambda spec, times_s, duration_s, wanted: as_one(
+            side.frames(times_s, duration_s), duration_s
+        )
+
+    def predict(self, paths: list[str]) -> list[np.ndarray]:
+        outcomes = self.predictor.predict_many(paths, readers=self.options.readers, decode_threads=self.options.threads)
+        return [outcome.scores for outcome in outcomes if isinstance(outcome, Prediction)]
+
+    def decode(self, paths: list[str]) -> int:
+        """Every frame that is wanted, at the size that is wanted; gives the number of clips."""
+        spec, num_clips = self.predictor.spec, 0
+        for path in paths:
+            with open_video(path, threads=self.options.threads) as video:
+                plan = self.predictor.plan(spec, video.times_s, video.info.duration_s, None)
+                num_clips += len(plan.frames)
+                for _ in read_frames(video, np.unique(plan.frames), decode_size(spec, train=False)):
+                    pass
+        return num_clips
+
+    def infer(self, num_clips: int) -> None:
+        batch = self.predictor.scorer.batch_size
+        clips = torch.randint(256, (batch, *self.predictor.spec.shape), dtype=torch.uint8)
+        for first in range(0, num_clips, batch):
+            self.predictor.score_clips(clips[: num_clips - first])
+
+    def command(self, paths: list[str]) -> None:
+        windows = ["--step", str(CLIP_S)] if self.predictor.spec.window_s else []
+        given = ["--engine", self.options.engine, "--precision", self.options.precision, "--json", *windows]
+        command = [sys.executable, "-m", "kinema", "predict", *paths, "--model", str(self.checkpoint), *given]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def as_one(frames: np.ndarray, duration_s: float) -> Windows:
+    """All clips as one window, the whole film."""
+    return Windows(frames, np.zeros(len(frames), np.int64), np.array([[0.0, duration_s]]))
+
+
+def medians(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Seconds of each side, measured in turn, forwards and backwards, after one run that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for repeat in range(repeats + 1):
+        for name in list(sides)[:: 1 if repeat % 2 else -1]:
+            started = time.perf_counter()
+            sides[name]()
+            if repeat:
+                times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def compare(side: Side, ours: Ours, paths: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    theirs = [side.classify(path) for path in paths]
+    found, num_clips = ours.predict(paths), ours.decode(paths)
+    if len(found) != len(theirs):
+        raise SystemExit(f"{len(theirs) - len(found)} films could not be read")
+    sides: dict[str, Callable[[], object]] = {
+        "theirs_s": lambda: [side.classify(path) for path in paths],
+        "ours_s": lambda: ours.predict(paths),
+        "decode_s": lambda: ours.decode(paths),
+        "infer_s": lambda: ours.infer(num_clips),
+    }
+    if not options.no_command:
+        sides["command_s"] = lambda: ours.command(paths)
+    seconds = medians(sides, options.repeats)
+    wall, decode_s, infer_s = seconds["ours_s"], seconds["decode_s"], seconds["infer_s"]
+    row = {"films": len(paths), "clips": num_clips} | {name: round(value, 3) for name, value in seconds.items()}
+    row |= {
+        "ratio": round(seconds["theirs_s"] / wall, 2),
+        "by_larger": round(wall / max(decode_s, infer_s), 3),
+        "by_sum": round(wall / (decode_s + infer_s), 3),
+        "same_top_1": sum(int(a.argmax() == b.argmax()) for a, b in zip(theirs, found, strict=True)),
+        "largest_difference": round(max(float(np.abs(a - b).max()) for a, b in zip(theirs, found, strict=True)), 4),
+    }
+    if "command_s" in seconds:
+        row["command_ratio"] = round(seconds["theirs_s"] / seconds["command_s"], 2)
+    return row
+
+
+def inputs(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
+    """A folder of short clips and a long film, as they were given or drawn."""
+    if options.data:
+        short = list_media([options.data])[: options.films or None]
+    else:
+        short = [draw_film(folder / f"{n}.mp4", 1.7, (288, 360)) for n in range(options.films)]
+    long = options.film or draw_film(folder / "long.mp4", options.seconds, (720, 1280))
+    return {name: paths for name, paths in (("short", short), ("long", [long])) if name in options.inputs}
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    films = inputs(options, folder)
+    found: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "engine": options.engine}
+    for name, build in open_sides(options, folder).items():
+        if name not in options.sides:
+            continue
+        found[name] = {}
+        try:
+            measure_side(build, films, found[name], options, folder / name)
+        except (ImportError, OSError) as error:
+            found[name]["cannot_run"] = str(error)
+    return found
+
+
+def measure_side(
+    build: Callable[[], Side],
+    films: dict[str, list[str]],
+    found: dict[str, Any],
+    options: argparse.Namespace,
+    place: Path,
+) -> None:
+    torch.manual_seed(0)
+    place.mkdir()
+    side = build()
+    ours = Ours(side, options, place)
+    found["ours"] = repr(ours.predictor)
+    for kind, paths in films.items():
+        found[kind] = compare(side, ours, paths, options)
+        print(place.name, kind, found[kind], file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = ["transformers", "torchvision", "slow_r50", "slowfast_r50"]
+    parser.add_argument("--sides", nargs="+", default=names, choices=names)
+    parser.add_argument("--inputs", nargs="+", default=["short", "long"], choices=["short", "long"])
+    parser.add_argument("--data", help="a folder of short clips; without it they are drawn")
+    parser.add_argument("--films", type=int, default=20, help="most short clips; 0 takes all of the folder")
+    parser.add_argument("--film", help="a long film; without it one is drawn")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of the drawn long film")
+    parser.add_argument("--hf", help="a VideoMAE of transformers' hub in place of a small random one")
+    parser.add_argument("--decord", action="store_true", help="plain loops read with decord instead of PyAV")
+    parser.add_argument("--width", type=int, default=64, help="of PyTorchVideo's networks; 64 is as published")
+    parser.add_argument("--engine", default="auto", choices=["torch", "openvino", "auto"])
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--readers", type=int, help="films that kinema reads at once")
+    parser.add_argument("--threads", type=int, help="of each of kinema's decoders")
+    parser.add_argument("--no-command", action="store_true", help="leave the command out")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(options, Path(folder))
+    print(json.dumps(found) if options.json else json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""The other sides of `road.py`: how the tutorials of transformers, torchvision and PyTorchVideo classify a film.
+
+Each side is one function from the path of a film to scores [classes], and the network of ours that has the same weights,
+together with the frames that the tutorial looks at, so that both sides see the same clips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kinema import models
+from kinema.models.convert import convert
+from kinema.models.network import Network
+from kinema.models.resnet3d import FROM_TORCHVISION
+from kinema.models.resnet_bottleneck3d import FROM_PYTORCHVIDEO as FROM_SLOW
+from kinema.models.slowfast import FROM_PYTORCHVIDEO as FROM_SLOWFAST
+from kinema.models.transformer import FROM_TRANSFORMERS
+
+NUM_CLASSES = 16
+CLIP_S = 2.0
+"""Longer films are cut into clips of this many seconds; what is left at the end is not looked at."""
+
+Frames = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A tutorial's way from file to answer, our network with its weights, and the frames [clips t] it looks at."""
+
+    classify: Callable[[str], NDArray[np.float32]]
+    network: Network
+    frames: Callable[[NDArray[np.float64], float], Frames]
+    """Of display times and a duration."""
+
+
+def parts_of(times_s: NDArray[np.float64], duration_s: float) -> list[tuple[int, int]]:
+    """First frame and end of each clip."""
+    starts_s = np.arange(max(int(duration_s / CLIP_S), 1)) * CLIP_S
+    ends_s = starts_s + CLIP_S if len(starts_s) > 1 else np.array([duration_s + 1])
+    return list(zip(np.searchsorted(times_s, starts_s - 1e-6), np.searchsorted(times_s, ends_s - 1e-6), strict=True))
+
+
+def uniform(first: int, end: int, count: int) -> Frames:
+    """Uniform sampling as PyTorchVideo and most tutorials do it."""
+    return first + torch.linspace(0, end - first - 1, count).clamp(0, end - first - 1).long().numpy()
+
+
+def uniform_frames(count: int) -> Callable[[NDArray[np.float64], float], Frames]:
+    return lambda times_s, duration_s: np.stack(
+        [uniform(first, end, count) for first, end in parts_of(times_s, duration_s)]
+    )
+
+
+def read_film(path: str, with_decord: bool) -> tuple[NDArray[np.uint8], NDArray[np.float64], float]:
+    """The whole film as RGB [n h w c], its display times and its length."""
+    if with_decord:
+        import decord
+
+        reader = decord.VideoReader(path)
+        pixels = reader.get_batch(range(len(reader))).asnumpy()
+        fps = reader.get_avg_fps()
+        return pixels, np.arange(len(pixels)) / fps, len(pixels) / fps
+    with av.open(path) as film:
+        fps = float(film.streams.video[0].average_rate)
+        pixels = np.stack([frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)])
+    return pixels, np.arange(len(pixels)) / fps, len(pixels) / fps
+
+
+def scores_of(model: torch.nn.Module, clips: list[Any]) -> NDArray[np.float32]:
+    """The mean of the scores of clips, one at a time."""
+    with torch.inference_mode():
+        return torch.stack([model(clip).softmax(dim=1)[0] for clip in clips]).mean(dim=0).numpy()
+
+
+def draw_weights(model: torch.nn.Module, last: torch.nn.Linear) -> torch.nn.Module:
+    """Random weights whose scores differ from class to class."""
+    with torch.no_grad():
+        last.weight.normal_(std=1.0 / last.in_features**0.5)
+        last.bias.normal_(std=0.5)
+    return model.eval()
+
+
+def torchvision_side(options: argparse.Namespace) -> Side:
+    """The r3d_18 of torchvision in eager float32 behind the transforms of its weights.
+
+    These squeeze every film to 128 x 171 before the crop; ours keeps the shape, so scores differ for films that are not 4:3.
+    """
+    from torchvision.models.video import R3D_18_Weights, r3d_18
+
+    model = r3d_18(num_classes=NUM_CLASSES)
+    draw_weights(model, model.fc)
+    transform, count = R3D_18_Weights.KINETICS400_V1.transforms(), 16
+
+    def classify(path: str) -> NDArray[np.float32]:
+        pixels, times_s, duration_s = read_film(path, options.decord)
+        clips = [
+            transform(torch.from_numpy(pixels[uniform(first, end, count)]).permute(0, 3, 1, 2))[None]
+            for first, end in parts_of(times_s, duration_s)
+        ]
+        return scores_of(model, clips)
+
+    ours = models.build("r3d_18", num_classes=NUM_CLASSES, spec={"sampling": "spread", "window_s": CLIP_S, "fps": None})
+    ours.load_state_dict(convert(model.state_dict(), FROM_TORCHVISION))
+    return Side(classify, ours, uniform_frames(count))
+
+
+def pytorchvideo_side(name: str, options: argparse.Namespace) -> Side:
+    """PyTorchVideo's slow_r50 or slowfast_r50 in eager float32, with the loading and transforms of its tutorial."""
+    spec = {"sampling": "spread", "window_s": CLIP_S, "fps": None, "frame_stride": 1}
+    ours = models.build(name, num_classes=NUM_CLASSES, width=options.width, spec=spec)
+    count, alpha = ours.spec.clip_len, getattr(ours, "alpha", 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if alpha:
+            from pytorchvideo.models.slowfast import create_slowfast
+
+            model = create_slowfast(
+                stem_dim_outs=(options.width, options.width // 8),
+                head_pool_kernel_sizes=((count // alpha, 7, 7), (count, 7, 7)),
+                model_num_class=NUM_CLASSES,
+                head_activation=None,
+            )
+        else:
+            from pytorchvideo.models.resnet import create_resnet
+
+            model = create_resnet(
+                stem_conv_kernel_size=(1, 7, 7),
+                stem_dim_out=options.width,
+                head_pool_kernel_size=(count, 7, 7),
+                model_num_class=NUM_CLASSES,
+                head_activation=None,
+            )
+    draw_weights(model, model.blocks[-1].proj)
+    ours.load_state_dict(convert(model.state_dict(), FROM_SLOWFAST if alpha else FROM_SLOW))
+    mean, std = (torch.tensor(values).view(-1, 1, 1, 1) for values in (ours.spec.mean, ours.spec.std))
+
+    def clip_of(film: torch.Tensor, first: int, end: int) -> torch.Tensor | list[torch.Tensor]:
+        frames = film[:, uniform(first, end, count)].float() / 255
+        frames = (frames - mean) / std
+        short = min(frames.shape[-2:])
+        size = [round(side * 256 / short) for side in frames.shape[-2:]]
+        frames = torch.nn.functional.interpolate(frames, size=size, mode="bilinear", align_corners=False)
+        top, left = (size[0] - 256) // 2, (size[1] - 256) // 2
+        clip = frames[None, :, :, top : top + 256, left : left + 256]
+        if not alpha:
+            return clip
+        return [clip[:, :, torch.linspace(0, count - 1, count // alpha).long()], clip]
+
+    def classify(path: str) -> NDArray[np.float32]:
+        pixels, times_s, duration_s = read_film(path, options.decord)
+        film = torch.from_numpy(pixels).permute(3, 0, 1, 2)
+        return scores_of(model, [clip_of(film, first, end) for first, end in parts_of(times_s, duration_s)])
+
+    return Side(classify, ours, uniform_frames(count))
+
+
+def transformers_side(options: argparse.Namespace, folder: Path) -> Side:
+    """The video-classification pipeline of transformers with VideoMAE: a small random one, or one of the hub."""
+    import transformers
+
+    place = options.hf or str(draw_videomae(folder / "videomae"))
+    transformers.utils.logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipe = transformers.pipeline("video-classification", model=place, device="cpu")
+    config, processor = pipe.model.config, pipe.video_processor or pipe.image_processor
+    count, names = config.num_frames, [config.id2label[index] for index in range(config.num_labels)]
+
+    def classify(path: str) -> NDArray[np.float32]:
+        found = {row["label"]: row["score"] for row in pipe(path, num_frames=count, top_k=len(names))}
+        return np.array([found[name] for name in names], np.float32)
+
+    side = config.image_size
+    spec = {
+        "clip_len": count, "frame_stride": 1, "sampling": "spread", "window_s": None, "size": (side, side),
+        "short_side": processor.size["shortest_edge"], "mean": tuple(processor.image_mean), "std": tuple(processor.image_std),
+    }  # fmt: skip
+    ours = models.build(
+        "videomae_base", num_classes=len(names), width=config.hidden_size, depth=config.num_hidden_layers,
+        patch=(config.tubelet_size, config.patch_size, config.patch_size), spec=spec,
+    )  # fmt: skip
+    ours.load_state_dict(convert(pipe.model.state_dict(), FROM_TRANSFORMERS))
+    if pipe.video_processor is None:  # an older transformers reads the start of the film
+        return Side(classify, ours, lambda times_s, duration_s: np.arange(count)[None])
+    return Side(classify, ours, lambda times_s, duration_s: (np.arange(count) * len(times_s) // count)[None])
+
+
+def draw_videomae(folder: Path) -> Path:
+    """A small VideoMAE with random weights, as `save_pretrained` writes it."""
+    import transformers
+
+    config = transformers.VideoMAEConfig(
+        num_frames=16, image_size=224, hidden_size=384, num_hidden_layers=4, num_attention_heads=6,
+        intermediate_size=1536, num_labels=NUM_CLASSES,
+    )  # fmt: skip
+    model = transformers.VideoMAEForVideoClassification(config)
+    draw_weights(model, model.classifier).save_pretrained(folder)
+    transformers.VideoMAEImageProcessor().save_pretrained(folder)
+    return folder
+
+
+def open_sides(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], Side]]:
+    """What can be compared, by name; each is built when it is called."""
+    return {
+        "transformers": lambda: transformers_side(options, folder),
+        "torchvision": lambda: torchvision_side(options),
+        "slow_r50": lambda: pytorchvideo_side("slow_r50", options),
+        "slowfast_r50": lambda: pytorchvideo_side("slowfast_r50", options),
+    }
