@@ -229,7 +229,7 @@ def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str,
         ax.barh(range(len(rows)), values, color=PALETTE[column - 1], height=0.62)
         for place, value in enumerate(values):
             room = {"textcoords": "offset points", "va": "center", "color": INK, "fontsize": 9}
-            ax.annotate(f"{value:,.3g}", (value, place), (5, 0), **room)
+            ax.annotate(f"{value:,.0f}" if value >= 100 else f"{value:.3g}", (value, place), (5, 0), **room)
         if column == 1 and min(values) > 0 and max(values) > 100 * min(values):
             ax.set_xscale("log")
             ax.set_xlim(min(values) / 3, max(values) * 3)
