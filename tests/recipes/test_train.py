@@ -141,6 +141,7 @@ def test_a_2d_backbone_of_timm_learns_on_frames(films, tmp_path):
 
 def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
     train = ["train", str(films), "--out", str(tmp_path / "x"), *FAST]
+    one, other = sorted(folder.name for folder in (films / "train").iterdir())[:2]
     for arguments, said in [
         ([*train, "--model", "slow_fusion_tinny"], "slow_fusion_tiny"),
         ([*train, "--model", "single_frame", "--backbone", "resnet5"], "resnet50"),
@@ -151,6 +152,10 @@ def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
         (["train", str(films), "--model", "single_frame_tiny", "--size", "big"], "HEIGHTxWIDTH"),
         ([*train, "--model", "single_frame_tiny", "--model-args", "width"], "name=value"),
         ([*train, "--model", "single_frame_tiny", "--crop-scale", "3"], "between 0 and 1"),
+        ([*train, "--model", "slow_fusion_tiny", "--sampling", "dense", "--time-scale", "0.5"], "--time-scale"),
+        ([*train, "--model", "single_frame_tiny", "--mirror-labels", "a"], "LEFT=RIGHT"),
+        ([*train, "--model", "single_frame_tiny", "--flip", "0", "--mirror-labels", f"{one}={other}"], "--flip 0.5"),
+        ([*train, "--model", "single_frame_tiny", "--flip", "1", "--mirror-labels", f"{one}={one}"], "one other class"),
         (["train", str(tmp_path), "--model", "single_frame_tiny"], str(tmp_path)),
         (["compare", str(films), "--models", "single_frame_tiny"], "two"),
     ]:

@@ -227,11 +227,10 @@ def score_data(
 
 @contextlib.contextmanager
 def _loader(clips: ClipDataset, own: range, views: Views, workers: int, batch_size: int) -> Iterator[Iterable[Batch]]:
-    rows = views.num_clips * views.num_crops * (2 if views.flips else 1)
     workers = min(workers, len(own))
     loader: DataLoader[Any] = DataLoader(
         cast(Any, Subset(cast(Any, clips), own)),
-        batch_size=max(1, batch_size // rows),
+        batch_size=max(1, batch_size // len(views)),
         collate_fn=collate,
         num_workers=workers,
         prefetch_factor=4 if workers else None,

@@ -193,13 +193,21 @@ def rehearse(config: TrainConfig, network: Network) -> None:
     from kinema.training.step_objective import check_steps
     from kinema.training.transfer import freeze
 
-    augmentation(config)
+    _check_variation(config, network)
     freeze(network, config)
     if config.each_step:
         check_steps(network, config)
     if config.keep_features:
         check_folder(config.keep_features)
         check_kept(network, config)
+
+
+def _check_variation(config: TrainConfig, network: Network) -> None:
+    if config.mirror_labels and not augmentation(config).flip:
+        raise ConfigError("no clip is mirrored", "--mirror-labels", "leave it out, or give --flip 0.5")
+    if config.time_scale < 1 and network.spec.sampling != "spread":
+        do = "leave it out, or give --sampling spread"
+        raise ConfigError("only clips that are spread over a video are varied in time", "--time-scale", do)
 
 
 def build_network(config: TrainConfig, data: DataSet, learning: DataSet) -> Network:
