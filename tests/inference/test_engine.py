@@ -169,7 +169,7 @@ def test_network_that_no_graph_can_hold_runs_in_torch(monkeypatch, caplog):
 
 
 def test_auto_takes_torch_where_openvino_is_missing(monkeypatch, caplog):
-    caplog.set_level(logging.INFO, "kinema")
+    caplog.set_level(logging.DEBUG, "kinema")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert isinstance(open_scorer(*make(), engine="auto", device="cpu"), Scorer)
     assert "engine: torch; OpenVINO is not installed" in caplog.text

@@ -46,7 +46,7 @@ def test_figures_follow_from_what_was_measured(canned, capsys):
     found = json.loads(capsys.readouterr().out)
     first, second = found["networks"]
     assert [one.model for one in canned] == ["single_frame_tiny", "causal_small"]
-    assert {(one.batch_size, one.seconds, one.engine) for one in canned} == {(4, 1.0, "torch")}
+    assert {(one.batch_size, one.seconds, one.engine) for one in canned} == {(4, 1.0, "auto")}
     assert first["gflops"] == pytest.approx(2 * first["macs"] * 100 / 1e9, rel=1e-3)
     assert first["share_of_peak"] == pytest.approx(first["gflops"] / 50, rel=1e-3)
     assert first["film_frames_per_s"] == pytest.approx(30 * first["times_real_time"], rel=1e-3)
@@ -108,7 +108,9 @@ def test_a_fresh_process_measures_a_checkpoint(tmp_path: Path):
 
     network = models.build("single_frame_tiny", num_classes=2, spec={"size": (24, 24)})
     save_checkpoint(tmp_path / "best", network, ModelCard.of(network, ("dark", "light")))
-    found = measured_apart(Asked(str(tmp_path), device="cpu", precision="f32", batch_size=2, seconds=0.01, train=True))
+    found = measured_apart(
+        Asked(str(tmp_path), engine="torch", device="cpu", precision="f32", batch_size=2, seconds=0.01, train=True)
+    )
     assert set(found) == set(FIGURES)
     assert (found["engine"], found["device"], found["precision"]) == ("torch", "cpu", "f32")
     start = found["start"]

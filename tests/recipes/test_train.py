@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 from kinema import cli
 from kinema.datasets.synthetic import write_motion_set
@@ -147,7 +148,7 @@ def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
         ([*train, "--model", "single_frame", "--backbone", "resnet5"], "resnet50"),
         ([*train, "--model", "single_frame_tiny", "--init", str(tmp_path / "none")], "none"),
         ([*train, "--model", "single_frame_tiny", "--init", str(run_folder / "best")], "slow_fusion_tiny"),
-        ([*train, "--model", "slow_fusion_tiny", "--init", str(run_folder / "best"), "--clip-len", "8"], "--clip-len"),
+        ([*train, "--model", "slow_fusion_tiny", "--init", str(run_folder), "--model-args", "dropout=0"], "--init"),
         ([*train, "--model", "slow_fusion_tiny", "--transfer", "last:9"], "stage2"),
         (["train", str(films), "--model", "single_frame_tiny", "--size", "big"], "HEIGHTxWIDTH"),
         ([*train, "--model", "single_frame_tiny", "--model-args", "width"], "name=value"),
@@ -165,6 +166,16 @@ def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
         assert said in err, err
         assert err.startswith("kinema: ")
     assert not (tmp_path / "x").exists(), "a request that cannot be carried out must leave nothing behind"
+
+
+def test_a_network_of_ones_own_goes_on_with_longer_clips(films, run_folder, tmp_path):
+    command = ["train", str(films), "--model", "slow_fusion_tiny", "--init", str(run_folder), "--clip-len", "20"]
+    assert cli.run([*command, "--transfer", "head", "--out", str(tmp_path / "run"), *FAST]) == 0
+    before, after = load_checkpoint(run_folder / "best")[0], load_checkpoint(tmp_path / "run" / "best")[0]
+    assert after.spec == before.spec.with_(clip_len=20)
+    theirs = before.state_dict()
+    changed = {name for name, value in after.state_dict().items() if not torch.equal(value, theirs[name])}
+    assert changed <= {"classifier.weight", "classifier.bias"}
 
 
 def test_a_comparison_prints_the_papers_table(films, tmp_path, capsys):

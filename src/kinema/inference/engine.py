@@ -128,7 +128,7 @@ def open_scorer(
     if importlib.util.find_spec("openvino") is None:
         if engine == "openvino":
             raise MissingExtra("OpenVINO graphs", "openvino", "openvino")
-        log.info("engine: torch; OpenVINO is not installed (pip install 'kinema[openvino]')")
+        log.debug("engine: torch; OpenVINO is not installed (pip install 'kinema[openvino]')")
         return in_torch
     return _converted(scorer, card) or in_torch
 

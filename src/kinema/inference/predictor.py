@@ -298,7 +298,7 @@ def load(
             when they are first asked for, or a file of `kinema export` (.onnx, .xml).
         device: "auto", "cpu", "cuda" …
         progress: called with the bytes of a download that are there, and all there will be (0: not known).
-        options: precision, batch_size and engine, see `Predictor`; an exported file is its own engine.
+        options: precision, batch_size and engine ("auto" here), see `Predictor`; an exported file is its own engine.
 
     Raises:
         CheckpointError: missing, damaged or made for something else.
@@ -307,4 +307,4 @@ def load(
     if is_exported(path):
         return Predictor(*open_exported(path, device=device, **options))
     network, card = load_trained(path, progress)
-    return Predictor(network, card, device=device, **options)
+    return Predictor(network, card, device=device, **{"engine": "auto", **options})

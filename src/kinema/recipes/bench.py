@@ -39,7 +39,7 @@ class BenchConfig:
     """Networks by name (`kinema models`), checkpoints or run folders, with commas between."""
     video: str | None = None
     """A film: how fast it can be decoded is measured too, and speeds are told for its frame rate instead of 30."""
-    engine: EngineName = "torch"
+    engine: EngineName = "auto"
     """What computes: torch, openvino (on a CPU, converted at the first use), or auto: OpenVINO where it can be used."""
     device: str = "auto"
     """Where the networks run: auto, cpu, cuda, cuda:1."""

@@ -37,7 +37,7 @@ class Asked:
     """
 
     model: str
-    engine: str = "torch"
+    engine: str = "auto"
     device: str = "auto"
     precision: str = "auto"
     batch_size: int = 8

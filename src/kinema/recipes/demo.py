@@ -129,7 +129,7 @@ def _predict_film(folder: Path, config: DemoConfig) -> tuple[Prediction, Path]:
     film = folder / "film.mp4"
     _draw_film(film, config.seed)
     predictor = load(folder / "motion" / "slow_fusion_tiny" / "best")
-    prediction = predictor(film, rolling=5, step_s=0.25)
+    prediction = predictor(film, rolling=7, step_s=0.25)
     rendered = folder / "film_rendered.mp4"
     render(prediction, rendered)
     prediction.save(folder / "film.json")
@@ -147,9 +147,8 @@ def _draw_film(path: Path, seed: int) -> None:
     side = 48 * FILM_SCALE
     with VideoWriter(path, fps=FILM_FPS, size=(side, side)) as writer:
         for label in rng.permutation(MOTIONS)[:6]:
-            for _ in range(2):
-                for frame in draw_motion(str(label), rng):
-                    writer.write(frame.repeat(FILM_SCALE, 0).repeat(FILM_SCALE, 1))
+            for frame in draw_motion(str(label), rng, num_frames=48, laps=2):
+                writer.write(frame.repeat(FILM_SCALE, 0).repeat(FILM_SCALE, 1))
 
 
 def _write_report(folder: Path, results: dict[str, list[Row]], prediction: Prediction, rendered: Path) -> None:

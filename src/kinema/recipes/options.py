@@ -86,15 +86,18 @@ class ModelOptions:
     """How a network for optical flow gets it; it learns this one method's and keeps to it. Without this dis."""
 
     def build_arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `kinema.models.build`, but for name and number of classes."""
+        """The keyword arguments of `kinema.models.build` that are given, but for name and number of classes."""
         spec: dict[str, Any] = {"clip_len": self.clip_len, "frame_stride": self.frame_stride, "fps": self.fps}
         spec |= {"sampling": self.sampling, "resize": self.resize, "mean": self.mean or None, "std": self.std or None}
         spec |= {"size": None if self.size is None else parse_size(self.size), "flow": self.flow_method}
-        return {
+        trunk: dict[str, Any] = {
             "backbone": self.backbone,
             "pretrained": self.pretrained,
             "backbone_weights": self.backbone_weights,
             "backbone_args": parse_arguments(self.backbone_args),
+        }
+        return {
+            **{name: value for name, value in trunk.items() if value},
             "spec": {name: value for name, value in spec.items() if value is not None},
             **parse_arguments(self.model_args),
         }

@@ -69,7 +69,7 @@ class PredictConfig:
     one before stands for a frame that is left out. Quicker, and scores change: see `predict` in the documentation."""
     batch_size: int = 8
     """Clips that go through the network at once; videos share batches."""
-    engine: EngineName = "torch"
+    engine: EngineName = "auto"
     """What computes: torch, openvino (on a CPU, converted at the first use), or auto: OpenVINO where it can be used."""
     flow_method: FlowMethod | None = None
     """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""

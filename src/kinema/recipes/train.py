@@ -93,8 +93,8 @@ class TrainConfig(LearningConfig):
     model: str
     """The network's name; `kinema models` lists them."""
     init: str | None = None
-    """Start from the weights and input of this checkpoint, or from published weights (`kinema models --weights`), whose
-    input may be changed; the classifier is kept if the classes are the same."""
+    """Start from the weights of this checkpoint, or from published weights (`kinema models --weights`), and from their
+    input where no other is given, such as longer clips; the classifier is kept if the classes are the same."""
     each_step: bool = False
     """Learn the label of each frame, from a manifest's rows with start and end, in place of one label a clip."""
     background: str = "background"
@@ -234,12 +234,12 @@ def _initial(config: TrainConfig, data: DataSet) -> Network:
         raise CheckpointError(f"--init holds a {card.variant}", config.init or "", f"give --model {card.variant}")
     asked = config.build_arguments()
     changes = {name: value for name, value in asked.pop("spec").items() if getattr(card.input, name) != value}
-    other = [name for name, value in asked.items() if value and card.arguments.get(name) != value]
+    other = [name for name, value in asked.items() if card.arguments.get(name) != value]
     if not names_published(str(config.init)):
-        other += changes
+        other += [name for name in changes if name == "flow"]
     if other:
         flags = ", ".join("--flow-method" if name == "flow" else f"--{name.replace('_', '-')}" for name in other)
-        raise ConfigError("a checkpoint keeps its own network and input", flags, "leave this out, or --init")
+        raise ConfigError("a checkpoint keeps its own network and flow", flags, "leave this out, or --init")
     network, card = open_trained(str(config.init))
     if changes:
         network = fed_otherwise(network, changes)

@@ -36,7 +36,7 @@ class WatchConfig:
     """Stop after so many seconds of the stream."""
     json: bool = False
     """Print a line of JSON a prediction."""
-    engine: EngineName = "torch"
+    engine: EngineName = "auto"
     """What computes a network that looks at clips: torch, openvino (on a CPU, converted at the first use), or auto:
     OpenVINO where it can be used. Networks that go frame by frame stay in torch."""
     device: str = "auto"
@@ -99,7 +99,8 @@ def _open(config: WatchConfig) -> Predictor:
     network, card = open_trained(config.model)
     engine = config.engine
     if goes_frame_by_frame(network) and engine != "torch":
-        log.info("engine: torch, not OpenVINO; %s remembers and goes frame by frame", card.variant)
+        if engine == "openvino":
+            log.info("engine: torch, not OpenVINO; %s remembers and goes frame by frame", card.variant)
         engine = "torch"
     return Predictor(network, card, device=config.device, precision=config.precision, engine=engine)
 

@@ -37,15 +37,24 @@ class Path:
     size: Floats
 
 
-def draw_motion(label: str, rng: np.random.Generator, num_frames: int = 24, size: tuple[int, int] = (48, 48)) -> Clip:
+def draw_motion(
+    label: str, rng: np.random.Generator, num_frames: int = 24, size: tuple[int, int] = (48, 48), laps: float = 1.0
+) -> Clip:
     """A clip [t h w c] uint8 RGB of one of `MOTIONS`. As seen on screen: clockwise is as a clock turns.
+
+    Args:
+        label: what it does.
+        rng: draws the rest.
+        num_frames: t.
+        size: height and width.
+        laps: 1 goes 0.6 to 0.95 of the way round; a clip twice as long and as fast takes 2.
 
     Raises:
         UnknownName: no such motion.
     """
     if label not in MOTIONS:
         raise UnknownName("motion", label, MOTIONS)
-    path = path_of(label, rng, num_frames)
+    path = path_of(label, rng, num_frames, laps)
     texture = _noise(rng, (5, 5), (_TEXTURE, _TEXTURE)) * 110 + rng.uniform(70, 185, 3).astype(np.float32)
     across, down = _inside(path, size)
     inside = np.clip(4 * (1 - across**2 - (down / 0.72) ** 2), 0, 1)  # an ellipse: its angle can be seen
@@ -70,10 +79,10 @@ def draw_appearance(
     return _draw(texture, across, down, _shape(shape, across, down), grey)
 
 
-def path_of(label: str, rng: np.random.Generator, num_frames: int) -> Path:
-    """Draw place, angle and size at random and let one of them change as the motion says."""
+def path_of(label: str, rng: np.random.Generator, num_frames: int, laps: float = 1.0) -> Path:
+    """Draw place, angle and size at random and let one of them change as the motion says, see `draw_motion`."""
     row, column, angle, scale = rng.random(4)
-    passed = np.arange(num_frames, dtype=np.float32) / max(num_frames - 1, 1) * rng.uniform(0.6, 0.95)
+    passed = np.arange(num_frames, dtype=np.float32) / max(num_frames - 1, 1) * (laps * rng.uniform(0.6, 0.95))
     sign = 1 if label in ("right", "down", "clockwise", "grow") else -1
     changing = {"left": "column", "right": "column", "up": "row", "down": "row", "grow": "size", "shrink": "size"}
     moved = (passed * sign).astype(np.float32)
