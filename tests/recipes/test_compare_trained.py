@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kinema import cli
+from kinema import cli, models
 from kinema.datasets.synthetic import write_motion_set
 from kinema.errors import CheckpointError
+from kinema.models.checkpoint import ModelCard
+from kinema.recipes import evaluate as module
+from kinema.recipes.compare import learned_mirrored
 from kinema.recipes.trained_before import list_checkpoints
 
 FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
@@ -54,6 +57,26 @@ def test_they_stand_beside_networks_that_are_trained_now(films, runs, tmp_path, 
     status, found, _ = compare(capsys, *words, "--out", str(tmp_path / "c"), *SHORT)
     assert status == 0
     assert [row["name"] for row in found["networks"]] == ["early_fusion_tiny", "b", "b-2", "average of all"]
+
+
+def test_mirrored_views_are_for_networks_that_learned_from_such(films, runs, tmp_path, capsys, monkeypatch):
+    shutil.copytree(runs / "b", tmp_path / "unmirrored")
+    path = tmp_path / "unmirrored" / "best" / "model.json"
+    card = json.loads(path.read_text())
+    card["training"]["flip"] = 0.0
+    path.write_text(json.dumps(card))
+    views = []
+    evaluate = module.evaluate_network
+
+    def watched(*given, options, **rest):
+        views.append(options.flips)
+        return evaluate(*given, options=options, **rest)
+
+    monkeypatch.setattr(module, "evaluate_network", watched)
+    words = [str(films), "--checkpoints", str(runs / "b"), str(tmp_path / "unmirrored"), "--flips", "--clips", "1"]
+    assert compare(capsys, *words, "--out", str(tmp_path / "c"), *FAST)[0] == 0
+    assert views == [True, False]
+    assert not learned_mirrored(ModelCard.of(models.build("slow_fusion_tiny", num_classes=2), ("a", "b")))
 
 
 def test_the_runs_own_division_is_one_that_it_has_not_seen(films, runs, tmp_path, capsys):

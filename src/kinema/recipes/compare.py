@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
     from kinema.evaluation import Evaluation
     from kinema.evaluation.report import Report
+    from kinema.models.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
 
@@ -41,6 +42,8 @@ class CompareConfig(LearningConfig):
     """Clips of each validation video whose scores are averaged."""
     crops: int = 1
     """Crops of each clip: 1 (centre) or 3 (left, centre, right)."""
+    flips: bool = False
+    """Show every crop mirrored as well to the networks that learned from mirrored clips; the others see it as it is."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,10 +185,22 @@ def _judge(checkpoint: Path, name: str, data: DataSet, config: CompareConfig, cl
     options = ScoringOptions(
         clips=config.clips, crops=config.crops, batch_size=config.batch_size, workers=config.workers,
         precision=config.precision, cache=config.cache, flow_cache=config.flow_cache,
+        flips=config.flips and learned_mirrored(card),
     )  # fmt: skip
     evaluation = evaluate_network(network, card, data.part("valid"), options=options, progress=False)
     summary = summarize(network, network.spec.shape)
     return Row(name, evaluation, summary.params, summary.macs, clips_per_s)
+
+
+def learned_mirrored(card: ModelCard) -> bool:
+    """Whether a network's training showed it mirrored clips; a card that does not say so, such as a paper's, counts as none."""
+    from kinema.clips.transforms import PRESETS
+
+    share = card.training.get("flip")
+    if share is None:
+        preset = PRESETS.get(str(card.training.get("augment")))
+        share = preset.flip if preset else 0.0
+    return bool(share > 0)
 
 
 def _average_of(rows: Sequence[Row]) -> Row:
