@@ -106,6 +106,24 @@ def test_accumulated_parts_give_the_step_of_the_whole_batch(motion_set, tmp_path
         torch.testing.assert_close(value, results[1][name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_a_compiled_network_learns_the_same(motion_set, tmp_path, monkeypatch):
+    compiled, compile_module = [], torch.nn.Module.compile
+
+    def with_the_same_kernels(module):  # what is tested is that steps go through it and weights come out of it
+        compiled.append(type(module).__name__)
+        compile_module(module, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", with_the_same_kernels)
+    for name, wanted in (("plain", False), ("compiled", True)):
+        trainer(motion_set, tmp_path / f"{name}.pt", Quiet(), compile=wanted).fit()
+    assert compiled == ["SmallFusion"]
+    plain, other = weights_of(tmp_path / "plain.pt"), weights_of(tmp_path / "compiled.pt")
+    assert plain.keys() == other.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-4, atol=1e-6)
+
+
 def test_early_stopping_ends_the_run_after_patience_epochs(motion_set, tmp_path):
     progress = trainer(motion_set, tmp_path / "state.pt", Quiet(), epochs=9, patience=2).fit()
     assert (len(progress.history), progress.best_epoch) == (3, 0)

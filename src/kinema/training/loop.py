@@ -109,7 +109,10 @@ class Trainer:
         self.optimizer = build_optimizer(network, self.options)
         self.average = self._averaged(network)
         self.objective = run.objective or ClipObjective(network, self.options, loss_for(run.data.data, self.options))
-        self.module = cast(nn.Module, self.accelerator.prepare_model(self.objective.module(network)))
+        module = self.objective.module(network)
+        if self.options.compile:
+            module.compile()
+        self.module = cast(nn.Module, self.accelerator.prepare_model(module))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.order, self.loader = self._loader()
         self.schedule = Schedule(self.options, self.order.num_batches)

@@ -31,6 +31,8 @@ def training_step(network: Network, options: FitOptions, device: str = "auto") -
     optimizer = build_optimizer(network, options)
     objective = ClipObjective(network, options, ClipLoss(network.num_classes, smoothing=options.label_smoothing))
     objective.to(place, precision)
+    if options.compile:
+        network.compile()
     scaler = torch.amp.GradScaler(place.type, enabled=precision == "fp16")
     batch, rng = _noise(network, options.batch_size), np.random.default_rng(0)
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -49,6 +49,8 @@ class FitOptions:
     """Factor on the learning rate of everything but the classifier."""
     precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
     """Number format of the forward pass; auto is bf16 where the machine is fast at it, else f32."""
+    compile: bool = False
+    """Compile the network with torch.compile: its first step takes up to a minute, the later ones less than before."""
     patience: int = 0
     """Stop after this many epochs without a better validation; 0 is never."""
     monitor: Literal[
