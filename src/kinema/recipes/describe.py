@@ -129,6 +129,8 @@ def _print_table(summary: Summary) -> None:
     console.print("sees: frames x rows x columns of the input that one value of the output depends on", soft_wrap=True)
     totals = f"{summary.params:,} parameters, {summary.macs / 1e9:.3f} billion multiply-adds (MACs) a clip"
     console.print(f"{totals}, {summary.flops / 1e9:.3f} billion flops", highlight=False, soft_wrap=True)
+    zoo = f"as fvcore counts, and tables made with it (norms at five a number): {summary.macs_with_norms / 1e9:.3f} billion"
+    console.print(zoo, highlight=False, soft_wrap=True)
 
 
 def _by(sizes: tuple[int, ...]) -> str:
