@@ -20,7 +20,7 @@ def described(capsys, model: str, **settings):
 
 def test_json_has_what_programs_rely_on(capsys):
     document = described(capsys, "lecture_3d_cnn")
-    assert list(document) == ["name", "input", "params", "macs", "flops", "layers"]
+    assert list(document) == ["name", "input", "params", "macs", "flops", "macs_with_norms", "layers"]
     assert document["input"] == [3, 20, 64, 64]
     assert document["layers"][1] == {
         "name": "pool1",
