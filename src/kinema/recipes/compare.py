@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.errors import ConfigError, check_settings
+from kinema.recipes.learning import LearningConfig
 from kinema.recipes.options import check_crops
 from kinema.recipes.run_folder import choose_folder, is_main_process
-from kinema.recipes.train import LearningConfig, TrainConfig, run_training
+from kinema.recipes.train import TrainConfig, run_training
 from kinema.recipes.trained_before import check_unseen, free_name, list_checkpoints, training_pace
 
 if TYPE_CHECKING:

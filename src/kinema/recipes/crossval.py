@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kinema.errors import ConfigError, check_settings
 from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, start_folder
-from kinema.recipes.train import TrainConfig, Trained, evaluation_options, mirror_of, rehearse, run_training
+from kinema.recipes.starting import rehearse
+from kinema.recipes.train import TrainConfig, Trained, run_training
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -38,8 +39,6 @@ class CrossvalConfig(TrainConfig):
         check_settings({"folds": self.folds}, 2)
         if self.each_step:
             raise ConfigError("a cross-validation judges whole clips", "--each-step", "take `kinema train`")
-        if self.each_step:
-            raise ConfigError("cross-validation is for one label a video", "--each-step", "use kinema train for it")
         if self.valid_groups:
             raise ConfigError(
                 "every group is kept back once", f"--valid-groups {' '.join(self.valid_groups)}", "leave this out"
@@ -113,7 +112,7 @@ def _divisions(data: str, config: CrossvalConfig) -> list[DataSet]:
     from kinema.datasets.folds import fold_data
 
     listed = open_data(data, format=config.format, fold=config.fold, group_by=config.group_by)
-    mirror_of(config, listed)  # raises now what would be found when there is a folder
+    config.mirror(listed)  # raises now what would be found when there is a folder
     return fold_data(listed, config.folds, by=config.split, seed=config.split_seed)
 
 
@@ -146,7 +145,7 @@ def _judged(trained: Trained, division: DataSet, config: CrossvalConfig) -> Eval
     if config.judged == "best":
         return cast("Evaluation", trained.evaluation)  # never one of steps: see CrossvalConfig
     network, card = load_checkpoint(trained.folder / "last")
-    return evaluate_network(network, card, division.part("valid"), options=evaluation_options(config), progress=False)
+    return evaluate_network(network, card, division.part("valid"), options=config.scoring_options(), progress=False)
 
 
 def pool(evaluations: Sequence[Evaluation]) -> Evaluation:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
     from kinema.recipes.evaluate import ScoringOptions
-    from kinema.recipes.train import LearningConfig, TrainConfig
+    from kinema.recipes.train import TrainConfig
 
 USUAL_FPS = 8.0
 """Frames a second that a network sees which otherwise spreads its frames: 16 of them are two seconds."""
@@ -56,27 +56,20 @@ def step_material(
     config: TrainConfig, parts: tuple[DataSet, DataSet], network: Network, card: ModelCard
 ) -> dict[str, Any]:
     """What a run learns from and is validated by, as arguments of `Run`."""
-    from kinema.datasets.cache import FrameCache
-    from kinema.datasets.flow_cache import open_flow_cache
     from kinema.datasets.step_clips import StepClips
     from kinema.datasets.timed import seconds_of_classes, timed_labels
-    from kinema.recipes.train import augmentation, mirror_of
     from kinema.training.losses import balanced_weights
     from kinema.training.step_objective import StepObjective
 
     labels = timed_labels(parts[0], config.background)
-    cache = FrameCache(config.cache) if config.cache else None
-    clips = StepClips(
-        parts[0], network.spec, labels, augment=augmentation(config), seed=config.seed, cache=cache,
-        flow_cache=open_flow_cache(config.flow_cache, parts[0], network.spec), mirror=mirror_of(config, parts[0]),
-    )  # fmt: skip
+    clips = StepClips(labels=labels, **config.varied_arguments(parts[0], network.spec))
     weights = None
     if config.balance == "loss":
         seconds = seconds_of_classes(labels, len(card.labels))
         weights = balanced_weights([round(1000 * length) for length in seconds])
 
     def validate(network: Network) -> dict[str, float]:
-        evaluation = evaluate_each_step(network, card, parts[1], _scoring(config), progress=False)
+        evaluation = evaluate_each_step(network, card, parts[1], config.scoring_options(), progress=False)
         return {**evaluation.figures, "loss": evaluation.loss}
 
     return {
@@ -85,13 +78,6 @@ def step_material(
         "objective": StepObjective(network, config, weights),
         "validate": validate,
     }
-
-
-def _scoring(config: LearningConfig) -> ScoringOptions:
-    from kinema.recipes.train import evaluation_options
-
-    options: ScoringOptions = evaluation_options(config)
-    return options
 
 
 def evaluate_each_step(

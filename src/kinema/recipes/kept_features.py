@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kinema.datasets.features import FeatureDataset
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
-    from kinema.recipes.train import LearningConfig
+    from kinema.recipes.learning import LearningConfig
     from kinema.training.loop import Validate
 
 log = logging.getLogger("kinema")
@@ -52,17 +52,16 @@ def open_features(
     from kinema.datasets.features import DrawnViews, FeatureDataset
     from kinema.models.device import channels_last, resolve_precision
     from kinema.models.halves import front_fingerprint
-    from kinema.recipes.train import augmentation
     from kinema.training.loop import join_processes
 
     device = join_processes()
     precision = resolve_precision(config.precision, device)
     channels_last(network)
     cache = FeatureCache(str(config.keep_features), f"{front_fingerprint(network)} {precision}")
-    learning, judged = (_clips(config, part, network) for part in parts)
+    learning, judged = (config.clip_arguments(part, network.spec) for part in parts)
     drawn = None
     if config.feature_views > 1:
-        drawn = DrawnViews(**_clips(config, parts[0], network, augment=augmentation(config)))
+        drawn = DrawnViews(**config.varied_arguments(parts[0], network.spec))
     kept = (
         FeatureDataset(ClipDataset(**learning), cache, drawn=drawn, num_views=config.feature_views),
         FeatureDataset(ClipDataset(**judged, views=Views(config.valid_clips)), cache),
@@ -70,17 +69,6 @@ def open_features(
     for part, name in zip(kept, ("training", "validation"), strict=True):
         _fill(part, network, config, name, {"device": str(device), "precision": precision})
     return kept
-
-
-def _clips(config: LearningConfig, part: DataSet, network: Network, **others: Any) -> dict[str, Any]:
-    """The arguments of a `ClipDataset`."""
-    from kinema.datasets.cache import FrameCache
-    from kinema.datasets.flow_cache import open_flow_cache
-
-    cache = FrameCache(config.cache) if config.cache else None
-    flow_cache = open_flow_cache(config.flow_cache, part, network.spec)
-    shared = {"data": part, "spec": network.spec, "seed": config.seed, "cache": cache, "flow_cache": flow_cache}
-    return {**shared, **others}
 
 
 def _fill(part: FeatureDataset, network: Network, config: LearningConfig, name: str, options: dict[str, str]) -> None:
@@ -103,13 +91,12 @@ def _validator(config: LearningConfig, validation: FeatureDataset, card: ModelCa
     from kinema.evaluation.protocols import Protocol
     from kinema.inference.encoding import score_features
     from kinema.recipes.evaluate import judge
-    from kinema.recipes.train import mean_loss
 
     protocol = Protocol(config.valid_clips, 1, False).name
 
     def validate(network: Network) -> dict[str, float]:
         scored = score_features(network, validation, precision=config.precision)
         evaluation = judge(scored, validation.data, card, protocol)
-        return {**evaluation.figures, "loss": mean_loss(evaluation)}
+        return {**evaluation.figures, "loss": evaluation.loss}
 
     return validate
