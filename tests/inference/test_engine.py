@@ -227,3 +227,25 @@ def test_two_processes_at_once_convert_once(home: Path):
     assert [out for out, _ in outputs] == ["OpenVinoScorer True\n"] * 2, outputs
     assert sum("converting slow_fusion_tiny" in error for _, error in outputs) == 1
     assert len(list(home.glob("engines/*/graph.xml"))) == 1
+
+
+SIGNAL_AFTER_OPENVINO = """
+import os, signal, sys, threading
+import numpy as np
+from kinema.inference.openvino_graph import ClipGraph, openvino
+package = openvino()
+from openvino import opset13
+clip = opset13.parameter([-1, 3, 1, 8, 8], np.float32)
+graphs = [ClipGraph(package.Model([opset13.relu(clip)], [clip]), "f32", 1)]
+graphs[0](np.zeros((1, 3, 1, 8, 8), np.float32))
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+dropping = threading.Thread(target=graphs.clear)
+dropping.start()
+dropping.join()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_a_signal_after_the_last_graph_was_dropped_by_another_thread_is_handled():
+    done = subprocess.run([sys.executable, "-c", SIGNAL_AFTER_OPENVINO], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from kinema import models
 from kinema.datasets.clips import Batch, Views
 from kinema.datasets.dataset import DataSet
 from kinema.errors import UsageError
@@ -80,3 +81,15 @@ def test_every_example_is_scored_or_named_as_broken(network, two_part_film, coun
     assert scored.logits[0].shape == (3, 2)
     assert list(scored.broken) == [1]
     assert sum(done) == 3
+
+
+def test_rows_of_whole_batches_do_not_depend_on_what_came_with_them() -> None:
+    spec = {"clip_len": 3, "size": (32, 32)}
+    encoder = models.build("late_fusion", num_classes=4, backbone="test_resnet", spec=spec)
+    clips = torch.randint(0, 256, (11, 3, 3, 32, 32), dtype=torch.uint8)
+    with Scorer(encoder, device="cpu", precision="f32", batch_size=8) as scorer:
+        rows = scorer.apply(encoder.encode, clips, whole=True)
+        assert len(rows) == 11
+        for start, end in ((0, 1), (1, 4), (4, 11), (10, 11)):
+            part = scorer.apply(encoder.encode, clips[start:end], whole=True)
+            np.testing.assert_array_equal(part, rows[start:end])

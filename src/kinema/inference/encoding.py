@@ -1,7 +1,8 @@
 """Filling the feature cache: the frozen half of a network looks at every wanted view once.
 
 Decoding runs in the loader's workers ahead of the network; each view is written as soon as it is there, so a run that is
-killed has lost one batch. Where several processes run, they share the views.
+killed has lost one batch, and one that goes on gets the same features to the bit. Where several processes run, they
+share the views.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def _batches(
 def _encode(scorer: Scorer, data: FeatureDataset, found: list[tuple[Job, torch.Tensor]]) -> None:
     if not found:
         return
-    rows = scorer.apply(lambda clips: front(scorer.network, clips), torch.cat([clips for _, clips in found]))
+    pixels = torch.cat([clips for _, clips in found])
+    rows = scorer.apply(lambda clips: front(scorer.network, clips), pixels, whole=True)
     for job, clips in found:
         write_features(data.place(job), rows[: len(clips)])
         rows = rows[len(clips) :]

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from kinema.errors import OutputError
 from kinema.files import write_error
-from kinema.inference.openvino_graph import openvino
+from kinema.inference.openvino_graph import core, openvino
 from kinema.machine import cache_folder
 
 log = logging.getLogger("kinema")
@@ -57,7 +57,7 @@ def kept_graph(key: str, convert: Callable[[], Any], name: str) -> Any:
                 log.info("converted in %.0f s, kept in %s", time.monotonic() - started, folder)
             if about["refused"]:
                 raise OutputError(**about["refused"])
-            return openvino().Core().read_model(folder / _GRAPH)
+            return core().read_model(folder / _GRAPH)
     except OSError as error:
         raise write_error(error, folder) from error
 

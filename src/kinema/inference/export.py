@@ -26,7 +26,7 @@ import kinema
 from kinema.errors import MissingExtra, OutputError, UnknownName, UsageError
 from kinema.files import write_error
 from kinema.inference.exported import ENDINGS, METADATA, ExportedScorer, open_exported
-from kinema.inference.openvino_graph import ClipGraph, openvino, to_openvino
+from kinema.inference.openvino_graph import ClipGraph, core, openvino, to_openvino
 from kinema.inference.parity import NUM_PROBES, largest_difference
 from kinema.inference.quantize import Moved, compare, quantize, quantizer
 from kinema.inference.scoring import to_scores
@@ -220,7 +220,7 @@ def _check(path: Path, network: Network, card: ModelCard, static_batch: bool) ->
 
 def _to_int8(exact: Path, calibration: Calibration, network: Network, card: ModelCard) -> tuple[Path, Moved]:
     """A file in int8 beside one in float32, and how its scores moved."""
-    model = openvino().Core().read_model(exact)
+    model = core().read_model(exact)
     expected = ClipGraph(model, "f32", NUM_PROBES)(calibration.judged)
     path = exact.parent / "int8" / exact.name
     path.parent.mkdir()

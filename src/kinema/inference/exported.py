@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from kinema.errors import CheckpointError, KinemaError, MissingExtra, UsageError
-from kinema.inference.openvino_graph import ClipGraph, openvino
+from kinema.inference.openvino_graph import ClipGraph, core
 from kinema.inference.scoring import ClipScorer, Scorer
 from kinema.inference.step_windows import plan_steps
 from kinema.models.checkpoint import ModelCard
@@ -154,7 +154,7 @@ def onnx_session(path: str, device: str = "auto") -> Any:
 def _open_openvino(path: str, device: str, precision: str, batch_size: int) -> ExportedScorer:
     if device not in ("auto", "cpu"):
         raise UsageError("OpenVINO runs on the CPU here", f"--device {device}", "give --device cpu")
-    model = openvino().Core().read_model(path)
+    model = core().read_model(path)
     text = model.get_rt_info([METADATA]).astype(str) if model.has_rt_info([METADATA]) else None
     about = _about(text, path)
     is_int8 = about.get("precision") == "int8"

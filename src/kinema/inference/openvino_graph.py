@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,20 @@ def openvino() -> Any:
     except ImportError as error:
         raise MissingExtra("OpenVINO graphs", "openvino", "openvino") from error
     return package
+
+
+@cache
+def core() -> Any:
+    """OpenVINO's entry, one for the whole process, which stays until the process ends.
+
+    Loading its CPU plugin gives the thread that does it another stack for signals, and unloading it takes that away
+    again in whichever thread drops the last graph. The next signal that Python handles (Ctrl-C, a worker's end) then
+    ended the process; so the plugin is never unloaded.
+
+    Raises:
+        MissingExtra: OpenVINO is not installed.
+    """
+    return openvino().Core()
 
 
 @contextmanager
@@ -120,13 +135,14 @@ class ClipGraph:
 def compile_graph(model: Any, precision: str) -> Any:
     """Ready to run on the CPU, on as many cores as torch may use; called with a list of one array.
 
-        All cores work on one batch ("LATENCY"): whoever scores hands over a batch and waits for it, so that several streams
-        would find nothing to do. Its threads are not tied to cores, so that they make room for those that decode: `predict` took
-    a tenth less, inference alone the same. Numbers too small to be normal are not worth an option: it changed nothing here.
+    All cores work on one batch ("LATENCY"): whoever scores hands over a batch and waits for it, so that several streams
+    would find nothing to do. Its threads are not tied to cores, so that they make room for those that decode: `predict`
+    took a tenth less, inference alone the same. Numbers too small to be normal are not worth an option: it changed
+    nothing here.
 
     Args:
-            model: an `openvino.Model`.
-            precision: f32, bf16 or fp16; of a model with int8 layers that of the others.
+        model: an `openvino.Model`.
+        precision: f32, bf16 or fp16; of a model with int8 layers that of the others.
     """
     properties = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -134,4 +150,4 @@ def compile_graph(model: Any, precision: str) -> Any:
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
     }
-    return openvino().Core().compile_model(model, "CPU", properties)
+    return core().compile_model(model, "CPU", properties)

@@ -125,7 +125,7 @@ class Scorer(ClipScorer):
         return None if parts is None else FrameScorer(self, parts)
 
     def apply(
-        self, function: Callable[[Tensor], Tensor], clips: Tensor, at_once: int | None = None
+        self, function: Callable[[Tensor], Tensor], clips: Tensor, at_once: int | None = None, *, whole: bool = False
     ) -> NDArray[np.float32]:
         """What `function` makes of uint8 clips [b c t h w], normalised, some at a time: its rows, joined.
 
@@ -133,9 +133,14 @@ class Scorer(ClipScorer):
             function: on clips as the network takes them.
             clips: any number.
             at_once: most of them; None is a batch.
+            whole: fill up the last ones to as many, because kernels are chosen by the size of a batch and round in
+                different ways: each row is then the same to the bit, whichever came with it.
         """
-        parts = torch.split(clips, at_once or self.batch_size)
-        return np.concatenate([self._of_pixels(function, part) for part in parts])
+        at_once = at_once or self.batch_size
+        parts = torch.split(clips, at_once)
+        if whole:
+            parts = (*parts[:-1], _filled(parts[-1], at_once))
+        return np.concatenate([self._of_pixels(function, part) for part in parts])[: len(clips)]
 
     def run(self, function: Callable[..., Tensor], *inputs: Tensor | None) -> NDArray[np.float32]:
         """What `function` makes of tensors as they are, on the device and in the number format."""
@@ -147,6 +152,10 @@ class Scorer(ClipScorer):
         with torch.inference_mode(), autocast(self.device, self.precision):
             pixels = normalize(clips.to(self.device, non_blocking=True), self.spec)
             return function(pixels.contiguous(memory_format=torch.channels_last_3d)).float().cpu().numpy()
+
+
+def _filled(clips: Tensor, count: int) -> Tensor:
+    return torch.cat([clips, clips[:1].expand(count - len(clips), *clips.shape[1:])])
 
 
 def to_scores(logits: NDArray[np.float32], multi_label: bool) -> NDArray[np.float32]:
