@@ -95,6 +95,17 @@ def test_classes_that_a_mirror_turns_into_each_other():
         labels.mirrored(["leftt=right"])
 
 
+def test_classes_that_turn_into_each_other_backwards():
+    labels = Labels(("open", "shake", "close", "wave"))
+    assert labels.reversed([]) == (-1, -1, -1, -1)
+    assert labels.reversed(["open = close", "shake=shake"]) == (2, 1, 0, -1)
+    for wrong in (["open"], ["open=close", "close=wave"], ["open=open", "open=close"]):
+        with pytest.raises(ConfigError):
+            labels.reversed(wrong)
+    with pytest.raises(UnknownName, match="Did you mean open"):
+        labels.reversed(["opne=close"])
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "result.txt"
     write_text(target, "old")

@@ -11,6 +11,9 @@ from kinema.clips.transforms import PRESETS, Augment
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.clips import Broken, ClipDataset, Sample, Views, collate, typical_duration_s
 from kinema.datasets.dataset import DataSet
+from kinema.datasets.step_clips import StepClips
+from kinema.datasets.timed import IGNORED, TimedLabels
+from kinema.datasets.turns import Turns
 from kinema.labels import Labels
 from kinema.types import Example, InputSpec, TimeSpan
 from kinema.video.writer import VideoWriter
@@ -164,7 +167,7 @@ def test_a_mirrored_clip_has_the_label_of_what_it_shows(tmp_path, multi_label):
     data = DataSet("toy", "/toy", [example], labels, multi_label)
     spec = InputSpec(clip_len=8, frame_stride=1, size=(32, 64), resize="stretch")
     half = Augment(crop="center", flip=0.5)
-    clips = ClipDataset(data, spec, augment=half, mirror=labels.mirrored(["left=right"]))
+    clips = ClipDataset(data, spec, augment=half, turns=Turns(mirror=labels.mirrored(["left=right"])))
     seen = set()
     for epoch in range(12):
         sample = clips[epoch, 0]
@@ -174,6 +177,47 @@ def test_a_mirrored_clip_has_the_label_of_what_it_shows(tmp_path, multi_label):
         assert labels[int(target)] == shown
         seen.add(shown)
     assert seen == {"left", "right"}
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_clip_played_backwards_has_the_label_of_what_it_shows(tmp_path, multi_label):
+    example = moving_dot(tmp_path / "dot.mp4")
+    labels = Labels(("left", "right", "up"))
+    data = DataSet("toy", "/toy", [example, replace(example, labels=("up",))], labels, multi_label)
+    spec = InputSpec(clip_len=8, frame_stride=1, size=(32, 64), resize="stretch")
+    plain = Augment(crop="center", flip=0.0)
+    clips = ClipDataset(data, spec, augment=plain, turns=Turns(reverse=labels.reversed(["left=right"])))
+    seen = []
+    for epoch in range(12):
+        for index in (0, 1):
+            sample = clips[epoch, index]
+            columns = sample.clips[0, 0].float().mean(dim=1).argmax(dim=-1)
+            target = sample.target.argmax() if multi_label else sample.target
+            seen.append(("right" if columns[-1] > columns[0] else "left", labels[int(target)]))
+            assert not multi_label or sample.target.sum() == 1
+    assert set(seen) == {("right", "right"), ("left", "left"), ("right", "up")}, "nobody said what up is backwards"
+
+
+def test_steps_played_backwards_come_in_the_other_order(tmp_path):
+    example = moving_dot(tmp_path / "dot.mp4")
+    labels = Labels(("left", "right", "up"))
+    spec = InputSpec(clip_len=8, frame_stride=1, size=(32, 64), resize="stretch")
+    plain = Augment(crop="center", flip=0.0)
+    seen = {}
+    for name, middle in (("known", -1), ("unknown", 2)):
+        spans = ((TimeSpan(0, 0.08), 0), (TimeSpan(0.08, 0.16), middle), (TimeSpan(0.16, 1), 1))
+        at = TimedLabels(tuple((span, label) for span, label in spans if label >= 0))
+        data = DataSet("toy", "/toy", [example], labels)
+        clips = StepClips(
+            data, spec, {example.path: at}, augment=plain, turns=Turns(reverse=labels.reversed(["left=right"]))
+        )
+        seen[name] = {tuple(clips[epoch, 0].target.tolist()) for epoch in range(8)}
+    ignored = IGNORED
+    assert seen["known"] == {
+        (0, 0, ignored, ignored, 1, 1, 1, 1),
+        (0, 0, 0, 0, ignored, ignored, 1, 1),
+    }
+    assert seen["unknown"] == {(0, 0, 2, 2, 1, 1, 1, 1)}
 
 
 def test_a_training_clip_can_be_spread_over_a_part_of_the_video(film, read_count):

@@ -23,6 +23,7 @@ from kinema.datasets.cache import FrameCache
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.flow_cache import FlowCache
 from kinema.datasets.frames import FrameSource
+from kinema.datasets.turns import Turns
 from kinema.errors import UsageError, VideoError
 from kinema.types import Example, InputSpec
 from kinema.video import open_video
@@ -101,7 +102,8 @@ class ClipDataset(Dataset[Sample | Broken]):
         seed: start of what is drawn at random.
         cache: keeps decoded videos; worth it where they are short and seen for many epochs.
         flow_cache: keeps the optical flow of whole videos; without it that of the frames seen is computed each time.
-        mirror: the class that each class turns into in a mirrored clip (`Labels.mirrored`); None is itself.
+        turns: what classes turn into in mirrored training clips, and in those played backwards, which half then are; None mirrors
+            without a change of class, and plays all forwards.
 
     Raises:
         UsageError: views that the network cannot have.
@@ -118,11 +120,11 @@ class ClipDataset(Dataset[Sample | Broken]):
         seed: int = 0,
         cache: FrameCache | None = None,
         flow_cache: FlowCache | None = None,
-        mirror: Sequence[int] | None = None,
+        turns: Turns | None = None,
     ) -> None:
         check_flow(spec)
         self.data, self.spec, self.views, self.seed = data, spec, views, seed
-        self._augment, self._mirror = augment, None if mirror is None else torch.tensor(mirror)
+        self._augment, self._turns = augment, turns or Turns()
         view_transform(spec, views.num_crops, views.flips)  # raises now what workers would raise later
         if augment is not None:
             train_transform(augment, spec)  # loads now, once, what every worker would load
@@ -165,26 +167,19 @@ class ClipDataset(Dataset[Sample | Broken]):
 
     def _sample(self, clips: NDArray[np.uint8], target: int | Tensor, index: int, rng: np.random.Generator) -> Sample:
         """An example as the network sees it, from the decoded frames of its clips [n t h w c]."""
+        if self._augment is not None:
+            clips, target = self._turns.maybe_backwards(clips, target, rng)
         tensors = [torch.from_numpy(frames).permute(0, 3, 1, 2) for frames in clips]
         # Made here and not kept: functions inside functions cannot be sent to a worker that is spawned.
         augment = self._augment
         if augment is None:
             view = view_transform(self.spec, self.views.num_crops, self.views.flips)
             return Sample(torch.cat([view(frames) for frames in tensors]), target, index)
-        if self._mirror is not None:
+        if self._turns.mirror is not None:
             mirrored = bool(rng.random() < augment.flip)
             augment = replace(augment, flip=float(mirrored))
-            target = self._turned(target) if mirrored else target
+            target = self._turns.mirrored(target) if mirrored else target
         return Sample(train_transform(augment, self.spec)(tensors[0], rng)[None], target, index)
-
-    def _turned(self, target: int | Tensor) -> int | Tensor:
-        """The target of a mirrored clip: classes by their index, or multi-hot."""
-        assert self._mirror is not None
-        if isinstance(target, Tensor) and target.is_floating_point():
-            return target[self._mirror]
-        known = torch.as_tensor(target)
-        turned = torch.where(known < 0, known, self._mirror[known.clamp(min=0)])  # steps without a label are negative
-        return turned if isinstance(target, Tensor) else int(turned)
 
 
 def collate(items: Sequence[Sample | Broken]) -> Batch:

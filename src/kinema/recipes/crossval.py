@@ -112,7 +112,7 @@ def _divisions(data: str, config: CrossvalConfig) -> list[DataSet]:
     from kinema.datasets.folds import fold_data
 
     listed = open_data(data, format=config.format, fold=config.fold, group_by=config.group_by)
-    config.mirror(listed)  # raises now what would be found when there is a folder
+    config.turns(listed)  # raises now what would be found when there is a folder
     return fold_data(listed, config.folds, by=config.split, seed=config.split_seed)
 
 

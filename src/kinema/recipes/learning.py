@@ -12,6 +12,7 @@ from kinema.training.options import FitOptions
 if TYPE_CHECKING:
     from kinema.clips.transforms import Augment
     from kinema.datasets.dataset import DataSet
+    from kinema.datasets.turns import Turns
     from kinema.recipes.evaluate import ScoringOptions
     from kinema.types import InputSpec
 
@@ -26,6 +27,9 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
     """Share of the clips that are mirrored; 0 where left and right matter, or name the classes in --mirror-labels."""
     mirror_labels: list[str] = field(default_factory=list)
     """Pairs of classes that turn into each other when a clip is mirrored, as "swipe left=swipe right"."""
+    reverse_labels: list[str] = field(default_factory=list)
+    """Pairs of classes that turn into each other when a clip is played backwards, as "open=close", or "shake=shake" for one
+    that looks alike: half of their clips are."""
     jitter: float | None = None
     """Brightness, contrast and saturation change by up to this share."""
     rotate: float = 0.0
@@ -62,9 +66,10 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
         check_settings({"time_scale": self.time_scale}, 0.05, 1)
         check_settings({"rotate": self.rotate}, 0, 180)
         check_settings({"valid_fraction": self.valid_fraction}, 0.001, 0.999)
-        if self.mirror_labels and self.keep_features:
-            do = "leave --mirror-labels out and give --flip 0"
-            raise ConfigError("kept features are those of one label a video", "--mirror-labels", do)
+        if self.keep_features and (self.mirror_labels or self.reverse_labels):
+            flag = "--mirror-labels" if self.mirror_labels else "--reverse-labels"
+            do = "leave it out, and where left and right matter give --flip 0"
+            raise ConfigError("kept features are those of one label a video", flag, do)
         if self.feature_views > 1 and not self.keep_features:
             raise ConfigError(
                 "--feature-views goes with kept features", self.feature_views, "give --keep-features FOLDER"
@@ -81,13 +86,19 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
             changed["scale"] = (self.crop_scale, 1.0)
         return replace(PRESETS[self.augment], **{name: value for name, value in changed.items() if value is not None})
 
-    def mirror(self, data: DataSet) -> tuple[int, ...] | None:
-        """The class that each class turns into in a mirrored clip, where the settings name some.
+    def turns(self, data: DataSet) -> Turns:
+        """What classes turn into in mirrored clips and in those played backwards, where the settings name some.
 
         Raises:
-            ConfigError: they name a class that the data does not have, or pair one twice.
+            UnknownName: they name a class that the data does not have.
+            ConfigError: they pair one twice.
         """
-        return data.labels.mirrored(self.mirror_labels) if self.mirror_labels else None
+        from kinema.datasets.turns import Turns
+
+        return Turns(
+            mirror=data.labels.mirrored(self.mirror_labels) if self.mirror_labels else None,
+            reverse=data.labels.reversed(self.reverse_labels) if self.reverse_labels else None,
+        )
 
     def clip_arguments(self, data: DataSet, spec: InputSpec) -> dict[str, Any]:
         """What data sets of clips for training and for validation have in common, as arguments of `ClipDataset`."""
@@ -104,8 +115,7 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
 
     def varied_arguments(self, data: DataSet, spec: InputSpec) -> dict[str, Any]:
         """The same for training, where clips are varied."""
-        varied = {"augment": self.augmentation(), "mirror": self.mirror(data)}
-        return {**self.clip_arguments(data, spec), **varied}
+        return {**self.clip_arguments(data, spec), "augment": self.augmentation(), "turns": self.turns(data)}
 
     def scoring_options(self) -> ScoringOptions:
         """How the network is judged on the validation part."""

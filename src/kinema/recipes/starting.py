@@ -70,6 +70,8 @@ def rehearse(config: TrainConfig, network: Network) -> None:
 def _check_variation(config: TrainConfig, network: Network) -> None:
     if config.mirror_labels and not config.augmentation().flip:
         raise ConfigError("no clip is mirrored", "--mirror-labels", "leave it out, or give --flip 0.5")
+    if config.reverse_labels and network.spec.has_flow:
+        raise ConfigError("flow played backwards is not that of the film backwards", "--reverse-labels", "leave it out")
     if config.time_scale < 1 and network.spec.sampling != "spread":
         do = "leave it out, or give --sampling spread"
         raise ConfigError("only clips that are spread over a video are varied in time", "--time-scale", do)

@@ -105,7 +105,7 @@ def run_training(data: DataSet, config: TrainConfig, folder: Path, title: str = 
     network = build_network(config, data, learning)
     card = _card(config, data, network)
     rehearse(config, network)
-    config.mirror(data)
+    config.turns(data)
     open_flow_cache(config.flow_cache, learning, network.spec)  # raises now what would be found when the run has begun
     if config.resume:
         check_same(folder, config)
