@@ -119,6 +119,13 @@ def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+@pytest.fixture(autouse=True)
+def torch_by_itself(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """"auto" is torch, since converting each small network takes seconds; tests marked `openvino` go by what is installed."""
+    if request.node.get_closest_marker("openvino") is None:
+        monkeypatch.setattr("kinema.inference.engine.usual_engine", lambda: "torch")
+
+
 @pytest.fixture(scope="session")
 def draw_count() -> Callable[..., Frame]:
     return _draw_count

@@ -22,6 +22,7 @@ from kinema.models.checkpoint import ModelCard
 from kinema.models.network import Network
 
 pytest.importorskip("openvino")
+pytestmark = pytest.mark.openvino
 
 
 def make(name: str = "slow_fusion_tiny", seed: int = 0, **card: bool) -> tuple[Network, ModelCard]:

@@ -25,6 +25,7 @@ from kinema.types import InputSpec
 
 onnxruntime = pytest.importorskip("onnxruntime")
 openvino = pytest.importorskip("openvino")
+pytestmark = pytest.mark.openvino
 pytest.importorskip("onnxscript")
 
 Clips = np.ndarray

@@ -19,6 +19,7 @@ from kinema.models.checkpoint import ModelCard
 from kinema.models.network import Network
 
 pytest.importorskip("openvino")
+pytestmark = pytest.mark.openvino
 
 
 @pytest.fixture(autouse=True)

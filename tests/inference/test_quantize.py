@@ -28,6 +28,7 @@ from kinema.models.network import Network
 from kinema.types import Example
 
 pytest.importorskip("openvino")
+pytestmark = pytest.mark.openvino
 pytest.importorskip("nncf")
 
 

@@ -12,6 +12,7 @@ import torch
 from kinema import cli
 
 pytest.importorskip("openvino")
+pytestmark = pytest.mark.openvino
 pytest.importorskip("nncf")
 
 

@@ -10,6 +10,7 @@ import pytest
 from kinema.recipes.watch import WatchConfig, watch
 
 pytest.importorskip("openvino")
+pytestmark = pytest.mark.openvino
 
 
 def test_a_network_that_looks_at_clips_runs_in_openvino(

@@ -123,14 +123,19 @@ def open_scorer(
     if scorer.device.type != "cpu":
         return scorer
     in_torch = FoldedScorer(network, device="cpu", precision=scorer.precision, batch_size=batch_size)
-    if engine == "torch":
+    if (usual_engine() if engine == "auto" else engine) == "torch":
         return in_torch
     if importlib.util.find_spec("openvino") is None:
-        if engine == "openvino":
-            raise MissingExtra("OpenVINO graphs", "openvino", "openvino")
-        log.debug("engine: torch; OpenVINO is not installed (pip install 'kinema[openvino]')")
-        return in_torch
+        raise MissingExtra("OpenVINO graphs", "openvino", "openvino")
     return _converted(scorer, card) or in_torch
+
+
+def usual_engine() -> str:
+    """What "auto" is on a CPU: OpenVINO where it is installed."""
+    if importlib.util.find_spec("openvino") is not None:
+        return "openvino"
+    log.debug("engine: torch; OpenVINO is not installed (pip install 'kinema[openvino]')")
+    return "torch"
 
 
 def _cpu(device: str) -> str:
