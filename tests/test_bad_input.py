@@ -306,7 +306,7 @@ for line in sys.stdin:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes as POSIX does")
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(films, counting_video, checkpoint):
-    predict = ["predict", str(counting_video), "--model", checkpoint]
+    predict = ["predict", str(counting_video), "--model", checkpoint, "--engine", "torch"]
     train = ["train", str(films), "--model", "single_frame_tiny", "--epochs", "1", "--workers", "0"]
     commands = {
         "good.json": [100, *predict, "--out", "predicted"],
@@ -338,6 +338,21 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(films, counting
     assert not list(Path().rglob(".*"))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes as POSIX does")
+def test_a_graph_that_cannot_be_kept_is_told_and_torch_computes(counting_video, checkpoint, monkeypatch, tmp_path):
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("KINEMA_HOME", str(tmp_path / "home"))
+    arguments = [1000, "predict", str(counting_video), "--model", checkpoint, "--json"]
+    result = subprocess.run([sys.executable, "-c", LIMITED], input=repr(arguments), capture_output=True, text=True)
+    assert "status 0" in result.stderr, result.stderr
+    assert json.loads(result.stdout)["path"] == str(counting_video)
+    assert "engine: torch, not OpenVINO; cannot write a converted network" in result.stderr
+    assert "KINEMA_HOME" in result.stderr
+    assert not [
+        path for path in (tmp_path / "home").rglob("*") if path.suffix not in (".lock", "") or path.name[0] == "."
+    ]
+
+
 def test_a_list_on_standard_input_stands_behind_a_dash(films, checkpoint, run, monkeypatch, tmp_path):
     (tmp_path / "list.txt").write_text("\n".join(str(path) for path in films.rglob("*.mp4")))
     with open("list.txt") as file:
@@ -354,7 +369,7 @@ def _piped(arguments: list[str], **how: object) -> subprocess.CompletedProcess[s
 
 def test_a_film_from_a_pipe_is_watched_to_its_end(counting_video, checkpoint):
     with counting_video.open("rb") as film:
-        result = _piped(["watch", "-", "--model", checkpoint, "--json"], stdin=film)
+        result = _piped(["watch", "-", "--model", checkpoint, "--engine", "torch", "--json"], stdin=film)
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert lines[-1]["time_s"] == pytest.approx(119 / 25)

@@ -83,9 +83,11 @@ def _make(folder: Path, convert: Callable[[], Any]) -> dict[str, Any]:
     unfinished.mkdir()
     try:
         try:
-            openvino().save_model(convert(), unfinished / _GRAPH, compress_to_fp16=False)
+            model = convert()
         except OutputError as error:
             about["refused"] = {"what": error.what, "where": error.where, "do": error.do}
+        else:
+            _save(model, unfinished)
         about["files"] = {path.name: _checksum(path) for path in sorted(unfinished.iterdir())}
         (unfinished / _ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -93,6 +95,14 @@ def _make(folder: Path, convert: Callable[[], Any]) -> dict[str, Any]:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return about
+
+
+def _save(model: Any, folder: Path) -> None:
+    try:
+        openvino().save_model(model, folder / _GRAPH, compress_to_fp16=False)
+    except RuntimeError as error:  # which says "iostream error", and no more
+        do = "free some space, or set KINEMA_HOME to another folder"
+        raise OutputError("cannot write a converted network (is the disk full?)", folder.parent, do) from error
 
 
 def _checksum(path: Path) -> str:
