@@ -76,12 +76,8 @@ class Labels(Sequence[str]):
         >>> Labels(("left", "right", "up")).mirrored(["left=right"])
         (1, 0, 2)
         """
-        turned = self._paired(pairs)
-        for pair, (one, other) in turned.items():
-            if one == other:
-                raise ConfigError("a class turns into one other class", pair, "name two classes, or leave this out")
-        swapped = dict(turned.values()) | {other: one for one, other in turned.values()}
-        return tuple(swapped.get(index, index) for index in range(len(self)))
+        turned = self._turned(pairs, alone=False)
+        return tuple(turned.get(index, index) for index in range(len(self)))
 
     def reversed(self, pairs: Iterable[str]) -> tuple[int, ...]:
         """The class that each class turns into when a video is played backwards, as indices [classes]; -1 if not known.
@@ -96,19 +92,18 @@ class Labels(Sequence[str]):
         >>> Labels(("open", "shake", "close", "wave")).reversed(["open=close", "shake=shake"])
         (2, 1, 0, -1)
         """
-        turned = self._paired(pairs)
-        swapped = dict(turned.values()) | {other: one for one, other in turned.values()}
-        return tuple(swapped.get(index, -1) for index in range(len(self)))
+        turned = self._turned(pairs, alone=True)
+        return tuple(turned.get(index, -1) for index in range(len(self)))
 
-    def _paired(self, pairs: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """The two classes of each pair; no class is in more than one."""
-        found: dict[str, tuple[int, int]] = {}
+    def _turned(self, pairs: Iterable[str], alone: bool) -> dict[int, int]:
+        """What the classes of each pair turn into; `alone`, one may turn into itself. No class is in more than one pair."""
+        turned: dict[int, int] = {}
         for pair in pairs:
             one, other = (self.index(name.strip()) for name in self._two_names(pair))
-            if {one, other} & {index for both in found.values() for index in both}:
+            if one in turned or other in turned or (one == other and not alone):
                 raise ConfigError("a class turns into one other class", pair, "name each class in one pair at most")
-            found[pair] = one, other
-        return found
+            turned |= {one: other, other: one}
+        return turned
 
     def _two_names(self, pair: str) -> tuple[str, str]:
         """The names of a pair, which may hold "=" themselves."""

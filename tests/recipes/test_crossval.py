@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,20 @@ def test_the_summary_has_mean_deviation_and_pooled_figures(folder):
         "report.html",
     }
     assert "Over the folds" in (folder / "report.html").read_text()
+
+
+def test_the_report_names_the_figures_of_each_fold(folder):
+    page = (folder / "report.html").read_text()
+    table = page[page.index("Over the folds</h2>") :].split("<table", 3)[2].split("</table>")[0]
+    cells = [
+        [re.sub(r"<[^>]+>|\s+", " ", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+        for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    ]
+    found = json.loads((folder / "summary.json").read_text())["figures"]
+    names = {"Video hit@1": "video_hit_at_1", "Clip hit@1": "clip_hit_at_1", "Macro-F1": "macro_f1"}
+    for head, name in names.items():
+        column = [float(row[cells[0].index(head)]) for row in cells[1:]]
+        assert column == pytest.approx(found[name]["folds"], abs=1e-3), head
 
 
 def test_resuming_trains_only_what_is_missing(films, folder, capsys):

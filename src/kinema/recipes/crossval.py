@@ -201,12 +201,9 @@ def _write(folder: Path, folds: Folds, summary: dict[str, Any]) -> None:
     write_json(folder / "summary.json", summary)
     report = Report(title, f"{len(folds.each)} folds; every video was judged by a network that had not seen it")
     report.add_section("Over the folds").add_table(["figure", "mean ± sd", "all videos", "95 % interval"], _rows(folds))
-    heads = ["fold", "videos", *FIGURE_NAMES.values()]
+    shown = [name for name in FIGURE_NAMES if name in folds.pooled.figures]
     report.add_table(
-        heads[: 2 + len(folds.pooled.figures)],
-        [
-            [number, fold.num_videos, *(fold.figures[name] for name in FIGURE_NAMES if name in fold.figures)]
-            for number, fold in enumerate(folds.each, 1)
-        ],
+        ["fold", "videos", *(FIGURE_NAMES[name] for name in shown)],
+        [[number, fold.num_videos, *map(fold.figures.__getitem__, shown)] for number, fold in enumerate(folds.each, 1)],
     )
     add_evaluation(report, folds.pooled).write(folder / "report.html")
