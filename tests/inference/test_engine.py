@@ -192,6 +192,16 @@ def test_predictor_still_has_its_layers():
     assert predictor.network is network
 
 
+@pytest.mark.parametrize(("engine", "readers"), [("torch", [1, 1, 2, 4]), ("openvino", [1, 2, 2, 4])])
+def test_openvino_leaves_room_for_two_films_to_be_decoded(engine, readers, monkeypatch):
+    predictor = Predictor(*make(), device="cpu", precision="f32", engine=engine)
+    found = []
+    for cores in (1, 2, 4, 16):
+        monkeypatch.setattr("kinema.inference.predictor.num_cores", lambda cores=cores: cores)
+        found.append(predictor._num_threads())
+    assert found == readers
+
+
 def test_openvino_is_imported_without_its_usage_statistics():
     code = "import sys; from kinema.inference.openvino_graph import openvino; openvino(); "
     code += "from openvino.tools.ovc import telemetry_utils; print(telemetry_utils.tm.__name__)"
