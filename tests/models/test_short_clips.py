@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.models.device import autocast
-from kinema.models.short_clips import PadShortClips
+from kinema.models.mended import MendedConvolutions
 
 CPU = torch.device("cpu")
 
@@ -36,6 +36,6 @@ def test_what_comes_out_is_the_same(padding: object, num_frames: int):
     torch.manual_seed(0)
     conv = nn.Conv3d(4, 6, 3, padding=padding)  # type: ignore[arg-type]
     clip = torch.randn(2, 4, num_frames, 7, 5)
-    with PadShortClips():
+    with MendedConvolutions():
         padded = conv(clip)
     torch.testing.assert_close(padded, conv(clip))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kinema.errors import UsageError
-from kinema.models.short_clips import PadShortClips
+from kinema.models.mended import MendedConvolutions
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -58,7 +58,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     block = ExitStack()
     block.enter_context(torch.autocast(device.type, DTYPES[precision]))
     if device.type == "cpu" and torch.is_grad_enabled():
-        block.enter_context(PadShortClips())
+        block.enter_context(MendedConvolutions())
     return block
 
 

@@ -9,23 +9,12 @@ instead of by the convolution, gradients are those of float32 up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
-
-
-class PadShortClips(TorchFunctionMode):
-    """Inside the block, short clips are padded over time before a convolution and not by it."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        return convolve(*args, **kwargs) if func is torch.conv3d else func(*args, **kwargs)
 
 
 def convolve(  # as torch's own
