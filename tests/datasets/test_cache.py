@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kinema.datasets import cache as cache_module
-from kinema.datasets.cache import FrameCache
+from kinema.datasets.cache import FrameCache, file_state
 from kinema.datasets.clips import ClipDataset
 from kinema.datasets.dataset import DataSet
 from kinema.errors import OutputError, UnreadableVideo
@@ -56,6 +57,38 @@ def test_another_size_or_a_changed_file_is_decoded_again(short_video, tmp_path, 
     os.utime(film, (1, 1))
     cache.read(str(film), 32)
     assert len(decoded) == 3
+
+
+def test_pictures_written_anew_under_their_names_are_read_again(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cache = FrameCache(tmp_path / "cache")
+    for level in (200, 90):
+        for number in range(3):
+            Image.new("RGB", (32, 32), (level,) * 3).save(pictures / f"{number}.png")
+            os.utime(pictures / f"{number}.png", (level, level))
+        os.utime(pictures, (1, 1))
+        assert set(cache.read(str(pictures), 32)[0].flat) == {level}
+
+
+def test_the_state_of_a_folder_is_that_of_its_pictures(tmp_path):
+    for name in ("1.png", "2.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    states = [file_state(str(tmp_path))]
+    (tmp_path / "notes.txt").write_bytes(b"longer")
+    assert file_state(str(tmp_path)) == states[0]
+    (tmp_path / "2.png").write_bytes(b"longer")
+    states.append(file_state(str(tmp_path)))
+    os.utime(tmp_path / "1.png", (1, 1))
+    states.append(file_state(str(tmp_path)))
+    (tmp_path / "2.png").rename(tmp_path / "3.png")
+    states.append(file_state(str(tmp_path)))
+    assert len(set(states)) == 4
+
+
+def test_the_state_of_what_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(UnreadableVideo, match="no such file"):
+        file_state(str(tmp_path / "gone"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"not numpy", None])

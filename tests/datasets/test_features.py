@@ -47,6 +47,15 @@ def test_a_place_depends_on_video_span_view_and_network(film, tmp_path):
     assert len(others | {place}) == 5
 
 
+def test_a_picture_written_anew_has_another_place(tmp_path):
+    (tmp_path / "1.png").write_bytes(b"x")
+    os.utime(tmp_path, (1, 1))
+    cache, example = FeatureCache(tmp_path / "kept", "network"), Example(str(tmp_path), ("a",))
+    place = cache.place(example, "plain")
+    os.utime(tmp_path / "1.png", (1, 1))
+    assert cache.place(example, "plain") != place
+
+
 def test_numbers_are_halved_where_they_fit_and_not_where_they_do_not(tmp_path):
     small, large = np.float32([[[1.0, -3.25]]]), np.float32([[[1.0, 70_000.0]]])
     write_features(tmp_path / "small.npy", small)

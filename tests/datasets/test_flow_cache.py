@@ -72,6 +72,15 @@ def test_another_method_size_or_a_changed_file_is_computed_again(short_video, tm
     assert len(files_in(tmp_path / "cache")) == 4
 
 
+def test_a_picture_written_anew_has_another_place(tmp_path):
+    (tmp_path / "1.png").write_bytes(b"x")
+    os.utime(tmp_path, (1, 1))
+    cache = FlowCache(tmp_path / "flow", "dis")
+    place = cache.place(str(tmp_path), 32)
+    os.utime(tmp_path / "1.png", (1, 1))
+    assert cache.place(str(tmp_path), 32) != place
+
+
 @pytest.mark.parametrize("left", [0, 5, 100, -1, -8, -40])
 def test_a_file_that_was_cut_off_is_computed_again(short_video, tmp_path, left):
     cache = FlowCache(tmp_path, "dis")

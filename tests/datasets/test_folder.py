@@ -50,6 +50,39 @@ def test_hidden_files_are_left_out(touch):
     assert len(data) == 2
 
 
+def test_class_folders_with_nothing_to_learn_from_are_named(touch, caplog):
+    root = touch("train/run/1.mp4", "train/jump/2.mp4", "train/wave/3.xyz", "valid/run/4.mp4", "valid/still/5.jpg")
+    (root / "valid/empty").mkdir()
+    assert list(open_data(root).labels) == ["jump", "run"]
+    assert "left out 3 class folders without a video: train/wave, valid/empty, valid/still" in caplog.text
+
+
+def test_files_left_out_by_their_ending_are_counted(touch, caplog):
+    root = touch("run/1.mp4", "run/deep/2.XYZ", "run/3.xyz", "run/4", "jump/5.mp4", "still/6.jpg")
+    assert len(open_data(root)) == 2
+    assert "left out 4 files that are no video by their endings: 2 .xyz, 1 without an ending, 1 .jpg" in caplog.text
+
+
+def test_what_lies_beside_videos_is_nothing_to_warn_of(touch, caplog):
+    beside = (
+        "run/1.txt",
+        "run/1.json",
+        "run/1.jpg",
+        "run/deep/1.csv",
+        "jump/Thumbs.db",
+        "jump/.DS_Store",
+        "jump/._2.xyz",
+    )
+    assert len(open_data(touch("run/1.mp4", "run/film/1.jpg", "run/film/times.txt", "jump/2.avi", *beside))) == 3
+    assert not caplog.records
+
+
+def test_videos_among_stills_are_counted(touch, caplog):
+    open_data(touch("a/1.jpg", "b/2.png", "b/3.mp4", "c/4.mp4"), format="stills")
+    assert "left out 1 class folders without a picture: c" in caplog.text
+    assert "left out 2 files that are no picture by their endings: 2 .mp4" in caplog.text
+
+
 def test_a_folder_of_pictures_inside_a_class_is_one_video(touch):
     data = open_data(touch("a/film1/1.jpg", "a/film1/2.jpg", "b/film2/1.jpg"))
     assert [Path(example.path).name for example in data.examples] == ["film1", "film2"]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +76,27 @@ def test_spans_of_one_file_stay_together():
     spans = [Example(f"/toy/{n // 4}.mp4", ("ab"[n % 2],), TimeSpan(n % 4, n % 4 + 1)) for n in range(40)]
     for fold in fold_data(data_of(*spans), 5):
         assert torn_groups(fold) == []
+
+
+@pytest.mark.parametrize("by", ["auto", "groups", "blocks"])
+def test_films_that_one_person_ties_stay_together(by):
+    seen = {0: ("main", "left"), 1: ("main", "right")}  # who is in the two films of a pair
+    spans = [
+        Example(f"/toy/{film}.mp4", ("ab"[n % 2],), TimeSpan(n, n + 1), group=f"{film // 2}/{seen[film % 2][n % 2]}")
+        for film in range(20)
+        for n in range(4)
+    ]
+    for fold in fold_data(data_of(*spans), 5, by=by):
+        learned, judged = ({e.path for e in fold.part(part).examples} for part in ("train", "valid"))
+        assert not learned & judged
+        assert torn_groups(fold) == []
+
+
+def test_blocks_of_several_labels_are_runs_of_all_files():
+    examples = (Example(f"/toy/{n}.mp4", labels) for n, labels in enumerate(itertools.combinations("abcdef", 3)))
+    folds = fold_data(replace(data_of(*examples), multi_label=True), 4, by="blocks")
+    judged = [sorted(int(Path(e.path).stem) for e in fold.part("valid").examples) for fold in folds]
+    assert judged == [list(range(start, start + 5)) for start in (0, 5, 10, 15)]
 
 
 def test_the_same_seed_gives_the_same_folds_in_any_order_of_listing():

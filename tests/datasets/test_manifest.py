@@ -56,6 +56,12 @@ def test_columns_make_groups(manifest):
     assert [example.group for example in open_data(path, group_by=("place", "camera")).examples] == ["hall/1", "yard/2"]
 
 
+def test_rows_whose_group_columns_are_empty_have_no_group(manifest):
+    path = manifest("path,label,place,camera\na.mp4,run,,\nb.mp4,jump,,\nc.mp4,run,hall,\nd.mp4,jump,,2\n")
+    found = open_data(path, group_by=("place", "camera"))
+    assert [example.group for example in found.examples] == [None, None, "hall/", "/2"]
+
+
 def test_an_unknown_column_says_the_nearest(manifest):
     with pytest.raises(UnknownName, match="camera"):
         open_data(manifest("path,label,camera\na.mp4,run,1\nb.mp4,jump,2\n"), group_by=("camra",))
@@ -90,6 +96,22 @@ def test_a_file_that_stands_twice_is_an_error_but_two_spans_of_it_are_not(manife
     with pytest.raises(DataError, match="twice"):
         open_data(manifest("path,label\na.mp4,run\na.mp4,jump\n"))
     assert len(open_data(manifest("path,label,start,end\na.mp4,run,0,1\na.mp4,jump,1,2\n"))) == 2
+
+
+@pytest.mark.parametrize("other", ["./a.mp4", "x/../a.mp4", "FOLDER/a.mp4", "../NAME/a.mp4"])
+def test_a_file_spelt_in_two_ways_stands_twice(manifest, other):
+    path = manifest("")
+    other = other.replace("FOLDER", str(path.parent)).replace("NAME", path.parent.name)
+    path.write_text(f"path,label\na.mp4,run\n{other},jump\n")
+    with pytest.raises(DataError, match=r"1 examples stand there twice: .*, a\.mp4"):
+        open_data(path)
+
+
+def test_a_path_is_spelt_in_one_way(manifest):
+    plain = open_data(manifest("path,label\na.mp4,run\nb.mp4,jump\n"))
+    dotted = open_data(manifest("path,label\n./a.mp4,run\n.//b.mp4,jump\n"))
+    assert dotted.examples == plain.examples
+    assert dotted.fingerprint == plain.fingerprint
 
 
 def test_parts_for_some_rows_only_are_an_error(manifest):

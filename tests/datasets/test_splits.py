@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import itertools
+import os
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +86,90 @@ def test_spans_of_one_file_stay_together():
     assert len(split.part("valid")) == 8
 
 
+def people_in_films(num_films: int = 30) -> DataSet:
+    """Spans of films whose group is who is seen; a person is in two films, so that three films are tied each."""
+    return data_of(
+        *(
+            Example(
+                f"/toy/{film}.mp4",
+                ("ab"[n % 2],),
+                TimeSpan(n, n + 1),
+                group=f"person{film // 3 * 10 + film % 3 + n % 2}",
+            )
+            for film in range(num_films)
+            for n in range(4)
+        )
+    )
+
+
+@pytest.mark.parametrize("how", [{"by": "auto"}, {"by": "groups"}, {"by": "blocks"}, {"valid_groups": ["person11"]}])
+def test_films_that_one_person_ties_stay_together(how):
+    data = people_in_films()
+    parts = [{Path(e.path).stem for e in split_data(data, **how).part(p).examples} for p in ("train", "valid")]
+    assert not parts[0] & parts[1]
+    assert all({film // 3 for film in map(int, part)} != set(range(10)) for part in parts)
+    for trio in range(10):
+        films = {str(3 * trio + n) for n in range(3)}
+        assert films <= parts[0] or films <= parts[1]
+
+
+def test_a_file_is_one_however_its_path_is_spelt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spelt = (
+        f"{folder}{n}.mp4" for n in range(20) for folder in ("", "./", "../" + tmp_path.name + "/", f"{tmp_path}/")
+    )
+    spans = (Example(path, ("ab"[n % 2],), TimeSpan(n, n + 1)) for n, path in enumerate(spelt))
+    split = split_data(data_of(*spans))
+    files = [{os.path.realpath(e.path) for e in split.part(part).examples} for part in ("train", "valid")]
+    assert [len(part) for part in files] == [16, 4]
+    assert torn_groups(split) == []
+
+
+def test_a_group_that_is_called_like_a_file_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = data_of(
+        *(Example(f"{n}.mp4", ("ab"[n % 2],), group=f"{n - 1}.mp4" if n % 4 == 3 else None) for n in range(40))
+    )
+    split = split_data(data)
+    assert len(split.part("train")) + len(split.part("valid")) == 40
+
+
+def test_parts_of_its_own_that_tear_a_file_are_told_also_where_the_groups_are_whole(caplog):
+    rows = [("a.mp4", "train", "p1"), ("./a.mp4", "valid", "p2"), ("b.mp4", "train", "p3"), ("b.mp4", "valid", "p3")]
+    examples = [
+        Example(path, (c,), TimeSpan(n, n + 1), split, who) for n, (path, split, who) in enumerate(rows) for c in "xy"
+    ]
+    data = data_of(*examples)
+    assert torn_groups(data) == [os.path.abspath("a.mp4"), "p3"]
+    split_data(data)
+    assert "2 groups or files stand in two parts" in caplog.text
+
+
+@pytest.mark.parametrize("by", ["auto", "random", "blocks"])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_several_labels_keep_the_share_whatever_their_combinations(by, copies):
+    combinations = list(itertools.islice(itertools.combinations("abcdefgh", 4), 60))
+    examples = (Example(f"/toy/{n}_{c}.mp4", labels) for n, labels in enumerate(combinations) for c in range(copies))
+    data = replace(data_of(*examples), multi_label=True)
+    split = split_data(data, by=by, valid_fraction=0.2)
+    assert len(split.part("valid")) == pytest.approx(12 * copies, abs=1)
+
+
+def test_several_labels_come_out_even():
+    rng = random.Random(0)
+    data = replace(
+        data_of(*(Example(f"/toy/{n}.mp4", tuple(rng.sample("abcdef", 3))) for n in range(200))), multi_label=True
+    )
+    for label, count in split_data(data, valid_fraction=0.2).part("valid").counts().items():
+        assert count == pytest.approx(0.2 * data.counts()[label], abs=2)
+
+
+def test_blocks_of_several_labels_are_the_last_files_of_all():
+    data = replace(data_of(*(Example(f"/toy/{n}.mp4", ("ab"[n % 2], "c")) for n in range(20))), multi_label=True)
+    split = split_data(data, by="blocks", valid_fraction=0.2)
+    assert sorted(Path(e.path).stem for e in split.part("valid").examples) == ["16", "17", "18", "19"]
+
+
 def test_blocks_are_the_last_files_of_each_class_in_natural_order():
     split = split_data(plain(a=20, b=10), by="blocks", valid_fraction=0.2)
     assert sorted(e.path for e in split.part("valid").examples) == [
@@ -125,7 +213,7 @@ def test_a_class_of_one_part_only_is_warned_of(caplog):
 
 def test_own_parts_that_tear_a_group_are_warned_of(caplog):
     split_data(data_of(*(Example(f"{p}{c}", (c,), split=p, group="one") for p in ("train", "valid") for c in "ab")))
-    assert "groups stand in two parts" in caplog.text
+    assert "groups or files stand in two parts" in caplog.text
 
 
 def test_an_unknown_way_says_the_nearest():

@@ -80,3 +80,32 @@ def test_a_picture_that_breaks_off_is_unreadable(tmp_path, draw_count):
 def test_a_missing_still_is_named(tmp_path):
     with pytest.raises(UnreadableVideo, match="no such picture"):
         open_video(tmp_path / "gone.png")
+
+
+def test_pictures_of_16_bits_keep_their_shades(tmp_path):
+    """As thermal and depth cameras write them."""
+    path = tmp_path / "thermal.png"
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16)
+    Image.fromarray(np.repeat(ramp[:, None], 48, 1)).save(path)
+    with open_video(path) as video:
+        seen = video.frames_at([0])[0]
+    np.testing.assert_array_equal(seen, np.broadcast_to((ramp >> 8)[:, None, None], seen.shape))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pictures_without_a_known_range_are_refused(tmp_path, kind):
+    path = tmp_path / "depth.tif"
+    Image.fromarray(np.zeros((8, 8), kind)).save(path)
+    with (
+        open_video(path) as video,
+        pytest.raises(UnreadableVideo, match=r"32-bit values.*depth.tif: save its values as"),
+    ):
+        video.frames_at([0])
+
+
+def test_a_picture_too_large_for_pillow_is_one_clear_line(tmp_path, monkeypatch):
+    path = tmp_path / "huge.png"
+    Image.new("L", (400, 400)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UnreadableVideo, match=r"more pixels than Pillow opens.*huge.png: save a smaller one"):
+        open_video(path)

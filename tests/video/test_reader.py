@@ -7,10 +7,12 @@ import logging
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from kinema.errors import EmptyVideo, UnreadableVideo, UsageError
+from kinema.video import cut_off, open_video, packets
 from kinema.video import film as film_module
-from kinema.video import open_video, packets
+from kinema.video.container import packets_of
 from kinema.video.contract import target_size
 
 SOUND = [
@@ -328,6 +330,65 @@ def test_frames_before_the_first_keyframe_are_no_frames(counting_video, tmp_path
                 output.mux(packet)
     with open_video(path) as video:
         assert [read_count(frame) for frame in video.frames_at(range(len(video)))] == list(range(48, 120))
+
+
+@pytest.mark.parametrize("starts_s", [(100, 0), (0, 100), (0, 0), (0, 1.02)])
+def test_recordings_that_were_joined_go_on_where_the_first_ends(
+    tmp_path, draw_count, write_frames, read_count, starts_s, packets_kept
+):
+    """Behind the joint, timestamps fall back, leap ahead, or lie between those from before it."""
+    path = tmp_path / "joined.ts"
+    parts = []
+    for number, start_s in enumerate(starts_s):
+        frames = (draw_count(50 * number + index) for index in range(50))
+        times_ms = [round(1000 * start_s) + 40 * index for index in range(50)]
+        parts.append(write_frames(tmp_path / f"{number}.ts", frames, times_ms=times_ms).read_bytes())
+    path.write_bytes(b"".join(parts))
+    with open_video(path) as video:
+        assert [read_count(frame) for frame in video.frames_at(range(len(video)))] == list(range(100))
+        np.testing.assert_allclose(video.times_s, np.arange(100) / 25, atol=1e-3)
+        assert video.info.duration_s == pytest.approx(4, abs=1e-3)
+        assert cut_off(video.info, video.promised_s) == ""
+
+
+def test_a_track_that_begins_in_the_middle_of_a_recording_changes_nothing():
+    """PyAV stops there: it has no place for the packet, which is gone, and can be asked for the next one."""
+
+    class Container:
+        left = [1, 2, None, 3, None, None, 4]
+
+        def demux(self, track):
+            while self.left:
+                packet = self.left.pop(0)
+                if packet is None:
+                    raise IndexError("list index out of range")
+                yield packet
+
+    assert list(packets_of(Container(), None)) == [1, 2, 3, 4]
+
+
+def test_jumps_in_a_program_stream_lead_to_the_right_frames(
+    draw_count, write_frames, read_count, tmp_path, monkeypatch
+):
+    """Behind a jump, FFmpeg numbers the packets of such a file in another way."""
+    how = {"codec": "mpeg2video", "container": "mpeg", "options": {"bf": "2", "g": "15", "threads": "1"}}
+    path = write_frames(tmp_path / "film.mpg", (draw_count(index) for index in range(300)), **how)
+    monkeypatch.setattr(packets, "KEEP_BYTES", 0)
+    with open_video(path, threads=1) as video:
+        for start in (280, 100, 205, 31, 150):
+            assert [read_count(frame) for frame in video.frames_at(range(start, start + 16, 4))] == list(
+                range(start, start + 16, 4)
+            )
+
+
+def test_a_last_frame_that_stays_long_is_no_damage(tmp_path, draw_count):
+    """Nine pictures of 40 ms and one of four seconds, as animations and screen recordings end."""
+    path = tmp_path / "slides.gif"
+    first, *others = [Image.fromarray(draw_count(index)) for index in range(10)]
+    first.save(path, save_all=True, append_images=others, duration=[40] * 9 + [4000])
+    with open_video(path) as video:
+        assert video.info.duration_s == pytest.approx(4.36)
+        assert cut_off(video.info, video.promised_s) == ""
 
 
 WRONG = [

@@ -1,9 +1,9 @@
 """Decoded frames on disk: a video is decoded once, at the size that training asks for, and memory-mapped afterwards.
 
-Two .npy files a video, named after path, size, time of change and decode size: `….times.npy`, then `….npy`, which says
-by being there that both are whole. Several processes may fill one folder: each writes its own temporary file, and the
-last rename wins with equal content. Frames are written, not mapped, while they are decoded: a full disk is then an
-error that can be told, and memory stays constant however long the video is.
+Two .npy files a video, named after path, `file_state` and decode size: `….times.npy`, then `….npy`, which says by being
+there that both are whole. Several processes may fill one folder: each writes its own temporary file, and the last
+rename wins with equal content. Frames are written, not mapped, while they are decoded: a full disk is then an error
+that can be told, and memory stays constant however long the video is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kinema.errors import UnreadableVideo
 from kinema.files import whole_file
 from kinema.video import Size, Video, open_video
+from kinema.video.listing import list_images
 
 Frames = NDArray[np.uint8]
 Times = NDArray[np.float64]
@@ -62,12 +63,24 @@ class FrameCache:
         return self.folder / key[:2] / f"{key}.npy", self.folder / key[:2] / f"{key}.times.npy"
 
 
-def file_state(path: str) -> tuple[int, int]:
-    """Size and time of change, as far as they can be told."""
+def file_state(path: str) -> tuple[object, ...]:
+    """What changes when a video does: size and time of change, of a folder of pictures those of each by its name.
+
+    A folder's own time says nothing of pictures that were written anew under their old names.
+
+    Raises:
+        UnreadableVideo: there is no such file.
+    """
     try:
-        found = os.stat(path)
+        if os.path.isdir(path):
+            return tuple((os.path.basename(picture), *_state(picture)) for picture in list_images(path))
+        return _state(path)
     except OSError as error:
         raise UnreadableVideo("no such file", path, "check the path") from error
+
+
+def _state(path: str) -> tuple[int, int]:
+    found = os.stat(path)
     return found.st_size, found.st_mtime_ns
 
 

@@ -65,7 +65,7 @@ class CheckReport:
         files: one entry a file, in the data set's order.
         duplicates: paths of files with the same bytes.
         near: files that look alike and stand in different parts or, where there are no parts, not in one group.
-        torn: groups that stand in more than one part.
+        torn: groups and files that stand in more than one part, see `torn_groups`.
     """
 
     data: DataSet
@@ -178,10 +178,10 @@ def _labels(examples: list[Example]) -> tuple[str, ...]:
 
 
 def _check_file(path: str, examples: list[Example], *, near: bool, full: bool) -> FileCheck:
-    info = None
+    info, promised_s = None, 0.0
     try:
         with open_video(path, threads=1) as video:
-            info = video.info
+            info, promised_s = video.info, video.promised_s
             looks = look_at(video)
             damaged = _count_damaged(video) if full else 0
         sha256 = _digest(path)
@@ -189,7 +189,9 @@ def _check_file(path: str, examples: list[Example], *, near: bool, full: bool) -
         return FileCheck(path, "empty", str(error))
     except (VideoError, OSError) as error:
         return FileCheck(path, "unreadable" if info is None else "damaged", str(error), info)
-    if damage := cut_off(info) or (f"{damaged} of {info.num_frames} frames cannot be decoded" if damaged else ""):
+    if damage := cut_off(info, promised_s) or (
+        f"{damaged} of {info.num_frames} frames cannot be decoded" if damaged else ""
+    ):
         return FileCheck(path, "damaged", f"{damage}: {path}: copy or export it again", info, sha256)
     late = [e.key for e in examples if e.span is not None and e.span.start_s >= info.duration_s]
     if late:

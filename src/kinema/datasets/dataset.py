@@ -127,7 +127,8 @@ def finish(
 
 
 def _check_unique(examples: tuple[Example, ...], root: str) -> None:
-    twice = [key for key, count in Counter(example.key for example in examples).items() if count > 1]
+    counted = Counter(replace(example, path=file_of(example)).key for example in examples)
+    twice = [relative(key, os.path.abspath(root)) for key, count in counted.items() if count > 1]
     if twice:
         do = "write several labels of one file in one row, as a;b, or give each row its start and end"
         raise DataError(f"{len(twice)} examples stand there twice", f"{root}, {some(twice)}", do)
@@ -152,6 +153,11 @@ def _check_trainable(examples: tuple[Example, ...], root: str) -> None:
                 question = f"Did you mean {' or '.join(near)}? Else " if near else ""
                 what = f"class {label!r} of the {example.split} part is not in the train part"
                 raise DataError(what, root, f"{question}add examples of it to train")
+
+
+def file_of(example: Example) -> str:
+    """The path of an example's file as all spell it, whether it stands there as `a.mp4`, `./a.mp4` or `/films/a.mp4`."""
+    return os.path.abspath(example.path)
 
 
 def check_listed(paths: Iterable[str], source: str) -> None:

@@ -1,7 +1,7 @@
 """What a frozen network made of clips, on disk: computed once, read in every epoch.
 
 A .npy file for each view of an example, [v n f], in float16 where the numbers fit, else in float32. Its name depends on the
-video (path, size, time of change, span), on the view, and through the folder on the network. Several processes may fill
+video (path, `file_state`, span), on the view, and through the folder on the network. Several processes may fill
 one folder: each file is written under another name and renamed when it is whole, and the last rename wins with equal
 content. Delete the folder at any time.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema.datasets.cache import file_state
 from kinema.files import whole_file
 from kinema.types import Example
 
@@ -43,10 +44,9 @@ class FeatureCache:
             view: everything that the pixels depend on beside the video and the network.
 
         Raises:
-            OSError: there is no such file.
+            UnreadableVideo: there is no such file.
         """
-        found = os.stat(example.path)
-        identity = (os.path.abspath(example.path), found.st_size, found.st_mtime_ns, example.span, view)
+        identity = (os.path.abspath(example.path), *file_state(example.path), example.span, view)
         key = hashlib.sha256(repr(identity).encode()).hexdigest()[:32]
         return self.folder / key[:2] / f"{key}.npy"
 

@@ -24,6 +24,7 @@ from kinema.clips.transforms import Augment
 from kinema.datasets.clips import Broken, ClipDataset, Sample
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.feature_cache import FeatureCache, is_kept, read_features
+from kinema.errors import UnreadableVideo
 from kinema.types import InputSpec
 
 Job = tuple[int, int]
@@ -95,7 +96,7 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
         view = int(np.random.default_rng([self._clips.seed, epoch, index]).integers(self.num_views))
         try:
             features = torch.from_numpy(np.array(read_features(self.place((view, index))), dtype=np.float32))
-        except (OSError, ValueError, EOFError) as error:
+        except (UnreadableVideo, OSError, ValueError, EOFError) as error:
             self.broken[index] = f"its kept features cannot be read: {error}"
             return self._as_broken(index)
         return FeatureSample(features, self._clips.target(index), index)
@@ -111,7 +112,7 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
         """Where the features of a view are or will be.
 
         Raises:
-            OSError: there is no such video.
+            UnreadableVideo: there is no such video.
         """
         view, index = job
         name = f"{self._clips.views}" if view == 0 or self._drawn is None else self._drawn.name(view)
@@ -121,7 +122,7 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
         """Whether the features of a view have to be computed; also those of a video that cannot be found."""
         try:
             return not is_kept(self.place(job))
-        except OSError:
+        except UnreadableVideo:
             return True
 
     def clips(self, job: Job) -> Sample | Broken:

@@ -1,6 +1,6 @@
 """Optical flow on disk: computed once a video, method and size, read at random afterwards.
 
-One file a video, named after path, size, time of change, decode size and method: the fields of all frames as grey JPEG
+One file a video, named after path, `file_state`, decode size and method: the fields of all frames as grey JPEG
 pictures (see `kinema.video.flow`), one after the other, then a table. The table comes last because nothing is kept in
 memory while a film goes by; the file appears under its name when it is whole, or not at all. So a run that was killed
 goes on with the next video, and several processes may fill one folder: the last rename wins, with equal content.

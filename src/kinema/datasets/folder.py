@@ -4,7 +4,8 @@
     DATA/no_fight/b.mp4                     DATA/val/no_fight/b.mp4
 
 Anything below a class folder belongs to it. A folder in there that holds pictures and no video is one video, frame by
-frame; pictures that lie directly in the class folder are stills, each an example of its own.
+frame; pictures that lie directly in the class folder are stills, each an example of its own. What may have been meant
+as an example and is none is told: class folders without any, and files by their endings.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from kinema.datasets.dataset import PART_OF, DataSet, finish, some
+from kinema.datasets.dataset import PART_OF, DataSet, finish, relative, some
 from kinema.errors import DataError
 from kinema.labels import Labels
 from kinema.types import Example
@@ -22,6 +25,15 @@ from kinema.video.listing import is_image, is_video, natural_key
 
 _log = logging.getLogger("kinema")
 _UCF_NAME = re.compile(r"^v_(.+_g\d+)_c\d+$")
+_NO_VIDEOS = (
+    "aac ass csv db flac html ini json jsonl log m4a md mp3 npy npz parquet pdf pkl srt sub toml tsv txt vtt wav "
+    "xml yaml yml"
+)
+_BESIDE = frozenset(f".{ending}" for ending in _NO_VIDEOS.split())
+"""Endings of what lies beside videos and nobody takes for one: notes, subtitles, tables, sound."""
+
+Place = tuple[str, list[str], list[str]]
+"""A folder with the names of the folders and files in it."""
 
 
 def list_folder(root: str, labels: Labels | None = None) -> DataSet:
@@ -47,7 +59,7 @@ def has_videos(root: str) -> bool:
     parts = part_folders(root)
     tops = [top for tops in parts.values() for top in tops] or [root]
     classes = (os.path.join(top, name) for top in tops for name in folders_in(top))
-    return any(True for folder in classes for _ in _files(folder, stills=False))
+    return any(True for folder in classes for _ in _files(walk(folder), folder, stills=False))
 
 
 def group_of(path: str) -> str | None:
@@ -87,7 +99,7 @@ def folders_in(root: str) -> list[str]:
         raise DataError("no such folder", root, "check the path of the data set") from error
 
 
-def walk(root: str, depth: int | None = None) -> Iterator[tuple[str, list[str], list[str]]]:
+def walk(root: str, depth: int | None = None) -> Iterator[Place]:
     """Visible folders with the names of their visible folders and files, in natural order: `root` and all below.
 
     Args:
@@ -108,25 +120,33 @@ def walk(root: str, depth: int | None = None) -> Iterator[tuple[str, list[str], 
 
 
 def _list(root: str, labels: Labels | None, stills: bool) -> DataSet:
-    parts = part_folders(root)
-    if parts:
-        listed = [example for part, where in parts.items() for f in where for example in _classes(f, part, stills)]
-    else:
-        listed = list(_classes(root, None, stills))
+    kind = "picture" if stills else "video"
+    listed: list[Example] = []
+    bare: list[str] = []
+    left_out: Counter[str] = Counter()
+    for part, folder in _class_folders(root):
+        places = list(walk(folder))
+        paths = list(_files(places, folder, stills))
+        listed += [Example(path, (os.path.basename(folder),), split=part, group=group_of(path)) for path in paths]
+        bare += [] if paths else [relative(folder, root)]
+        left_out.update(Path(name).suffix.lower() for name in _others(places, folder, stills))
+    _warn_of_left_out(root, kind, bare, left_out)
     if not listed:
-        raise _nothing(root, "picture" if stills else "video")
+        raise _nothing(root, kind)
     return finish(os.path.basename(os.path.abspath(root)), root, listed, labels)
 
 
-def _classes(root: str, part: str | None, stills: bool) -> Iterator[Example]:
-    for name in folders_in(root):
-        for path in _files(os.path.join(root, name), stills):
-            yield Example(path, (name,), split=part, group=group_of(path))
+def _class_folders(root: str) -> Iterator[tuple[str | None, str]]:
+    """Parts, None where there are none, and the class folders in them."""
+    parts: Iterable[tuple[str | None, list[str]]] = part_folders(root).items() or [(None, [root])]
+    for part, tops in parts:
+        for top in tops:
+            yield from ((part, os.path.join(top, name)) for name in folders_in(top))
 
 
-def _files(folder: str, stills: bool) -> Iterator[str]:
+def _files(places: Iterable[Place], folder: str, stills: bool) -> Iterator[str]:
     """Everything in a class folder that is an example."""
-    for where, _, names in walk(folder):
+    for where, _, names in places:
         if stills:
             yield from (os.path.join(where, name) for name in names if is_image(name))
             continue
@@ -134,6 +154,30 @@ def _files(folder: str, stills: bool) -> Iterator[str]:
         yield from videos
         if not videos and where != folder and any(is_image(name) for name in names):
             yield where
+
+
+def _others(places: Iterable[Place], folder: str, stills: bool) -> Iterator[str]:
+    """Names of files in a class folder that are no example, but may have been meant as one."""
+    for where, _, names in places:
+        videos = any(is_video(name) for name in names)
+        for name in names:
+            if is_video(name):
+                meant = stills
+            elif is_image(name):
+                meant = not stills and not videos and where == folder  # beside a video it is a preview of it
+            else:
+                meant = Path(name).suffix.lower() not in _BESIDE
+            if meant:
+                yield name
+
+
+def _warn_of_left_out(root: str, kind: str, bare: list[str], left_out: Counter[str]) -> None:
+    if bare:
+        _log.warning("%s: left out %d class folders without a %s: %s", root, len(bare), kind, some(bare, 10))
+    if left_out:
+        counts = [f"{count} {ending or 'without an ending'}" for ending, count in left_out.most_common()]
+        what = f"files that are no {kind} by their endings"
+        _log.warning("%s: left out %d %s: %s", root, left_out.total(), what, some(counts, 10))
 
 
 def _nothing(root: str, kind: str) -> DataError:

@@ -1,19 +1,20 @@
 """Cross-validation: K divisions of a data set in which every example is kept back exactly once.
 
-As in `splits`, a group is never torn and spans of one file stay together. A greedy pass deals whole groups out so that
-every class comes out as even over the folds as can be: large groups first, each to the fold that lacks its classes most.
+As in `splits`, neither a group nor a file is ever torn. A greedy pass deals whole groups out so that every class comes
+out as even over the folds as can be: large groups first, each to the fold that lacks its classes most.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinema.datasets.dataset import DataSet, some
-from kinema.datasets.splits import Units, assigned, units_of
+from kinema.datasets.splits import Units, assigned, by_class, units_of
 from kinema.errors import DataError, UnknownName
 from kinema.video.listing import natural_key
 
@@ -29,7 +30,8 @@ def fold_data(data: DataSet, num_folds: int = 5, *, by: str = "auto", seed: int 
         data: what to divide.
         num_folds: K, at least 2.
         by: "auto" goes by groups where there are any, "random" too, since a group is never torn; "groups" makes sure that
-            there are some. "blocks" keeps runs of neighbouring file names of a class together.
+            there are some. "blocks" keeps runs of neighbouring file names of a class together; of all classes where
+            examples have several labels.
         seed: the same seed gives the same folds, in whatever order the files are listed.
 
     Returns:
@@ -46,9 +48,12 @@ def fold_data(data: DataSet, num_folds: int = 5, *, by: str = "auto", seed: int 
     if by == "groups" and not any(example.group for example in examples):
         raise DataError("no example has a group", data.root, "name columns of a manifest with group_by")
     if not 2 <= num_folds <= len(units):
-        what = f"cannot make {num_folds} folds of {len(examples)} examples in {len(units)} groups"
-        raise DataError(what, data.root, "take at least 2 folds, and no more than there are groups")
-    dealt = _in_blocks(units, num_folds) if by == "blocks" else _dealt(units, num_folds, np.random.default_rng([seed]))
+        what = f"cannot make {num_folds} folds of {len(examples)} examples of {len(units)} groups or files"
+        raise DataError(what, data.root, "take at least 2 folds, and no more than there are groups or files")
+    if by == "blocks":
+        dealt = _in_blocks(by_class(units, data.multi_label).values(), units, num_folds)
+    else:
+        dealt = _dealt(units, num_folds, np.random.default_rng([seed]))
     kept_back: list[set[str]] = [set() for _ in range(num_folds)]
     for name, fold in dealt.items():
         kept_back[fold] |= {example.key for example in units[name]}
@@ -86,13 +91,10 @@ def _dealt(units: Units, num_folds: int, rng: np.random.Generator) -> dict[str, 
     return dealt
 
 
-def _in_blocks(units: Units, num_folds: int) -> dict[str, int]:
-    """Each class in K runs of neighbours; a unit counts for the class of its first example."""
-    by_class: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    for name, examples in units.items():
-        by_class[examples[0].labels].append(name)
+def _in_blocks(classes: Iterable[list[str]], units: Units, num_folds: int) -> dict[str, int]:
+    """Each class in K runs of neighbours."""
     dealt = {}
-    for names in by_class.values():
+    for names in classes:
         ends = np.cumsum([len(units[name]) for name in names])
         for name, end in zip(names, ends, strict=True):
             middle = end - len(units[name]) / 2

@@ -44,7 +44,7 @@ def list_manifest(path: str, labels: Labels | None = None, group_by: Sequence[st
     Args:
         path: a .csv, .tsv or .parquet file.
         labels: classes that it has to fit.
-        group_by: columns whose values, joined by "/", name the group of a row.
+        group_by: columns whose values, joined by "/", name the group of a row; none where all of them are empty.
 
     Raises:
         DataError: it cannot be read, a column or value is missing or wrong, or listed files do not exist.
@@ -183,13 +183,13 @@ def _example(row: Row, columns: dict[str, str], group_by: Sequence[str], folder:
     names = split_labels(values["label"])
     if not values["path"] or not names:
         raise DataError("an empty path or label", where, "fill it in or take the row out")
-    group = "/".join(row[name] for name in group_by) if group_by else values.get("group") or None
+    source = [row[name] for name in group_by] if group_by else [values.get("group", "")]
     return Example(
-        path=os.path.join(folder, values["path"]),
+        path=os.path.join(folder, os.path.normpath(values["path"])),
         labels=names,
         span=read_span(values.get("start", ""), values.get("end", ""), where),
         split=part_of(values.get("split", ""), where),
-        group=group,
+        group="/".join(source) if any(source) else None,
     )
 
 

@@ -1,7 +1,7 @@
 """Splits into train and valid that measure what they should: no source on both sides, classes as even as can be.
 
-A clip of the same film, camera or person as a training clip is easier than the world will be. So a group is never torn,
-and examples that are spans of one file are a group of their own.
+A clip of the same film, camera or person as a training clip is easier than the world will be. So neither a group nor a
+file is ever torn. One file may hold several groups: two people in one film, who also are in others, tie these films.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.datasets.dataset import DataSet, some
+from kinema.datasets.dataset import DataSet, file_of, some
 from kinema.errors import DataError, UnknownName
 from kinema.types import Example
 from kinema.video.listing import natural_key
@@ -23,7 +23,7 @@ from kinema.video.listing import natural_key
 WAYS = ("auto", "random", "groups", "blocks")
 
 Units = dict[str, list[Example]]
-"""Examples that stay together, by the name of their group or file."""
+"""Examples that stay together, by the name of one of their groups or files."""
 
 _log = logging.getLogger("kinema")
 
@@ -43,7 +43,8 @@ def split_data(
         by: "auto" keeps the data set's own parts; where there are none it splits by groups if there are any, else at
             random. "random" draws the same share of each class. "groups" draws whole groups so that the classes come
             out as even as can be. "blocks" takes the last share of each class in the natural order of file names, for
-            clips whose neighbours are alike. No way ever tears a group.
+            clips whose neighbours are alike. No way ever tears a group or a file. Where examples have several labels,
+            "random" makes the labels come out as even as can be, and "blocks" takes the last share of all files.
         valid_fraction: share of the examples for validation, between 0 and 1.
         valid_groups: patterns (`station_*`) of the groups for validation; all others are for training. Overrides `by`.
         seed: the same seed gives the same split, in whatever order the files are listed.
@@ -65,28 +66,38 @@ def split_data(
     chosen = _choose(data, units, by, valid_fraction, valid_groups, np.random.default_rng([seed]))
     valid = {example.key for name in chosen for example in units[name]}
     if not valid or len(valid) == len(open_examples):
-        do = "a group is never torn: add examples of other groups, or write the parts into a manifest's column `split`"
-        raise DataError(f"cannot split {len(open_examples)} examples in {len(units)} groups", data.root, do)
+        do = "a group or file is never torn, nor groups that share a file: add others, or fill a manifest's column `split`"
+        raise DataError(f"cannot split {len(open_examples)} examples of {len(units)} groups or files", data.root, do)
     return _warned(data.with_examples(assigned(example, valid) for example in data.examples))
 
 
 def torn_groups(data: DataSet) -> list[str]:
-    """Groups and files that stand in more than one part, sorted."""
+    """Groups that stand in more than one part, and absolute paths of files that do and are not all of one group, sorted."""
     parts: defaultdict[str, set[str | None]] = defaultdict(set)
+    groups: defaultdict[str, set[str | None]] = defaultdict(set)
     for example in data.examples:
-        parts[_unit_of(example)].add(example.split)
-    return sorted(name for name, found in parts.items() if len(found) > 1)
-
-
-def _unit_of(example: Example) -> str:
-    return example.path if example.group is None else example.group
+        file = file_of(example)
+        groups[file].add(example.group)
+        for name in (file, example.group or file):
+            parts[name].add(example.split)
+    told = {file for file, own in groups.items() if len(own) == 1 and own != {None}}  # by their group
+    return sorted(name for name, found in parts.items() if len(found) > 1 and name not in told)
 
 
 def units_of(examples: Sequence[Example]) -> Units:
-    """What stays together, by name."""
+    """What stays together: examples of one group or of one file, and all that these tie to each other."""
+    towards: dict[str, str] = {}  # from a group or file to another that it is tied to, in the end to the unit's name
+
+    def end(name: str) -> str:
+        while (further := towards.setdefault(name, name)) != name:
+            towards[name] = name = towards[further]
+        return name
+
+    for example in examples:
+        towards[end(file_of(example))] = end(example.group or file_of(example))
     units: defaultdict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        units[_unit_of(example)].append(example)
+        units[end(file_of(example))].append(example)
     return dict(units)
 
 
@@ -106,8 +117,8 @@ def _choose(
         do = "name columns of a manifest with group_by, or split by random or blocks"
         raise DataError("no example has a group", data.root, do)
     if by == "blocks":
-        return _last_of_each(units, fraction)
-    if grouped:
+        return _last_of_each(units, fraction, data.multi_label)
+    if grouped or data.multi_label:
         return _balanced(units, fraction, rng)
     return _share_of_each(units, fraction, rng)
 
@@ -117,28 +128,29 @@ def _matching(units: Units, patterns: Sequence[str]) -> set[str]:
     for pattern in patterns:
         if not any(fnmatchcase(group, pattern) for group in groups):
             raise UnknownName("group", pattern, groups, "no example has a group: name columns with group_by")
-    return {group for group in groups if any(fnmatchcase(group, pattern) for pattern in patterns)}
+    wanted = {group for group in groups if any(fnmatchcase(group, pattern) for pattern in patterns)}
+    return {name for name, examples in units.items() if any(e.group in wanted for e in examples)}
 
 
-def _by_class(units: Units) -> dict[tuple[str, ...], list[str]]:
-    """Unit names by the labels of their first example."""
-    found: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+def by_class(units: Units, multi_label: bool) -> dict[str, list[str]]:
+    """Unit names by the label of their first example; all under one where an example may have several."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for name, examples in units.items():
-        found[examples[0].labels].append(name)
+        found["" if multi_label else examples[0].label].append(name)
     return dict(found)
 
 
 def _share_of_each(units: Units, fraction: float, rng: np.random.Generator) -> set[str]:
     chosen: set[str] = set()
-    for _, names in sorted(_by_class(units).items()):
+    for _, names in sorted(by_class(units, multi_label=False).items()):
         order = rng.permutation(len(names))[: _share(len(names), fraction)]
         chosen |= {names[index] for index in order}
     return chosen
 
 
-def _last_of_each(units: Units, fraction: float) -> set[str]:
+def _last_of_each(units: Units, fraction: float, multi_label: bool) -> set[str]:
     chosen: set[str] = set()
-    for names in _by_class(units).values():
+    for names in by_class(units, multi_label).values():
         wanted = _share(sum(len(units[name]) for name in names), fraction)
         for name in reversed(names[1:]):
             if wanted >= len(units[name]) / 2:
@@ -188,7 +200,7 @@ def assigned(example: Example, valid: set[str]) -> Example:
 
 
 def _warned(data: DataSet) -> DataSet:
-    """Warn of classes that only one part has, and of groups that the data set's own parts tear."""
+    """Warn of classes that only one part has, and of groups and files that the data set's own parts tear."""
     counts = {part: data.part(part).counts() for part in ("train", "valid")}
     for part, other in (("train", "valid"), ("valid", "train")):
         alone = [label for label in data.labels if counts[part][label] and not counts[other][label]]
@@ -196,5 +208,6 @@ def _warned(data: DataSet) -> DataSet:
             _log.warning("%s: classes with no example in the %s part: %s", data.root, other, some(alone, 10))
     torn = torn_groups(data)
     if torn:
-        _log.warning("%s: %d groups stand in two parts, so validation flatters: %s", data.root, len(torn), some(torn))
+        what = "groups or files stand in two parts, so validation flatters"
+        _log.warning("%s: %d %s: %s", data.root, len(torn), what, some(torn))
     return data

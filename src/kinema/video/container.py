@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import av
@@ -35,6 +36,19 @@ def open_container(path: str) -> tuple[InputContainer, av.VideoStream]:
         container.close()
         raise
     return container, best
+
+
+def packets_of(container: InputContainer, track: av.VideoStream) -> Iterator[av.Packet]:
+    """The packets of a track from where the container stands to its end.
+
+    PyAV stops at a packet of a track that it does not know, as one that begins in the middle of a recording; here it goes on.
+    """
+    while True:
+        try:
+            yield from container.demux(track)
+        except IndexError:
+            continue
+        return
 
 
 def promised_s(container: InputContainer, track: av.VideoStream) -> float:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from kinema.errors import EmptyVideo, UnreadableVideo
 from kinema.machine import num_cores
 from kinema.types import VideoInfo
-from kinema.video.container import open_container, promised_s
+from kinema.video.container import open_container, packets_of, promised_s
 from kinema.video.contract import FastSeek, Frame, Video
 from kinema.video.packets import Flags, Run, scan
 from kinema.video.pixels import Painter, turn_of
@@ -85,6 +85,8 @@ class Film(Video):
         self._container, self._track = open_container(self._path)
         self.promised_s = promised_s(self._container, self._track)
         self._index = scan(self._container, self._track)
+        if self._index.leaps:
+            self.promised_s = 0.0
         if not self._index.num_frames:
             raise EmptyVideo("no frames in this video", self._path, "record or export it again")
         self._codec = self._track.codec_context
@@ -131,15 +133,19 @@ class Film(Video):
         nominal = float(rate) if rate and 0 < rate <= 1000 else 25.0
         self.times_s = self._index.times_s(nominal)
         num_frames = self._index.num_frames
-        last_s = float(self._index.last_ticks * self._index.time_base)
-        if num_frames > 1 and not 0 < last_s < 100 * float(self.times_s[-1]) / (num_frames - 1):
-            last_s = float(self.times_s[-1]) / (num_frames - 1)
-        duration_s = float(self.times_s[-1]) + (last_s if last_s > 0 else 1 / nominal)
+        duration_s = float(self.times_s[-1]) + (self._last_s() or 1 / nominal)
         measured = num_frames / duration_s
         fps = nominal if abs(measured / nominal - 1) < 0.01 else measured
         aspect = self._track.sample_aspect_ratio
         self.pixel_aspect = float(aspect) if aspect else 1.0
         self.info = VideoInfo(self._path, num_frames, fps, duration_s, height, width)
+
+    def _last_s(self) -> float:
+        """How long the last frame stays; what the file says of it must be plausible, or agree with its header."""
+        told_s, shown_s = float(self._index.last_ticks * self._index.time_base), float(self.times_s[-1])
+        usual_s = shown_s / max(len(self.times_s) - 1, 1)
+        agrees = abs(shown_s + told_s - self.promised_s) <= max(usual_s, 0.01 * self.promised_s)
+        return told_s if not usual_s or 0 < told_s < 100 * usual_s or agrees else usual_s
 
     def _first_picture(self) -> av.VideoFrame:
         """The first picture that can be decoded; it knows size and rotation, which containers get wrong."""
@@ -329,13 +335,25 @@ class Film(Video):
 
     def _packets_of_file(self, start: int) -> Iterator[tuple[int, av.Packet]]:
         number, packets = self._seek(start)
+        sought = number > 0
         with contextlib.suppress(av.FFmpegError):
-            for packet in packets:
-                if not packet.size and packet.pts is None:
+            while True:
+                for packet in packets:
+                    if not packet.size and packet.pts is None:
+                        return
+                    if sought and not self._is_packet(number, packet):
+                        break
+                    if number >= start:
+                        yield number, packet
+                    number += 1
+                else:
                     return
-                if number >= start:
-                    yield number, packet
-                number += 1
+                # Behind a jump an MPEG program stream may have other packets: read on from its start.
+                packets = self._reopened()
+                start, number, sought = max(start, number), 0, False
+
+    def _is_packet(self, number: int, packet: av.Packet) -> bool:
+        return number < len(self._index.pts) and packet.pts == self._index.pts[number]
 
     def _seek(self, start: int) -> tuple[int, Iterator[av.Packet]]:
         """Seek to packet `start` or before it; says where it landed. Where that fails the file is opened again."""
@@ -344,18 +362,18 @@ class Film(Video):
             for key in self._index.keys[self._index.keys <= start][::-1][:2]:
                 with contextlib.suppress(av.FFmpegError, StopIteration):
                     self._container.seek(int(self._index.pts[key]), stream=self._track)
-                    packets = self._container.demux(self._track)
+                    packets = packets_of(self._container, self._track)
                     first = next(packets)
                     number = self._index.packet_at(first.pts)
                     if number is not None and number <= start:
                         return number, _chain(first, packets)
-        self._reopen()
-        return 0, self._container.demux(self._track)
+        return 0, self._reopened()
 
-    def _reopen(self) -> None:
+    def _reopened(self) -> Iterator[av.Packet]:
         assert self._container is not None
         self._container.close()
         self._container, self._track = open_container(self._path)
+        return packets_of(self._container, self._track)
 
     def close(self) -> None:
         """Let go of the file and the decoder's memory."""

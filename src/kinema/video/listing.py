@@ -11,8 +11,8 @@ from pathlib import Path
 from kinema.errors import VideoError
 
 _VIDEOS = (
-    "264 265 3g2 3gp asf avi divx dv f4v flv gif h264 h265 hevc m1v m2t m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpeg mpg "
-    "mts mxf nut ogm ogv qt rm rmvb ts vob webm wmv y4m"
+    "264 265 3g2 3gp 3gp2 3gpp amv asf avi divx dv f4v flv gif h264 h265 hevc ismv ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mk3d "
+    "mkv mov mp4 mpe mpeg mpg mpv mts mxf nut ogm ogv qt rm rmvb ts vob webm wmv wtv y4m"
 )
 _IMAGES = "bmp jpeg jpg pgm png ppm tif tiff webp"
 VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())

@@ -3,6 +3,9 @@
 A container stores packets in decoding order; B-frames are shown in another one. Display order is the order of the
 packets' presentation timestamps. Packets that an edit list hides, and those before the first keyframe, are no frames.
 
+Where timestamps leap, as in recordings that were joined, those behind the leap go on from those before it, and frames are
+numbered as they leave the decoder: two frames of such a film may carry one timestamp.
+
 All of it is flat arrays: a film of two hours has 180 000 packets, and its index should be a few megabytes.
 """
 
@@ -20,6 +23,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema.video.container import packets_of
+
 if TYPE_CHECKING:
     from av.container import InputContainer
 
@@ -27,6 +32,9 @@ KEEP_BYTES = 32 << 20  # packets of smaller films stay in memory: no second pass
 _PACKET_BYTES = 600  # about what a packet takes in memory besides its data
 _WORTH_A_JUMP = 8  # packets that a jump to a later keyframe has to spare: the decoder is emptied and filled again
 _EARLIER_KEYS = 3
+LEAP_S = 10.0  # timestamps of a broadcast or a camera that jump further than this start anew
+_BACK_S = 0.5  # so do those of any film that fall back by more than this
+_BROADCAST = frozenset({"mpegts", "mpeg"})  # formats in which clocks may leap
 _PLACEHOLDER_BYTES = 10  # a packed MPEG-4 stream has two frames in one packet, then a packet of about 7 bytes
 
 
@@ -68,9 +76,9 @@ class PacketIndex:
         shown: [p] whether the packet's frame is shown at all.
         time_base: seconds in a tick.
         last_ticks: how long the last frame stays on screen, 0 if the file does not say.
-        counted: None, or the number of frames where timestamps are missing or cannot be trusted: frames are then
-        numbered as
+        counted: None, or the number of frames where timestamps are missing or cannot be trusted: frames are then numbered as
             they leave the decoder, and decoding always starts at the first packet.
+        leaps: whether timestamps started anew on the way; the length that the header tells then means nothing either.
     """
 
     pts: NDArray[np.int64]
@@ -79,6 +87,7 @@ class PacketIndex:
     time_base: Fraction
     last_ticks: int = 0
     counted: int | None = None
+    leaps: bool = False
     packets: list[av.Packet] | None = field(default=None, repr=False)
 
     @cached_property
@@ -169,9 +178,10 @@ class PacketIndex:
 
 def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
     """Read all packets of a stream once, without decoding. A file that breaks off ends where it breaks."""
-    read = _Reading()
+    time_base = stream.time_base or Fraction(1, 1000)
+    read = _Reading(_Clock(time_base, may_leap=container.format.name in _BROADCAST))
     with contextlib.suppress(av.FFmpegError):
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             read.take(packet)
     pts = np.frombuffer(read.pts, np.int64)
     key, shown = np.frombuffer(read.key, bool), np.frombuffer(read.shown, bool).copy()
@@ -180,15 +190,44 @@ def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
     if key.any() and not read.untimed:
         shown &= pts >= pts[num_hidden]
     packed = stream.codec_context.name == "mpeg4" and read.has_placeholder
-    distrusted = read.untimed or packed or len(np.unique(pts)) != len(pts)
-    time_base = stream.time_base or Fraction(1, 1000)
-    return PacketIndex(pts, key, shown, time_base, read.last_ticks, len(pts) if distrusted else None, read.packets)
+    leaps = read.clock.offset != 0
+    distrusted = leaps or read.untimed or packed or len(np.unique(pts)) != len(pts)
+    counted = len(pts) if distrusted else None
+    return PacketIndex(pts, key, shown, time_base, read.last_ticks, counted, leaps, read.packets)
+
+
+class _Clock:
+    """Timestamps without their leaps.
+
+    Args:
+        time_base: seconds in a tick.
+        may_leap: whether a long jump ahead is one, and not a picture that stood still.
+    """
+
+    def __init__(self, time_base: Fraction, *, may_leap: bool) -> None:
+        self._back = -int(_BACK_S / time_base)
+        self._ahead = int(LEAP_S / time_base) if may_leap else 1 << 62
+        self._last: int | None = None
+        self._step = 0
+        self.offset = 0
+
+    def see(self, dts: int) -> None:
+        """The next packet in decoding order; `offset` is then what its timestamps lack."""
+        told = dts + self.offset
+        if self._last is not None:
+            if self._back <= told - self._last <= self._ahead:
+                self._step = max(told - self._last, 0) or self._step
+            else:
+                self.offset += self._last + self._step - told
+                told = self._last + self._step
+        self._last = told
 
 
 class _Reading:
     """What is noted of each packet that passes by."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: _Clock) -> None:
+        self.clock = clock
         self.pts, self.key, self.shown = array("q"), bytearray(), bytearray()
         self.untimed = self.has_placeholder = False
         self.last_pts, self.last_ticks = -(1 << 63), 0
@@ -202,6 +241,9 @@ class _Reading:
             if not size:
                 return  # the mark that PyAV puts at the end
             self.untimed, pts = True, 0
+        elif packet.dts is not None:
+            self.clock.see(packet.dts)
+            pts += self.clock.offset
         if pts > self.last_pts:
             self.last_pts, self.last_ticks = pts, packet.duration or 0
         self.pts.append(pts)

@@ -66,7 +66,7 @@ def read_picture(path: str, height: int, width: int) -> Frame:
             "RGB", (2 * max(height, width), 2 * max(height, width))
         )  # large JPEGs shrink while they are decoded
         try:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            upright = _coloured(ImageOps.exif_transpose(picture), path)
         except (OSError, SyntaxError, ValueError) as error:
             raise _error(path) from error
         if upright.size != (width, height):
@@ -74,9 +74,21 @@ def read_picture(path: str, height: int, width: int) -> Frame:
         return np.array(upright)
 
 
+def _coloured(picture: Image.Image, path: str) -> Image.Image:
+    """In RGB, 8 bits a colour; Pillow would make all that is brighter than 255 white."""
+    if picture.mode in ("I", "F"):
+        do = "save its values as 8 or 16 bits, with the range that matters"
+        raise UnreadableVideo("a picture of 32-bit values, whose white is anyone's guess", path, do)
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return picture.convert("RGB")
+
+
 def _opened(path: str) -> Image.Image:
     try:
         return Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise UnreadableVideo("a picture of more pixels than Pillow opens", path, "save a smaller one") from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise _error(path) from error
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import av
 
-from kinema.video.container import open_container
+from kinema.video.container import open_container, packets_of
 
 
 def decode_only(path: str) -> Iterator[None]:
@@ -19,6 +19,6 @@ def decode_only(path: str) -> Iterator[None]:
     container, track = open_container(path)
     track.thread_type = "AUTO"
     with container:
-        for packet in container.demux(track):
+        for packet in packets_of(container, track):
             with contextlib.suppress(av.error.InvalidDataError, EOFError):  # a damaged packet
                 yield from (None for _ in packet.decode())

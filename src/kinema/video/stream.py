@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import sys
 import tempfile
@@ -22,15 +23,15 @@ import av
 import numpy as np
 
 from kinema.errors import UnreadableVideo
-from kinema.video.container import open_container
+from kinema.video.container import open_container, packets_of
 from kinema.video.contract import Frame, Size, target_size
+from kinema.video.packets import LEAP_S
 from kinema.video.pixels import Painter, turn_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 _TIMEOUT_S = (15.0, 15.0)  # to open, to read
-_LEAP_S = 10.0  # timestamps that jump further than this, or backwards, start anew
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none"), "win32": ("dshow", "video={}")}
 
 
@@ -48,8 +49,9 @@ def open_stream(source: str, *, size: Size = None, realtime: bool = True, keep: 
     Raises:
         UnreadableVideo: no such camera or file, nothing answers, or no picture track in it.
     """
-    container, track = _open_source(source)
-    return Stream(source, container, track, size=size, realtime=realtime, keep=keep)
+    stop = threading.Event()
+    container, track = _open_source(source, stop)
+    return Stream(source, container, track, stop, size=size, realtime=realtime, keep=keep)
 
 
 class Stream(Iterator[tuple[float, Frame]]):
@@ -63,7 +65,15 @@ class Stream(Iterator[tuple[float, Frame]]):
     """
 
     def __init__(
-        self, source: str, container: InputContainer, track: av.VideoStream, *, size: Size, realtime: bool, keep: int
+        self,
+        source: str,
+        container: InputContainer,
+        track: av.VideoStream,
+        stop: threading.Event,
+        *,
+        size: Size,
+        realtime: bool,
+        keep: int,
     ) -> None:
         self.source, self.num_read, self.num_dropped, self.arrived_s = source, 0, 0, 0.0
         rate = track.average_rate or track.guessed_rate
@@ -72,7 +82,7 @@ class Stream(Iterator[tuple[float, Frame]]):
         self._size, self._realtime, self._keep = size, realtime, max(keep, 1)
         self._waiting: deque[tuple[float, Frame, float]] = deque()
         self._changed = threading.Condition()
-        self._stop, self._ended = threading.Event(), False
+        self._stop, self._ended = stop, False
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._work, name=f"kinema stream {source}", daemon=True)
         self._thread.start()
@@ -156,7 +166,7 @@ class Stream(Iterator[tuple[float, Frame]]):
             yield time_s, frame, arrived_s
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
-        for packet in self._container.demux(self._track):
+        for packet in packets_of(self._container, self._track):
             if self._stop.is_set():
                 return
             with contextlib.suppress(av.error.InvalidDataError, EOFError):  # a damaged packet, as networks lose them
@@ -177,7 +187,7 @@ class _Clock:
             self._started, self._offset_s = time.monotonic(), -told
             return 0.0
         time_s = told + self._offset_s
-        if not 0 <= time_s - self._last_s <= _LEAP_S:
+        if not 0 <= time_s - self._last_s <= LEAP_S:
             time_s = self._last_s + self._step_s
             self._offset_s = time_s - told
         self._last_s = time_s
@@ -193,9 +203,9 @@ class _Clock:
         return max(0.0, self._started + time_s - time.monotonic())
 
 
-def _open_source(source: str) -> tuple[InputContainer, av.VideoStream]:
+def _open_source(source: str, stop: threading.Event) -> tuple[InputContainer, av.VideoStream]:
     if source == "-":
-        return _opened(source, _piped(), "is a video piped in?")
+        return _opened(source, _piped(stop), "is a video piped in?")
     if (source.isdecimal() and not os.path.exists(source)) or source.startswith("/dev/video"):
         return _open_camera(source)
     if "://" in source:
@@ -204,10 +214,42 @@ def _open_source(source: str) -> tuple[InputContainer, av.VideoStream]:
     return open_container(source)
 
 
-def _piped() -> BinaryIO:
+class _Pipe:
+    """Standard input as it comes: a read gives what is there, and ends where it is to stop.
+
+    `sys.stdin.buffer` waits until all bytes are there, and ends the process with an error if it still waits at its exit.
+
+    Args:
+        stop: set when no more is wanted.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop, self._file, self._head = stop, sys.stdin.fileno(), b""
+
+    def peek(self, size: int) -> bytes:
+        """The first bytes, which are read all the same."""
+        while len(self._head) < size and (more := self._next(size - len(self._head))):
+            self._head += more
+        return self._head
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes, and none at the end."""
+        found, self._head = self._head[:size], self._head[size:]
+        return found or self._next(size)
+
+    def _next(self, size: int) -> bytes:
+        while sys.platform != "win32" and not select.select([self._file], [], [], 0.1)[0]:
+            if self._stop.is_set():
+                return b""
+        return os.read(self._file, size)
+
+
+def _piped(stop: threading.Event) -> BinaryIO | _Pipe:
     """Standard input; a film whose index stands at its end is taken in as a whole first, into a temporary file."""
-    pipe = sys.stdin.buffer
-    if pipe.seekable() or not _index_comes_last(getattr(pipe, "peek", lambda size: b"")(64)):
+    if sys.stdin.buffer.seekable():
+        return sys.stdin.buffer
+    pipe = _Pipe(stop)
+    if not _index_comes_last(pipe.peek(64)):
         return pipe
     film = tempfile.TemporaryFile()  # noqa: SIM115  closed when nobody holds it any longer
     shutil.copyfileobj(pipe, film)
