@@ -13,6 +13,15 @@ from kinema.machine import peak_memory_mib
 from kinema.types import Example, InputSpec, Prediction, Segment, Timeline, TimeSpan
 
 
+def test_predictions_print_in_one_line():
+    found = prediction()
+    assert (
+        repr(found)
+        == f"Prediction('a.mp4': {found.label} {found.scores.max():.1%}, 2.0 s, {len(found.segments)} segments)"
+    )
+    assert repr(found.timeline) == "Timeline(2 times x 2 classes, rolling=1)"
+
+
 def prediction(**changes) -> Prediction:
     scores = np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)
     timeline = Timeline(scores, np.array([0.5, 1.5]), np.array([[0.0, 1.0], [1.0, 2.0]]), ("run", "jump"), scores)
@@ -114,6 +123,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise OSError(28, "No space left on device")
     assert [path.name for path in tmp_path.iterdir()] == ["result.txt"]
     assert target.read_text() == "old"
+
+
+def test_a_file_may_have_the_longest_name_there_is(tmp_path):
+    target = tmp_path / ("n" * 250 + ".json")
+    write_text(target, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
 def test_the_most_memory_held_grows_with_what_is_held():

@@ -56,6 +56,18 @@ def test_ribbon_shows_the_segments(track: Timeline) -> None:
     assert [(box.x0, box.x1) for box in boxes] == [(0, 6)]
 
 
+def test_every_class_has_a_colour_of_its_own_far_beyond_the_palette() -> None:
+    colours = charts.class_colours([str(number) for number in range(21)])
+    assert list(colours.values())[: len(charts.PALETTE)] == list(charts.PALETTE)
+    assert len(set(colours.values())) == 21
+
+
+def test_charts_take_the_colours_they_are_given(track: Timeline) -> None:
+    figure = charts.plot_prediction(a_prediction(track), 2, {"b": "#123456", "a": "#654321", "c": "#111111"})
+    lines = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
+    assert {name: lines[name] for name in "ab"} == {"b": "#123456", "a": "#654321"}
+
+
 def test_curves_have_a_panel_for_each_kind_of_number() -> None:
     rows = [{"epoch": 1, "train_loss": 2.0, "valid_loss": 2.0, "valid_hit_at_1": 0.5, "lr": 0.1, "seconds": 3.0}]
     figure = charts.curves(rows)

@@ -89,6 +89,13 @@ def test_every_command_shows_an_example_and_describes_each_flag(name, capsys, mo
         (["trian"], "Did you mean train?"),
         (["train", "videos", "--modle", "c3d"], "Did you mean --model"),
         (["train", "videos"], "--model"),
+        (
+            ["evaluate", "--model", "RUN", "DATA"],
+            "evaluate takes the checkpoint by its place: --model: write kinema eva",
+        ),
+        (["evaluate", "--model", "RUN", "DATA"], "kinema evaluate CHECKPOINT DATA"),
+        (["export", "--model=RUN"], "write kinema export MODEL"),
+        (["check", "--data", "videos"], "write kinema check DATA"),
         (["train", "videos", "--model", "x", "--epochs", "many"], "--epochs"),
         (["train", "videos", "--model", "x", "--schedule", "cosin"], "cosine"),
         (["train", "videos", "--model", "x", "--epochs", "0"], "at least 1"),
@@ -135,6 +142,13 @@ def test_a_bad_settings_file_is_one_line(text, said, tmp_path, capsys):
     assert said in err
 
 
+def test_settings_that_are_not_utf_8_are_one_line(tmp_path, capsys):
+    path = tmp_path / "settings.toml"
+    path.write_bytes('model = "café"'.encode("latin-1"))
+    status, _, err = run(capsys, "train", "videos", "--config", str(path))
+    assert (status, err) == (2, f"kinema: not a TOML file: {path}: save it in UTF-8\n")
+
+
 def test_a_full_disk_is_one_line(capsys, monkeypatch):
     def full(**_):
         raise OSError(28, "No space left on device", "/somewhere")
@@ -159,6 +173,7 @@ def _recipe_that(action):
 
 def test_an_error_says_what_where_and_what_to_do():
     assert str(KinemaError("cannot read", "a.mp4", "look at it")) == "cannot read: a.mp4: look at it"
+    assert str(KinemaError("cannot\n  read", "a  b.mp4")) == "cannot read: a  b.mp4"
 
 
 def test_half_an_epoch_is_refused(capsys):

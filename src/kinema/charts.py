@@ -68,39 +68,45 @@ def figure_svg(figure: Figure, prefix: str = "") -> str:
     )
 
 
-def plot_prediction(prediction: Prediction, top: int = 5) -> Figure:
-    """The timeline of the best labels over a ribbon of the segments; bars where there is only one moment."""
+def plot_prediction(prediction: Prediction, top: int = 5, colours: Mapping[str, str] | None = None) -> Figure:
+    """The timeline of the best labels over a ribbon of the segments; bars where there is only one moment.
+
+    Args:
+        prediction: what is drawn.
+        top: how many labels are named.
+        colours: of the named labels, where several charts are to agree (`class_colours`); without it this chart's own.
+    """
     best = prediction.top(top)
+    named = [label for label, _ in best]
+    colours = colours or class_colours(named)
     if prediction.timeline is None or len(prediction.timeline) < 2:
-        names = [label for label, _ in best]
-        return bars(
-            [(label, score, score, score) for label, score in best], title=Path(prediction.path).name, colours=names
-        )
-    figure = timeline(prediction.timeline, [label for label, _ in best])
+        rows = [(label, score, score, score) for label, score in best]
+        return bars(rows, title=Path(prediction.path).name, colours=colours)
+    figure = timeline(prediction.timeline, named, colours)
     ribbon = figure.axes[-1]
     ribbon.clear()
     _plain(ribbon)
-    colours = _colours([label for label, _ in best])
     for segment in prediction.segments:
-        width = segment.span.duration_s
-        ribbon.broken_barh([(segment.span.start_s, width)], (0, 1), facecolor=colours.get(segment.label, REST))
+        colour = colours[segment.label] if segment.label in named else REST
+        ribbon.broken_barh([(segment.span.start_s, segment.span.duration_s)], (0, 1), facecolor=colour)
     _ribbon_axis(ribbon)
     _title(figure, Path(prediction.path).name)
     return figure
 
 
-def timeline(track: Timeline, shown: Sequence[str] = ()) -> Figure:
+def timeline(track: Timeline, shown: Sequence[str] = (), colours: Mapping[str, str] | None = None) -> Figure:
     """Scores over time: smoothed lines, raw ones thin behind them, and a ribbon of the best label below.
 
     Args:
         track: scores along a video.
         shown: labels to draw; empty means the five with the highest mean.
+        colours: of the labels that are drawn; without it this chart's own.
     """
     if not shown:
         order = np.argsort(-track.scores.mean(axis=0), kind="stable")[:5]
         shown = [track.labels[index] for index in order]
     figure, (lines, ribbon) = new_figure(9, 3.6, rows=2, height_ratios=(8, 1), sharex=True)
-    colours = _colours(shown)
+    colours = colours or class_colours(shown)
     for label in shown:
         column = track.labels.index(label)
         if track.rolling > 1:
@@ -112,7 +118,7 @@ def timeline(track: Timeline, shown: Sequence[str] = ()) -> Figure:
     _legend(lines, min(len(shown), 5))
     edges = _cell_edges(track)
     for left, right, label in zip(edges[:-1], edges[1:], track.top_labels, strict=True):
-        ribbon.broken_barh([(left, right - left)], (0, 1), facecolor=colours.get(label, REST))
+        ribbon.broken_barh([(left, right - left)], (0, 1), facecolor=colours[label] if label in shown else REST)
     _ribbon_axis(ribbon)
     return figure
 
@@ -171,7 +177,7 @@ def curves(rows: Sequence[Mapping[str, Any]], x: str = "epoch") -> Figure:
 def bars(
     rows: Sequence[tuple[str, float, float, float]],
     title: str = "",
-    colours: Sequence[str] = (),
+    colours: Mapping[str, str] | None = None,
     limit: float | None = 1.0,
 ) -> Figure:
     """Horizontal bars with intervals, first row on top.
@@ -179,14 +185,14 @@ def bars(
     Args:
         rows: (name, value, low, high) each.
         title: stands above.
-        colours: names that get a colour of their own, as in `timeline`; empty draws all bars alike.
+        colours: of the bars by name, as in `timeline`; without it all are alike.
         limit: right end of the axis; None fits the data.
     """
     figure, (ax,) = new_figure(8, 0.9 + 0.42 * len(rows))
     values = np.array([row[1] for row in rows], dtype=float)
     spread = np.abs(np.array([[row[1] - row[2], row[3] - row[1]] for row in rows], dtype=float).reshape(-1, 2).T)
-    named = _colours(colours)
-    ax.barh(range(len(rows)), values, color=[named.get(row[0], PALETTE[0]) for row in rows], height=0.62)
+    named = [(colours or {}).get(row[0], PALETTE[0]) for row in rows]
+    ax.barh(range(len(rows)), values, color=named, height=0.62)
     if spread.any():
         ax.errorbar(values, range(len(rows)), xerr=spread, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
@@ -323,12 +329,19 @@ def _cell_edges(track: Timeline) -> NDArray[np.float64]:
     return np.concatenate([track.spans_s[:1, 0], middle, track.spans_s[-1:, 1]])
 
 
-def _colours(labels: Sequence[str]) -> dict[str, str]:
+def class_colours(labels: Sequence[str]) -> dict[str, str]:
+    """A colour for each label: those of the palette, then darker ones, then lighter ones, and then the first again."""
     return dict(zip(labels, _cycle(len(labels)), strict=True))
 
 
 def _cycle(count: int) -> list[str]:
-    return [PALETTE[index % len(PALETTE)] for index in range(count)]
+    shades = [*PALETTE, *(_mixed(colour, 0) for colour in PALETTE), *(_mixed(colour, 255) for colour in PALETTE)]
+    return [shades[index % len(shades)] for index in range(count)]
+
+
+def _mixed(colour: str, other: int) -> str:
+    """`#rrggbb` halfway to a grey."""
+    return "#" + "".join(f"{(int(colour[place : place + 2], 16) + other) // 2:02x}" for place in (1, 3, 5))
 
 
 def _number(value: object) -> bool:

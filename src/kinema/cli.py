@@ -186,6 +186,8 @@ def read_settings(path: str, known: Sequence[str], command: str) -> dict[str, An
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError("cannot read the settings", path, "give --config an existing TOML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("not a TOML file", path, "save it in UTF-8") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -242,8 +244,8 @@ def run(arguments: Sequence[str]) -> int:
         app.config = tuple(settings_from(arguments))
         with messages_shown():
             return int(app(dash_last(arguments) or ["--help"]) or 0)
-    except KeyboardInterrupt:
-        print("kinema: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:  # a command that can go on says how
+        print(": ".join(["kinema: stopped", *map(str, stop.args)]), file=sys.stderr)
         return 130
     except BaseException as error:
         # rich makes a SystemExit of a broken pipe
@@ -280,8 +282,8 @@ def usage_error(error: cyclopts.CycloptsError) -> UsageError:
     if isinstance(error, cyclopts.UnknownCommandError):
         return UnknownName("command", (error.unused_tokens or [""])[0], COMMANDS)
     if isinstance(error, cyclopts.UnknownOptionError):
-        name = error.token.keyword or error.token.value
-        return UnknownName("option", name.partition("=")[0], _option_names(error), do=do)
+        name = (error.token.keyword or error.token.value).partition("=")[0]
+        return _by_place(command, name) or UnknownName("option", name, _option_names(error), do=do)
     if isinstance(error, cyclopts.MissingArgumentError) and error.argument is not None:
         return _missing(error, error.argument, f"see kinema {command} --help")
     if isinstance(error, cyclopts.UnusedCliTokensError):
@@ -292,6 +294,16 @@ def usage_error(error: cyclopts.CycloptsError) -> UsageError:
         choose = f"choose from {', '.join(known)}" + (f". Did you mean {near[0]}?" if near else "")
         return UsageError(f"{error.token.keyword or 'an argument'} cannot be {error.token.value!r}", do=choose)
     return UsageError(" ".join(str(error).split()).rstrip("."), do=do)
+
+
+def _by_place(command: str, option: str) -> UsageError | None:
+    """Says how to give what has a place and no flag; None where the option is none of that."""
+    places = [name for name in inspect.signature(recipe(command)).parameters if name != "config"] if command else []
+    name = "checkpoint" if option == "--model" and "checkpoint" in places else option.lstrip("-")
+    if name not in places:
+        return None
+    do = " ".join(["write kinema", command, *(place.upper() for place in places)])
+    return UsageError(f"{command} takes the {name} by its place", option, do)
 
 
 def _option_names(error: cyclopts.UnknownOptionError) -> list[str]:

@@ -40,7 +40,8 @@ class KinemaError(Exception):
 
     def __str__(self) -> str:
         parts = (self.what, self.where, self.do)
-        return " ".join(": ".join(part for part in parts if part).split())
+        lines = ": ".join(part for part in parts if part).splitlines()
+        return " ".join(line.strip() for line in lines if line.strip())  # one line; spaces within it may be a path's
 
 
 class UsageError(KinemaError):

@@ -21,8 +21,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         OutputError: the folder cannot be made or the file cannot be written (no space, no permission).
     """
     path = Path(path)
-    # The suffix stays last: writers such as PyAV choose the container by it.
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    # The suffix stays last: writers such as PyAV choose the container by it. No stem: some names are as long as may be.
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,16 @@ from kinema.errors import ConfigError, DataError, UnknownName
 from kinema.files import write_text
 
 
+def composed(name: str) -> str:
+    """A name with each letter in one piece: "u" and two dots are "ü" (Unicode's form C)."""
+    return unicodedata.normalize("NFC", name)
+
+
 @dataclass(frozen=True)
 class Labels(Sequence[str]):
     """An ordered set of class names; position is the class index.
+
+    An umlaut is one letter however it is coded (Unicode's form C): macOS names files with a letter and two dots.
 
     >>> labels = Labels(("fight", "no_fight"))
     >>> labels.index("no_fight"), labels[0], len(labels)
@@ -22,6 +30,7 @@ class Labels(Sequence[str]):
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(composed(name) for name in self.names))
         if len(set(self.names)) != len(self.names):
             double = sorted({name for name in self.names if self.names.count(name) > 1})
             raise DataError("a class name stands twice", ", ".join(double), "give every class a name of its own")
@@ -59,7 +68,7 @@ class Labels(Sequence[str]):
             UnknownName: no such class; says the nearest names.
         """
         try:
-            return self._index[name]  # type: ignore[attr-defined]
+            return self._index[composed(name)]  # type: ignore[attr-defined]
         except KeyError:
             raise UnknownName("class", name, self.names) from None
 

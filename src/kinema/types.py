@@ -259,6 +259,10 @@ class Timeline:
                 f"{self.scores.shape=} {self.raw.shape=} do not fit {len(self.times_s)=}, {len(self.labels)=}"
             )
 
+    def __repr__(self) -> str:
+        """In one line: how many rows of how many classes."""
+        return f"Timeline({len(self)} times x {len(self.labels)} classes, rolling={self.rolling})"
+
     def __len__(self) -> int:
         return len(self.times_s)
 
@@ -306,6 +310,11 @@ class Prediction:
     def __post_init__(self) -> None:
         if self.scores.shape != (len(self.labels),):
             raise ValueError(f"{self.scores.shape=} does not fit {len(self.labels)} labels")
+
+    def __repr__(self) -> str:
+        """In one line; what is in it stands in `to_json()`."""
+        seen = f"{self.label} {self.scores.max():.1%}, {self.span.duration_s:.1f} s, {len(self.segments)} segments"
+        return f"Prediction({self.path!r}: {seen})"
 
     @property
     def label(self) -> str:

@@ -143,6 +143,22 @@ def test_a_span_behind_the_end_is_an_error_that_tells_where_the_end_is():
         usable_frames(InputSpec(), np.array([0.0, 1.0, 2.0]), TimeSpan(3.5, 4.0))
 
 
+@pytest.mark.parametrize("fps", [None, 10.0])
+def test_a_span_in_which_the_last_frame_is_held_gives_it_where_the_end_is_known(fps: float | None):
+    spec, times_s = InputSpec(fps=fps), np.array([0.0, 1.0, 2.0])
+    assert set(usable_frames(spec, times_s, TimeSpan(3.5, 9.0), end_s=8.0).tolist()) == {2}
+    with pytest.raises(EmptyVideo, match="ends at 8 s"):
+        usable_frames(spec, times_s, TimeSpan(8.0, 9.0), end_s=8.0)
+
+
+def test_resampling_shows_a_held_last_frame_to_its_end():
+    times_s = np.array([0.0, 0.1, 0.2])
+    assert resample(times_s, 10.0, end_s=0.6).tolist() == [0, 1, 2, 2, 2, 2]
+    spec = InputSpec(fps=10.0)
+    assert usable_frames(spec, times_s, TimeSpan(0.1, 0.4), end_s=0.6).tolist() == [1, 2, 2]
+    assert usable_frames(spec, times_s, TimeSpan(0.0, 0.2), end_s=0.6).tolist() == [0, 1]
+
+
 def test_a_video_without_frames_is_an_error():
     with pytest.raises(EmptyVideo):
         usable_frames(InputSpec(), np.array([]))

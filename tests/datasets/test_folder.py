@@ -77,6 +77,27 @@ def test_what_lies_beside_videos_is_nothing_to_warn_of(touch, caplog):
     assert not caplog.records
 
 
+def test_what_kinema_wrote_into_the_data_is_no_data(touch, caplog):
+    """Training inside the folder of the data leaves plots there, which look like stills of a class called runs."""
+    run = ("config.toml", "environment.json", "curves.png", "best/model.json", "best/model.safetensors", "clip.mp4")
+    inside = [f"{place}/{name}" for place in ("runs/one", "two") for name in run]
+    data = open_data(
+        touch(
+            "fight/a.mp4", "fight/old/report.html", "fight/old/compare.json", "fight/old/x.mp4", "calm/b.mp4", *inside
+        )
+    )
+    assert [data.labels, len(data)] == [Labels(("calm", "fight")), 2]
+    assert "left out 2 class folders without a video: runs, two" in caplog.text
+
+
+def test_an_umlaut_is_one_letter_however_it_is_coded(touch):
+    """macOS writes a letter and two dots; a copy from elsewhere one letter."""
+    apart, joined = "Schla\u0308gerei", "Schl\u00e4gerei"
+    data = open_data(touch(f"train/{joined}/a.mp4", "train/ruhig/b.mp4", f"val/{apart}/c.mp4"))
+    assert data.counts() == {joined: 2, "ruhig": 1}
+    assert open_data(data.root, labels=Labels((apart, "ruhig"))).labels.index(apart) == 0
+
+
 def test_videos_among_stills_are_counted(touch, caplog):
     open_data(touch("a/1.jpg", "b/2.png", "b/3.mp4", "c/4.mp4"), format="stills")
     assert "left out 1 class folders without a picture: c" in caplog.text

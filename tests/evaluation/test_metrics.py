@@ -20,6 +20,13 @@ def test_average_precision_is_the_mean_precision_at_the_true_ranks() -> None:
     assert average_precision(scores, np.zeros(4, bool)) is None
 
 
+def test_average_precision_does_not_depend_on_the_order_of_the_list() -> None:
+    scores = np.array([0.5, 0.9, 0.5, 0.5])
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        truth = np.array([True, False, False, True])
+        assert average_precision(scores[order], truth[order]) == pytest.approx(2 / 4)
+
+
 def test_a_class_without_a_true_video_does_not_count_in_the_mean() -> None:
     scores = np.array([[0.9, 0.1], [0.1, 0.9]])
     assert mean_average_precision(scores, np.array([[True, False], [False, False]])) == 1.0

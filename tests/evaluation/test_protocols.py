@@ -47,3 +47,8 @@ def test_only_videos_that_all_networks_scored_are_kept() -> None:
 def test_networks_that_disagree_on_the_truth_are_an_error() -> None:
     with pytest.raises(DataError, match="do not agree"):
         average_networks([[scores("a", 0, [1, 0])], [scores("a", 1, [1, 0])]])
+
+
+def test_an_average_still_knows_where_a_video_comes_from() -> None:
+    video = VideoScores("a", 0, np.array([[1, 0]], np.float32), group="film")
+    assert average_networks([[video], [video]])[0].group == "film"

@@ -76,6 +76,14 @@ def test_page_names_figures_mistakes_and_failed_files() -> None:
         assert expected in page
 
 
+def test_what_says_nothing_is_left_out() -> None:
+    """Of three classes the right one is always among the best five; of a class without a video nothing is known."""
+    videos = [VideoScores(f"{i}.mp4", i % 2, np.eye(3, dtype=np.float32)[[i % 2]]) for i in range(4)]
+    page = evaluation_report(evaluate_scores(videos, Labels(("a", "b", "never seen")))).html()
+    assert "hit@5" not in page
+    assert not re.search("0.000", page[page.index("never seen") :].split("</tr>")[0])
+
+
 def test_film_goes_into_the_page_as_data(tmp_path) -> None:
     film = tmp_path / "a.mp4"
     film.write_bytes(b"film")

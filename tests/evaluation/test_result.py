@@ -81,6 +81,22 @@ def test_several_labels_a_video_hit_if_any_is_among_the_best() -> None:
     assert 0 < result["mean_average_precision"] <= 1
 
 
+def test_data_of_several_labels_have_no_confusion_even_where_each_video_has_one() -> None:
+    result = evaluate_scores(
+        [video("1", (2,), [0.1, 0.2, 0.3]), video("2", (0,), [0.1, 0.2, 0.3])], LABELS, multi_label=True
+    )
+    assert result.confusion is None
+    assert set(result.figures) - set(result.intervals) == {"mean_average_precision"}
+
+
+def test_spans_of_one_film_are_no_independent_videos() -> None:
+    scores = np.array([[0.9, 0.1, 0.0]], np.float32)
+    of_films = [VideoScores(f"{i}", i // 50 % 2, scores, group=f"film {i // 50}") for i in range(400)]
+    alone = [VideoScores(each.key, each.target, scores) for each in of_films]
+    widths = [np.diff(evaluate_scores(videos, LABELS).intervals["video_hit_at_1"])[0] for videos in (of_films, alone)]
+    assert widths[0] > 4 * widths[1]
+
+
 def test_save_leaves_four_files(four_videos: list[VideoScores], tmp_path) -> None:
     evaluate_scores(four_videos, LABELS).save(tmp_path / "new")
     names = {path.name for path in (tmp_path / "new").iterdir()}

@@ -156,6 +156,20 @@ def test_where_scores_differ_torch_computes_and_says_so(monkeypatch, conversions
     assert len(conversions) == 1, "what was refused is remembered"
 
 
+@pytest.mark.parametrize("error", [MemoryError("std::bad_alloc"), RuntimeError("you can't allocate 9 bytes")])
+def test_too_little_memory_is_not_remembered(error, monkeypatch, caplog):
+    network, card = make()
+    with monkeypatch.context() as patch:
+
+        def fails(*_, **__):
+            raise error
+
+        patch.setattr("openvino.convert_model", fails)
+        assert isinstance(open_scorer(network, card, engine="openvino", precision="f32"), Scorer)
+    assert "engine: torch, not OpenVINO; cannot be made into" in caplog.text
+    assert isinstance(open_scorer(network, card, engine="openvino", precision="f32"), OpenVinoScorer)
+
+
 def test_scores_that_are_no_numbers_are_refused(monkeypatch):
     monkeypatch.setattr(engine, "largest_difference", lambda *_: float("nan"))
     assert isinstance(open_scorer(*make(), engine="openvino", precision="f32"), Scorer)

@@ -60,6 +60,31 @@ def test_rows_of_a_long_film_come_in_pieces(make_predictor, two_part_film, monke
     assert np.array_equal(np.concatenate([spans_s for spans_s, _ in pieces]), film.spans_s)
 
 
+def test_a_film_with_lost_frames_says_how_many(make_predictor, damaged_video):
+    (film,) = make_predictor().extract([str(damaged_video)], step_s=0.04)
+    assert "frames could not be decoded" in film.damage
+    assert len(list(film.chunks())) == 1
+
+
+def test_one_film_that_waits_for_its_like_does_not_keep_all_others_in_memory(
+    network, short_video, counting_video, monkeypatch
+):
+    """The short film has a whole clip, which alone makes no batch; windows of the others share their frames."""
+    most, take = [0], extractor._Films.take
+
+    def counted(films, item):
+        take(films, item)
+        most[0] = max(most[0], len(films.open))
+
+    monkeypatch.setattr(extractor._Films, "take", counted)
+    network.spec = network.spec.with_(sampling="spread", window_s=1.0)
+    card = ModelCard.of(network, ("a", "b", "c"))
+    predictor = Predictor(network, card, device="cpu", precision="f32", batch_size=2)
+    outcomes = predictor.extract([str(short_video), *[str(counting_video)] * 20], step_s=0.32)
+    assert sum(len(list(film.chunks())) for film in outcomes) == 21
+    assert most[0] < 12
+
+
 # Layers
 
 

@@ -100,6 +100,20 @@ def test_a_diverged_network_is_an_error_not_a_result(make_predictor, two_part_fi
         predictor(two_part_film)
 
 
+def test_features_of_a_diverged_network_are_an_error_too(make_predictor, two_part_film, monkeypatch) -> None:
+    predictor = make_predictor()
+    monkeypatch.setattr(predictor.network, "features", lambda clip: clip.mean(dim=(1, 2, 3, 4))[:, None] * np.nan)
+    with pytest.raises(CheckpointError, match="not numbers"):
+        predictor.features(two_part_film)
+
+
+@pytest.mark.parametrize("share_frames", [False, True])
+def test_a_film_with_lost_frames_says_how_many(make_predictor, damaged_video, share_frames) -> None:
+    prediction = make_predictor()(damaged_video, step_s=0.04, share_frames=share_frames)
+    assert "frames could not be decoded" in prediction.damage
+    assert prediction.to_json()["damage"] == prediction.damage
+
+
 def test_load_takes_a_checkpoint_and_a_run_folder(tmp_path, two_part_film) -> None:
     from kinema import models
     from kinema.models.checkpoint import ModelCard, save_checkpoint

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import numpy as np
 
@@ -79,6 +80,18 @@ def test_segments_never_overlap_whatever_the_scores() -> None:
         found = merge_segments(track, options)
         for one, next_one in itertools.pairwise(found):
             assert one.span.end_s <= next_one.span.start_s
+
+
+def test_short_segments_of_a_film_of_hours_take_no_hours() -> None:
+    scores = np.random.default_rng(0).random((50_000, 5), dtype=np.float32)
+    edges = np.arange(len(scores) + 1) / 25
+    track_spans = np.stack([edges[:-1], edges[1:]], axis=1)
+    track = Timeline(scores, track_spans.mean(axis=1), track_spans, tuple("abcde"), scores)
+    started = time.process_time()
+    found = merge_segments(track, SegmentOptions(min_duration_s=1.0))
+    assert time.process_time() - started < 10
+    assert min(segment.span.duration_s for segment in found) >= 1
+    assert all(one.span.end_s == other.span.start_s for one, other in itertools.pairwise(found))
 
 
 def test_no_prediction_no_segment() -> None:

@@ -46,9 +46,18 @@ def test_sparse_frames_are_the_right_ones(counting_video, read_count) -> None:
 
 def test_damaged_frames_are_replaced_by_the_one_before(damaged_video, caplog) -> None:
     opened, *clips, done = clips_of(damaged_video)
-    assert done == Done(0)
+    assert done == Done(0, damage="1 frame could not be decoded")
     assert len(clips) == len(opened.windows.frames)
     assert "left out" in caplog.text
+
+
+@pytest.mark.parametrize("by_frame", [False, True])
+def test_frames_that_are_lost_in_the_middle_are_told_in_the_end(damaged_video, by_frame) -> None:
+    spec = SPEC.with_(frame_stride=1)
+    items = list(ClipReader(spec, WindowOptions(step_s=0.04), by_frame=by_frame).read(0, str(damaged_video)))
+    with open_video(damaged_video) as video:
+        num_whole = len(list(video.iterate()))
+    assert items[-1] == Done(0, damage=f"{120 - num_whole} frames could not be decoded")
 
 
 def test_a_bad_file_is_done_with_an_error(text_file) -> None:

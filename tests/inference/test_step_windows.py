@@ -59,3 +59,9 @@ def test_a_network_that_cannot_answer_at_each_frame_is_refused():
     with pytest.raises(CheckpointError, match="cannot answer at each frame"):
         step_plan(build("conv_rnn_small", num_classes=2))
     assert step_plan(build("conv_rnn_small", num_classes=2, spec={"sampling": "dense"}))
+
+
+def test_a_held_last_frame_is_answered_for_to_its_end():
+    windows = plan_steps(SPEC.with_(fps=10.0), np.arange(5) / 10, 1.0)
+    assert windows.spans_s[:, 0].tolist() == pytest.approx((np.arange(10) / 10).tolist())
+    assert windows.frames.max() == 4

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kinema.clips.transforms import normalize, view_transform
-from kinema.errors import VideoError
+from kinema.errors import CheckpointError, VideoError
 from kinema.inference.live import goes_frame_by_frame
 from kinema.inference.predictor import Predictor
 from kinema.inference.scoring import to_scores
@@ -168,3 +168,10 @@ def test_a_broken_stream_is_an_error_after_what_came_before():
 def test_who_goes_frame_by_frame():
     assert goes_frame_by_frame(build("causal_small", num_classes=2))
     assert not goes_frame_by_frame(build("slow_fusion_tiny", num_classes=2))
+
+
+def test_scores_of_a_diverged_network_are_an_error():
+    predictor = make_predictor()
+    torch.nn.init.constant_(predictor.network.classifier.weight, float("nan"))
+    with pytest.raises(CheckpointError, match="not numbers: causal_small"):
+        list(watch_steps(predictor, FakeStream()))

@@ -5,10 +5,11 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
-from kinema.errors import VideoError
+from kinema.errors import CheckpointError, VideoError
 from kinema.inference.live import reach_s
-from kinema.inference.streaming import NewestFrames, live_clip, watch, watch_stream
+from kinema.inference.streaming import NewestFrames, is_full, live_clip, watch, watch_stream
 from kinema.types import InputSpec
 
 
@@ -110,6 +111,29 @@ def test_memory_is_bounded_while_nobody_looks() -> None:
     time.sleep(0.3)
     assert len(frames.newest(-1)) == 7
     frames.close()
+
+
+def test_a_stream_of_more_frames_than_are_kept_is_thinned_out(make_predictor, monkeypatch) -> None:
+    monkeypatch.setattr("kinema.inference.streaming._MOST_FRAMES", 40)
+    spec = InputSpec(clip_len=4, size=(16, 16), sampling="spread", window_s=1.6)
+    frames = NewestFrames(FakeStream(250), reach_s(spec), spec.clip_len)
+    time.sleep(0.3)
+    kept = frames.newest(-1)
+    frames.close()
+    assert len(kept) <= 42
+    assert kept[-1].number == 249
+    assert is_full(kept, spec)
+    np.testing.assert_allclose(live_clip(kept, spec)[0, 0, :, 0, 0], [109, 149, 189, 229], atol=8)
+    found = list(watch_stream(make_predictor(sampling="spread", window_s=1.6), FakeStream(250, delay_s=0.002)))
+    assert len(found) > 5
+    assert found[0].time_s >= 1.6
+
+
+def test_scores_of_a_diverged_network_are_an_error(make_predictor) -> None:
+    predictor = make_predictor()
+    torch.nn.init.constant_(predictor.network.classifier.weight, float("nan"))
+    with pytest.raises(CheckpointError, match="not numbers: brightness"):
+        list(watch_stream(predictor, FakeStream(20)))
 
 
 @pytest.mark.parametrize(

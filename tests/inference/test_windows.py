@@ -17,10 +17,20 @@ def times(num_frames: int, fps: float = 10.0) -> np.ndarray:
 
 def test_dense_clips_follow_each_other_to_the_end_of_the_film() -> None:
     plan = plan_windows(DENSE, times(30), 3.0)
-    assert plan.frames[:, 0].tolist() == [0, 6, 14, 20, 22]
+    assert plan.frames[:, 0].tolist() == [0, 6, 14, 20, 23]
     assert plan.frames[0].tolist() == [0, 2, 4, 6]
     assert plan.spans_s[0].tolist() == [0, pytest.approx(0.7)]
-    assert plan.spans_s[-1, 1] <= 3.0
+    assert plan.frames[-1].tolist() == [23, 25, 27, 29]
+    assert plan.spans_s[-1, 1] == 3.0
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("num_frames", [1, 20, 95, 100, 103])
+def test_the_last_dense_clip_ends_with_the_film_whatever_the_stride(stride: int, num_frames: int) -> None:
+    plan = plan_windows(InputSpec(clip_len=4, frame_stride=stride), times(num_frames, 25), num_frames / 25)
+    assert plan.frames.max() == num_frames - 1
+    assert plan.spans_s[-1, 1] == num_frames / 25
+    assert (plan.frames[:-1, 0] % stride == 0).all()
 
 
 def test_a_given_step_is_kept_to_without_drift() -> None:
@@ -76,6 +86,25 @@ def test_network_that_learned_from_stills_looks_twice_a_second() -> None:
     plan = plan_windows(stills, times(100), 10.0)
     assert plan.spans_s[:, 0].tolist() == np.arange(0, 10, 0.5).tolist()
     assert len(plan_windows(stills, times(100), 10.0, WindowOptions(step_s=0.25)).spans_s) == 39
+
+
+@pytest.mark.parametrize("spec", [SPREAD, SPREAD.with_(fps=10.0), SPREAD.with_(fps=30.0)])
+def test_windows_in_which_the_last_frame_is_held_see_it(spec: InputSpec) -> None:
+    plan = plan_windows(spec, times(20), 4.9)  # a GIF: 20 frames in 1.9 s, the last of them stays for 3 s
+    assert plan.spans_s[-1].tolist() == [pytest.approx(2.9), 4.9]
+    assert plan.frames[-1].tolist() == [19, 19, 19, 19]
+
+
+def test_a_held_last_frame_does_not_move_dense_clips_apart() -> None:
+    plan = plan_windows(DENSE, times(20), 61.9)
+    assert plan.frames[:, 0].tolist() == [0, 6, 13]
+    assert plan.spans_s[-1].tolist() == [1.3, 61.9]
+
+
+def test_a_held_last_frame_is_seen_at_the_network_s_rate() -> None:
+    plan = plan_windows(DENSE.with_(fps=10.0), times(20), 4.9)
+    assert plan.frames[-1].tolist() == [19, 19, 19, 19]
+    assert plan.spans_s[-1].tolist() == [pytest.approx(4.2), 4.9]
 
 
 @pytest.mark.parametrize("wrong", [{"step_s": 0.0}, {"num_clips": 0}, {"window_s": -1.0}])

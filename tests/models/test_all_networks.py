@@ -18,9 +18,10 @@ from kinema.inference.exported import open_exported
 from kinema.inference.parity import probe_clips
 from kinema.inference.scoring import Scorer, to_scores
 from kinema.inference.tracing import trace
-from kinema.models import VARIANTS, build
+from kinema.models import VARIANTS, build, build_without_weights
 from kinema.models.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from kinema.models.network import Network
+from kinema.models.summary import on_meta
 
 ON_BACKBONES = {
     "single_frame on a CNN": {"name": "single_frame", "backbone": "test_resnet"},
@@ -284,6 +285,18 @@ def test_unknown_names_say_the_nearest():
         build("single_frame_tiny", dropuot=0.5)
     with pytest.raises(UnknownName, match="Did you mean clip_len"):
         build("slow_fusion_tiny", spec={"cliplen": 8})
+
+
+@pytest.mark.parametrize(
+    ("name", "shortest"), [("c2d_r50", 2), ("i3d_r50", 2), ("i3d_r50_nonlocal", 5), ("lecture_3d_cnn", 4)]
+)
+def test_clips_of_which_poolings_would_leave_nothing_are_refused(name, shortest):
+    for clip_len in range(1, shortest):
+        with pytest.raises(ConfigError, match=f"takes {shortest} "):
+            build_without_weights(name, spec={"clip_len": clip_len})
+    network = build_without_weights(name, num_classes=3, spec={"clip_len": shortest, "size": (64, 64)})
+    with on_meta(network) as call, torch.no_grad():
+        assert call(torch.empty(1, *network.spec.shape, device="meta")).shape == (1, 3)
 
 
 def test_requests_that_make_no_sense_are_refused():

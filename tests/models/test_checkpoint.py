@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kinema.errors import CheckpointError, OutputError
-from kinema.models import build
+from kinema.models import BackboneSource, build
 from kinema.models.checkpoint import CARD, WEIGHTS, ModelCard, load_checkpoint, read_card, save_checkpoint
 
 
@@ -107,3 +107,33 @@ def test_half_precision_weights_stay_readable(folder, network):
     save_checkpoint(folder, network.half(), read_card(folder))
     loaded, _ = load_checkpoint(folder)
     assert next(loaded.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"backbone_args": {"checkpoint_path": "evil.pth"}},
+        {"backbone_args": {"pretrained_cfg": {"file": "evil.pth"}}},
+        {"backbone_args": {"pretrained": True}},
+        {"backbone_args": {"cache_dir": "elsewhere"}},
+        {"pretrained": True},
+        {"backbone_weights": "evil.pth"},
+    ],
+)
+def test_a_card_cannot_make_a_backbone_load_other_files(tmp_path, monkeypatch, more):
+    network = build("single_frame", backbone="test_resnet", num_classes=2, spec={"size": [32, 32]})
+    save_checkpoint(tmp_path / "best", network, ModelCard.of(network, ("a", "b")))
+    change_card(tmp_path / "best", arguments={**network.arguments, **more})
+    monkeypatch.setattr(BackboneSource, "_model", lambda source: pytest.fail("a network was built"))
+    with pytest.raises(CheckpointError, match=next(iter(more.get("backbone_args", more)))):
+        load_checkpoint(tmp_path / "best")
+
+
+def test_nor_can_a_card_of_joined_networks(tmp_path):
+    member = {"variant": "single_frame", "clip_len": 1, "arguments": {"backbone": "test_resnet"}}
+    network = build("fused", num_classes=2, members=[member, {"variant": "temporal_stream_small"}])
+    save_checkpoint(tmp_path / "best", network, ModelCard.of(network, ("a", "b")))
+    member["arguments"]["backbone_args"] = {"checkpoint_path": "evil.pth"}
+    change_card(tmp_path / "best", arguments={**network.arguments, "members": [member]})
+    with pytest.raises(CheckpointError, match="checkpoint_path"):
+        load_checkpoint(tmp_path / "best")

@@ -57,6 +57,17 @@ class Toy(Network):
         x = self.layers["frame"](clip.transpose(1, 2).reshape(b * t, 3, *clip.shape[3:])).mean((2, 3))
         return self.layers["rnn"](x.reshape(b, t, -1))[0][:, 1]
 
+    def tokens(self, clip: Tensor) -> Tensor:
+        x = self.layers["embed"](clip)
+        return torch.cat([torch.zeros(len(x), x.shape[1], 1, device=x.device), x.flatten(2)], dim=2)
+
+    def pooling_tokens(self, clip: Tensor) -> Tensor:
+        x = self.tokens(clip)[..., 1:].unflatten(2, (clip.shape[2], *(side // 4 for side in clip.shape[3:])))
+        return self.layers["pool"](x).mean((2, 3, 4))
+
+    def sliding_over_tokens(self, clip: Tensor) -> Tensor:
+        return self.layers["slide"](self.tokens(clip)).mean(2)
+
     def attending(self, clip: Tensor) -> Tensor:
         x = self.layers["embed"](clip.mean((3, 4)).transpose(1, 2))
         return nn.functional.scaled_dot_product_attention(x, x, x)[:, 0]
@@ -137,6 +148,20 @@ def test_attention_is_counted():
     assert summary.macs == 6 * 3 * 4 + 2 * 6 * 6 * 4 + 4 * 2  # embedding, attention, classifier
     assert layer_of(summary, "classifier").receptive_field == (6, 8, 8)
     assert sum(layer.macs for layer in summary.layers) == summary.macs
+
+
+def test_tokens_have_their_places_back_when_the_class_token_is_taken_off():
+    embed, pool = nn.Conv3d(3, 4, (1, 4, 4), (1, 4, 4)), nn.Conv3d(4, 4, 3, padding=1)
+    network = Toy(6, 32, "pooling_tokens", embed=embed, pool=pool)
+    assert layer_of(summarize(network), "layers.pool").receptive_field == (3, 12, 12)
+    layers = summarize(build_without_weights("mvit_v2_s")).layers
+    assert [row.receptive_field for row in layers if ".0.attn.pool_" in row.name and row.macs] == [(7, 15, 15)] * 3
+
+
+def test_a_window_over_places_in_no_simple_order_sees_them_all():
+    embed = nn.Conv3d(3, 4, (1, 4, 4), (1, 4, 4))
+    network = Toy(6, 32, "sliding_over_tokens", embed=embed, slide=nn.Conv1d(4, 4, 3))
+    assert layer_of(summarize(network), "layers.slide").receptive_field == (6, 32, 32)
 
 
 def test_summary_leaves_the_network_as_it_was():

@@ -121,6 +121,31 @@ def test_scores_of_several_labels_are_averaged_as_sigmoids():
     assert torch.allclose(network(clips).sigmoid(), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("two_stream", {"spec": {"size": (64, 64), "clip_len": 2}, "width": 0.05}),
+        ("two_stream", {"spec": {"size": (32, 32), "clip_len": 2}, "backbone": "test_resnet"}),
+        ("two_stream_i3d", {"spec": {"size": (32, 32), "clip_len": 8}, "width": 0.1}),
+        ("fused", {"spec": SMALL}),
+    ],
+)
+def test_two_streams_can_be_sure_of_several_labels(name, how):
+    network = build(name, num_classes=3, **how).eval()
+    network.set_multi_label(True)
+    again = build(name, **{**how, **network.arguments}).eval()
+    again.load_state_dict(network.state_dict())
+    for part in (network, again):
+        for member in part.classifier.members:
+            nn.init.constant_(member.bias, 9.0)
+        assert (part(torch.randn(2, *part.spec.shape)).sigmoid() > 0.9).all()
+
+
+def test_a_support_vector_machine_is_not_told_of_several_labels():
+    with pytest.raises(ConfigError, match="chooses one class"):
+        fused(svm=True).set_multi_label(True)
+
+
 def test_scores_stay_numbers_where_a_network_is_very_sure():
     network = fused()
     for parameter in network.classifier.parameters():

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kinema.datasets import open_data
-from kinema.errors import DataError
+from kinema.errors import DataError, OutputError
 from kinema.recipes.check import CheckConfig, check
 
 
@@ -39,6 +39,23 @@ def test_the_manifest_leaves_out_what_is_bad_and_is_sound(folder, tmp_path, caps
     check(str(folder), CheckConfig(out=str(clean)))
     assert len(open_data(clean)) == 2
     assert check(str(clean), CheckConfig(json=True)) == 0
+
+
+def test_the_manifest_replaces_no_input_and_no_run(folder, tmp_path):
+    own = tmp_path / "list.csv"
+    own.write_text(f"path,label\n{folder}/a/1.mp4,a\n{folder}/b/2.mp4,b\n")
+    (tmp_path / "link.csv").symlink_to(own)
+    for out in (own, tmp_path / "link.csv"):
+        with pytest.raises(OutputError, match="an input is never overwritten"):
+            check(str(own), CheckConfig(out=str(out)))
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("environment.json", "split.csv"):
+        (run / name).touch()
+    with pytest.raises(OutputError, match="a run is never overwritten"):
+        check(str(own), CheckConfig(out=str(run / "split.csv")))
+    for _ in range(2):  # one's own earlier result
+        assert check(str(own), CheckConfig(out=str(tmp_path / "clean.csv"))) == 0
 
 
 def test_nothing_left_is_an_error(tmp_path, text_file):

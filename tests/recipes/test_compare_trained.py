@@ -52,6 +52,26 @@ def test_runs_are_judged_without_training(films, runs, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["compare.csv", "compare.json", "report.html"]
 
 
+def test_files_that_cannot_be_read_are_named_once_and_leave_status_1(films, runs, text_file, tmp_path, capsys):
+    shutil.copytree(films, tmp_path / "set")
+    bad = next((tmp_path / "set").glob("valid/*/*.mp4"))
+    shutil.copy(text_file, bad)
+    words = [str(tmp_path / "set"), "--checkpoints", str(runs), "--clips", "1", "--out", str(tmp_path / "c"), *FAST]
+    status, found, err = compare(capsys, *words)
+    assert (status, len(found["networks"])) == (1, 3)
+    assert [str(bad) in line for line in err.splitlines()] == [True]
+
+
+def test_what_is_printed_stands_as_it_is(films, runs, tmp_path, capsys):
+    shutil.copytree(runs / "a", tmp_path / "runs/walk [slow]")
+    shutil.copytree(runs / "b", tmp_path / "runs/a:100:b")
+    words = ["--checkpoints", str(tmp_path / "runs"), "--clips", "1", "--out", str(tmp_path / "c"), *FAST]
+    assert cli.run(["compare", str(films), *words]) == 0
+    out = capsys.readouterr().out
+    assert out.count("walk [slow]") >= 1
+    assert out.count("a:100:b") >= 2
+
+
 def test_they_stand_beside_networks_that_are_trained_now(films, runs, tmp_path, capsys):
     words = [str(films), "--models", "early_fusion_tiny", "--checkpoints", str(runs / "b"), str(runs / "b" / "last")]
     status, found, _ = compare(capsys, *words, "--out", str(tmp_path / "c"), *SHORT)
@@ -102,6 +122,14 @@ def test_where_it_cannot_be_told_a_warning_says_so(films, runs, tmp_path, capsys
     status, _, _ = compare(capsys, *words, "--out", str(tmp_path / "c"))
     assert status == 0
     assert caplog.text.count("may have seen") == 2
+
+
+def test_a_comparison_replaces_no_run(films, runs, tmp_path, capsys):
+    shutil.copytree(runs / "a", tmp_path / "run")
+    report = (tmp_path / "run" / "report.html").read_bytes()
+    status, _, err = compare(capsys, str(films), "--checkpoints", str(runs), "--out", str(tmp_path / "run"), *FAST)
+    assert (status, "a run is never overwritten" in err) == (1, True)
+    assert (tmp_path / "run" / "report.html").read_bytes() == report
 
 
 def test_wrong_requests_are_one_line(films, runs, tmp_path, capsys):

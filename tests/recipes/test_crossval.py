@@ -78,6 +78,14 @@ def test_the_report_names_the_figures_of_each_fold(folder):
         assert column == pytest.approx(found[name]["folds"], abs=1e-3), head
 
 
+def test_figures_of_the_report_have_three_digits(folder):
+    page = (folder / "report.html").read_text()
+    table = page[page.index("Over the folds</h2>") :].split("<table", 3)[2].split("</table>")[0]
+    figures = re.findall(r"<td class=\"num share\"[^>]*>([^<]*)</td>", table)
+    assert len(figures) >= 3 * 3
+    assert all(re.fullmatch(r"[01]\.\d{3}", figure) for figure in figures)
+
+
 def test_resuming_trains_only_what_is_missing(films, folder, capsys):
     weights = {run.name: (run / "best/model.safetensors").stat().st_mtime_ns for run in folder.glob("fold-*")}
     words = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -117,3 +118,46 @@ def test_list_of_published_weights_says_what_they_are_worth(capsys, monkeypatch,
     lines = capsys.readouterr().out.splitlines()
     (line,) = (line for line in lines if line.startswith("slowfast_r50_8x8 "))
     assert all(part in line for part in ("slowfast_r50", "kinetics400", "76.9%", "10x3 views", "Apache-2.0"))
+
+
+def _at_width(monkeypatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[\d*m", "", text)  # without what makes headings bold
+
+
+@pytest.mark.parametrize("columns", [20, 80, 120, 200])
+def test_lists_of_names_show_each_name_whole_at_any_width(columns, capsys, monkeypatch, quick_counts):
+    from kinema.models.published import published_names
+
+    _at_width(monkeypatch, columns)
+    for config, names in ((ModelsConfig(), VARIANTS), (ModelsConfig(weights=True), published_names())):
+        models(config)
+        lines = capsys.readouterr().out.splitlines()
+        table = lines[1 : lines.index("")]
+        firsts = [line.split()[0] for line in table if not line.startswith(" ")]
+        assert firsts == list(names)
+        assert "…" not in "".join(table)
+        assert max(map(len, table)) <= max(columns, *map(len, names))
+
+
+def test_at_80_columns_less_important_columns_go_and_are_named(capsys, monkeypatch, quick_counts):
+    _at_width(monkeypatch, 80)
+    models()
+    out = _plain(capsys.readouterr().out)
+    assert out.splitlines()[0].split() == ["network", "M", "params", "GMACs", "note"]
+    assert "no room here for: c x t x h x w, published weights (hit@1) " in out
+    models(ModelsConfig(weights=True))
+    out = _plain(capsys.readouterr().out)
+    assert out.splitlines()[0].split() == ["weights", "network", "classes", "hit@1", "here"]
+    assert "no room here for: measured with, licence, checksum " in out
+
+
+def test_a_note_says_once_that_any_backbone_goes(capsys, quick_counts):
+    models()
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.count("backbone") <= 1 for line in lines)
+    assert any(line.startswith("single_frame ") and "any backbone" in line for line in lines)

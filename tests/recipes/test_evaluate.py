@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinema.errors import DataError
-from kinema.recipes.evaluate import EvaluateConfig, choose_part, evaluate, evaluate_network, open_for
+from kinema.datasets.dataset import DataSet
+from kinema.errors import DataError, OutputError
+from kinema.inference.scoring import Scored
+from kinema.labels import Labels
+from kinema.models.checkpoint import ModelCard
+from kinema.recipes.evaluate import (
+    EvaluateConfig,
+    choose_part,
+    evaluate,
+    evaluate_network,
+    judge,
+    kept_back,
+    open_for,
+    print_evaluation,
+)
+from kinema.types import Example, TimeSpan
 
 CONFIG = {"device": "cpu", "workers": 0, "precision": "f32"}
 
@@ -140,6 +155,49 @@ def test_data_that_a_network_learned_from_is_told_apart(light_and_dark, tmp_path
         evaluate(str(tmp_path), str(videos), EvaluateConfig(**CONFIG, split="valid"))
 
 
+def test_a_folder_of_something_else_is_not_written_into(light_and_dark, checkpoint, tmp_path):
+    data, config = str(light_and_dark), {**CONFIG, "batch_size": 2}
+    (tmp_path / "run").mkdir()
+    for name in ("environment.json", "evaluation.json", "report.html"):
+        (tmp_path / "run" / name).write_text("{}")
+    with pytest.raises(OutputError, match="a run is never overwritten"):
+        evaluate(str(checkpoint), data, EvaluateConfig(**config, out=str(tmp_path / "run")))
+    (tmp_path / "predictions.csv").write_text("mine")
+    with pytest.raises(OutputError, match=r"a file of that name: .*predictions\.csv"):
+        evaluate(str(checkpoint), data, EvaluateConfig(**config, out=str(tmp_path)))
+    for _ in range(2):
+        assert evaluate(str(checkpoint), data, EvaluateConfig(**config, out=str(tmp_path / "judged"))) == 0
+
+
+def test_what_is_kept_back_is_named_by_a_command_that_can_be_pasted(tmp_path):
+    run = tmp_path / "my run"
+    run.mkdir()
+    (run / "split.csv").touch()
+    command = kept_back(run / "best").split("`")[1]
+    assert shlex.split(command) == ["kinema", "evaluate", f"{run}/best", f"{run}/split.csv", "--split", "valid"]
+
+
+def test_classes_are_printed_as_they_are_and_those_without_a_video_without_figures(capsys, monkeypatch):
+    from kinema.evaluation import VideoScores, evaluate_scores
+
+    monkeypatch.setenv("COLUMNS", "100")
+    labels = Labels(("walk [slow]", "[/b] stop", "at 10:100:20"))
+    videos = [VideoScores(str(n), n, np.eye(3, dtype=np.float32)[[n]]) for n in range(2)]
+    print_evaluation(evaluate_scores(videos, labels), "net [b]")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("net [b] on 2 videos")
+    rows = {label: line.removeprefix(label).split() for label in labels for line in lines if line.startswith(label)}
+    assert rows["walk [slow]"] == rows["[/b] stop"] == ["1", "1.000", "1.000", "1.000"]
+    assert rows["at 10:100:20"] == ["0", "–", "–", "–"]
+
+
+def test_questions_end_with_one_mark(light_and_dark, checkpoint, tmp_path):
+    film = next(light_and_dark.glob("valid/dark/*.mp4"))
+    (tmp_path / "films.csv").write_text(f"path,label\n{film},darkk\n")
+    with pytest.raises(DataError, match=r"Did you mean dark\? Correct the label"):
+        evaluate(str(checkpoint), str(tmp_path / "films.csv"), EvaluateConfig(**CONFIG))
+
+
 def leaning():
     """A network that says "right" where the right half is brighter."""
     import torch
@@ -184,3 +242,12 @@ def test_mirrored_views_speak_for_the_classes_that_theirs_turn_into(tmp_path, wr
         scores[bool(pairs)] = [video.video[video.targets[0]] for video in judged.videos]
     assert scores[False] == pytest.approx([0.5, 0.5], abs=0.02)  # a view and its mirror image cancel
     assert min(scores[True]) > 0.9
+
+
+def test_judged_videos_know_their_group_or_else_their_file():
+    spans = [TimeSpan(0, 1), TimeSpan(1, 2)]
+    examples = (*(Example("1.mp4", ("a",), span) for span in spans), Example("2.mp4", ("b",), group="camera"))
+    data = DataSet("films", ".", examples, Labels(("a", "b")))
+    card = ModelCard("single_frame_tiny", {}, ("a", "b"))
+    found = judge(Scored({index: np.zeros((1, 2), np.float32) for index in range(3)}), data, card, "1x1")
+    assert [video.group for video in found.videos] == ["1.mp4", "1.mp4", "camera"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -78,6 +80,25 @@ def test_json_is_one_summary_and_bad_files_are_named(films, features, text_file,
     table = read(tmp_path / "a.npz")
     assert table["feature"].shape == (found["num_rows"], found["dim"])
     assert "missing.mp4" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.parquet"])
+def test_a_name_that_is_not_utf_8_is_named_and_the_rest_goes_on(films, features, tmp_path, capsys, name):
+    (tmp_path / "set").mkdir()
+    shutil.copy(films / "one.mp4", tmp_path / "set/one.mp4")
+    shutil.copy(films / "one.mp4", os.fsencode(tmp_path / "set") + b"/caf\xe9.mp4")
+    assert features(str(tmp_path / "set"), "--out", str(tmp_path / name), "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["num_videos"] == 1
+    assert [failure["path"] for failure in found["failures"]] == [str(tmp_path / "set/caf\\xe9.mp4")]
+    assert set(read(tmp_path / name)["path"]) == {str(tmp_path / "set/one.mp4")}
+
+
+def test_frames_that_are_lost_are_told(features, damaged_video, tmp_path, capsys):
+    out = str(tmp_path / "a.npz")
+    assert features(str(damaged_video), "--out", out, "--step", "0.04", "--json") == 1
+    (failure,) = json.loads(capsys.readouterr().out)["failures"]
+    assert "frames could not be decoded" in failure["error"]
 
 
 def test_paths_come_from_standard_input_and_layers_by_name(films, features, tmp_path, monkeypatch, capsys):

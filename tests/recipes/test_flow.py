@@ -180,6 +180,36 @@ def test_two_runs_become_one_network(svm, films, flow_run, frame_run, tmp_path, 
     assert (status, err.count("\n")) == (1, 1)
 
 
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_joining_names_files_that_cannot_be_read(part, films, flow_run, frame_run, text_file, tmp_path, capsys):
+    shutil.copytree(films, tmp_path / "set")
+    bad = next((tmp_path / "set").glob(f"{part}/*/*.mp4"))
+    shutil.copy(text_file, bad)
+    command = ["fuse", str(frame_run), str(flow_run), "--data", str(tmp_path / "set"), "--workers", "0"]
+    status = cli.run([*command, "--out", str(tmp_path / "both"), "--svm", "--precision", "f32"])
+    err = capsys.readouterr().err
+    assert status == 1
+    assert [str(bad) in line for line in err.splitlines()] == [True]
+    assert (tmp_path / "both/model.json").is_file()
+
+
+@pytest.mark.parametrize("spared", ["left", "no class"])
+def test_a_support_vector_machine_needs_videos_of_every_class(
+    spared, films, flow_run, frame_run, text_file, tmp_path, capsys
+):
+    shutil.copytree(films, tmp_path / "set")
+    for path in (tmp_path / "set").glob("train/*/*.mp4"):
+        if path.parent.name != spared:
+            shutil.copy(text_file, path)
+    command = ["fuse", str(frame_run), str(flow_run), "--data", str(tmp_path / "set"), "--workers", "0"]
+    assert cli.run([*command, "--out", str(tmp_path / "both"), "--svm", "--precision", "f32"]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert "a class has no training video that can be read" in err[-1]
+    assert all(".mp4" in line for line in err[:-1])
+    assert len(err) > 5
+    assert not (tmp_path / "both").exists()
+
+
 def _scores(capsys, film: str, model: Path) -> list[tuple[str, float]]:
     _, found = run_json(capsys, "predict", film, "--model", str(model), "--top", "8", "--precision", "f32")
     return [(row["label"], row["score"]) for row in found["top"]]

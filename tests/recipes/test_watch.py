@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import av
 import pytest
 
+from kinema import cli
 from kinema.inference.pace import Pace, percentiles
 from kinema.recipes.watch import WatchConfig, watch
 
@@ -81,6 +83,43 @@ def test_a_network_that_remembers_is_fed_frame_by_frame(tmp_path, counting_video
     assert 0 < lines[-1]["latency_p50_s"] <= lines[-1]["latency_p95_s"] <= lines[-1]["latency_p99_s"]
     said = f"{len(lines)} predictions, {lines[-1]['predictions_per_s']:.1f} a second, latency p50 "
     assert said in printed.err  # the last line is the summary
+
+
+def test_a_stream_without_a_frame_is_an_error(checkpoint, write_frames, draw_count, tmp_path, capsys) -> None:
+    path = write_frames(tmp_path / "dead.mkv", [draw_count(index) for index in range(10)])
+    with av.open(str(path)) as film:
+        places = [(packet.pos, packet.size) for packet in film.demux(video=0) if packet.pos is not None]
+    data = bytearray(path.read_bytes())
+    for position, size in places:
+        data[position + 16 : position + size] = bytes(size - 16)
+    path.write_bytes(data)
+    assert cli.run(["watch", str(path), "--model", checkpoint, "--device", "cpu"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    said = f"kinema: the stream ended without a frame that can be decoded: {path}: check that it plays"
+    assert [line[: len(said)] for line in err.splitlines()] == [said]
+
+
+def test_watching_that_is_interrupted_ends_well(checkpoint, monkeypatch, capsys) -> None:
+    def interrupted(*given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kinema.inference.streaming.watch", interrupted)
+    assert watch("0", WatchConfig(model=checkpoint, device="cpu")) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_scores_that_are_not_numbers_are_an_error_and_no_json(tmp_path, short_video: Path, capsys) -> None:
+    from kinema import models
+    from kinema.models.checkpoint import ModelCard, save_checkpoint
+
+    network = models.build("single_frame_tiny", num_classes=2)
+    network.classifier.weight.data.fill_(float("nan"))
+    save_checkpoint(tmp_path / "best", network, ModelCard.of(network, ("dark", "light")))
+    assert cli.run(["watch", str(short_video), "--model", str(tmp_path), "--device", "cpu", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "the network's scores are not numbers" in err
 
 
 def test_watching_stops_after_the_time_given(checkpoint, counting_video: Path, capsys) -> None:

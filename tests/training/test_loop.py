@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,14 @@ def test_accumulated_parts_give_the_step_of_the_whole_batch(motion_set, tmp_path
         results.append(weights_of(tmp_path / f"{accumulate}.pt"))
     for name, value in results[0].items():
         torch.testing.assert_close(value, results[1][name], rtol=1e-3, atol=1e-4)
+
+
+def test_of_epochs_with_equal_scores_the_one_with_the_lower_loss_is_the_best(motion_set, tmp_path):
+    run = trainer(motion_set, tmp_path / "state.pt", Quiet(), epochs=5)
+    losses = iter([0.9, 0.7, 0.8, 0.2, 0.3])
+    scores = iter([0.5, 0.5, 0.5, 0.4, 0.5])
+    run.run = replace(run.run, validate=lambda _: {"video_hit_at_1": next(scores), "loss": next(losses)})
+    assert run.fit().best_epoch == 4
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")

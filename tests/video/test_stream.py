@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +14,7 @@ import pytest
 
 from kinema.errors import UnreadableVideo
 from kinema.video import open_stream
+from kinema.video.stream import _Pipe
 
 
 def test_every_frame_of_a_file_comes_when_there_is_time(counting_video, read_count):
@@ -91,6 +95,47 @@ def test_a_pipe_is_read(mkv_video):
         told = subprocess.run([sys.executable, "-c", code], stdin=source, capture_output=True, check=True, timeout=60)
     assert told.stdout.strip() == b"50"
     assert told.stderr == b""
+
+
+@contextlib.contextmanager
+def watching_a_pipe(code: str):
+    """A process that imports `open_stream`, runs `code` and reads from a pipe."""
+    started = "from kinema.video import open_stream; print('ready', flush=True); "
+    command = [sys.executable, "-c", started + code]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+
+
+@pytest.mark.parametrize("share", [0, 0.05, 1])
+def test_an_interrupt_ends_a_process_that_waits_for_a_pipe(mkv_video, share):
+    data = mkv_video.read_bytes()
+    code = "stream = open_stream('-', realtime=False)\nwith stream:\n for frame in stream: pass"
+    with watching_a_pipe(code) as process:
+        process.stdin.write(data[: int(share * len(data))])
+        process.stdin.flush()
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == -signal.SIGINT
+        assert process.stderr.read().splitlines()[-1] == b"KeyboardInterrupt"
+
+
+def test_a_pipe_gives_what_is_there_and_ends_when_it_is_to_stop(monkeypatch):
+    stop, (source, target) = threading.Event(), os.pipe()
+    with os.fdopen(source, "rb") as reading, os.fdopen(target, "wb", buffering=0) as writing:
+        monkeypatch.setattr("sys.stdin", reading)
+        pipe = _Pipe(stop)
+        writing.write(b"abcdef")
+        assert pipe.peek(4) == b"abcd"
+        assert [pipe.read(3), pipe.read(32768), pipe.read(32768)] == [b"abc", b"d", b"ef"]
+        stop.set()
+        assert pipe.read(32768) == b""
 
 
 WRONG = [

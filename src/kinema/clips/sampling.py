@@ -70,38 +70,43 @@ def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator,
     return _in_parts(inside * share + rng.uniform(0, 1 - share) * clip_len, num_frames, clip_len)
 
 
-def resample(times_s: NDArray[np.float64], fps: float) -> Indices:
+def resample(times_s: NDArray[np.float64], fps: float, end_s: float = 0.0) -> Indices:
     """Frames of a file that a constant-rate video of `fps` would show: entry k is the one on screen at k / fps.
 
     Args:
         times_s: display times of the file's frames, ascending, [n]; the result starts where they start.
         fps: frames per second of the wanted video, above zero.
+        end_s: until when the last frame stays, where that is longer than others do.
     """
     if fps <= 0:
         raise ValueError(f"a frame rate is positive, got {fps=}")
     if len(times_s) < 2:
         return np.zeros(len(times_s), dtype=np.int64)
     frame_s = float(np.median(np.diff(times_s)))
-    duration_s = float(times_s[-1] - times_s[0]) + frame_s
+    duration_s = max(float(times_s[-1]) + frame_s, end_s) - float(times_s[0])
     count = max(1, int(np.ceil(duration_s * fps - _JITTER)))
     wanted_s = times_s[0] + np.arange(count) / fps + _JITTER * min(frame_s, 1 / fps)
     return (np.searchsorted(times_s, wanted_s, side="right") - 1).astype(np.int64)
 
 
-def usable_frames(spec: InputSpec, times_s: NDArray[np.float64], span: TimeSpan | None = None) -> Indices:
+def usable_frames(
+    spec: InputSpec, times_s: NDArray[np.float64], span: TimeSpan | None = None, end_s: float | None = None
+) -> Indices:
     """The file's frames that clips are cut from: those inside `span`, brought to `spec.fps` where it is set, [n].
 
-    A span shorter than a frame gives the one on screen then.
+    A span shorter than a frame gives the one on screen then: the last one up to `end_s`, the end of the film, or as long as
+    others stay where that is not known.
 
     Raises:
-        EmptyVideo: there is no frame, or the span begins after the last one.
+        EmptyVideo: there is no frame, or the span begins after the end.
     """
     if not len(times_s):
         raise EmptyVideo("no frames to take clips from", do="leave this file out")
-    first, end = (0, len(times_s)) if span is None else _frames_in(times_s, span)
+    first, end = (0, len(times_s)) if span is None else _frames_in(times_s, span, end_s)
     if spec.fps is None:
         return np.arange(first, end)
-    return resample(times_s[first:end], float(spec.fps)) + first
+    held_s = 0.0 if end_s is None or end < len(times_s) else min(end_s, end_s if span is None else span.end_s)
+    return resample(times_s[first:end], float(spec.fps), held_s) + first
 
 
 def plan_train_clip(
@@ -122,13 +127,18 @@ def plan_train_clip(
     return frames[random_clip(len(frames), spec.clip_len, spec.frame_stride, rng)]
 
 
-def plan_clips(spec: InputSpec, times_s: NDArray[np.float64], num_clips: int, span: TimeSpan | None = None) -> Indices:
+def plan_clips(
+    spec: InputSpec,
+    times_s: NDArray[np.float64],
+    num_clips: int,
+    span: TimeSpan | None = None,
+    end_s: float | None = None,
+) -> Indices:
     """Frames of the file for `num_clips` evaluation clips, [n t]: evenly spaced, the same each time.
 
-    Raises:
-        EmptyVideo: there is no frame, or the span begins after the last one.
+    For `end_s`, and what is raised, see `usable_frames`.
     """
-    frames = usable_frames(spec, times_s, span)
+    frames = usable_frames(spec, times_s, span, end_s)
     if spec.sampling == "spread":
         return frames[spread_clips(len(frames), num_clips, spec.clip_len)]
     return frames[uniform_clips(len(frames), num_clips, spec.clip_len, spec.frame_stride)]
@@ -151,13 +161,12 @@ def _in_parts(positions: NDArray[np.float64], num_frames: int, clip_len: int) ->
     return np.minimum((positions * num_frames / clip_len).astype(np.int64), num_frames - 1)
 
 
-def _frames_in(times_s: NDArray[np.float64], span: TimeSpan) -> tuple[int, int]:
+def _frames_in(times_s: NDArray[np.float64], span: TimeSpan, end_s: float | None) -> tuple[int, int]:
     """First and one past the last frame of a span."""
     frame_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else float("inf")
-    if span.start_s >= times_s[-1] + frame_s:
-        raise EmptyVideo(
-            f"nothing at {span.start_s:g} s: the video ends at {times_s[-1] + frame_s:g} s", do="correct its start"
-        )
+    end_s = float(times_s[-1]) + frame_s if end_s is None else end_s
+    if span.start_s >= end_s:
+        raise EmptyVideo(f"nothing at {span.start_s:g} s: the video ends at {end_s:g} s", do="correct its start")
     early_s = _JITTER * min(frame_s, span.duration_s)
     first, end = np.searchsorted(times_s, [span.start_s - early_s, span.end_s - early_s])
     if first == end:  # the span lies between two frames: the one on screen when it begins

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from kinema.errors import DataError, UnknownName
-from kinema.labels import Labels
+from kinema.labels import Labels, composed
 from kinema.types import Example
 
 PARTS = ("train", "valid", "test")
@@ -110,7 +110,7 @@ def finish(
             not in the train part.
         UnknownName: a label that is not in `labels`.
     """
-    listed = tuple(examples)
+    listed = tuple(replace(example, labels=tuple(map(composed, example.labels))) for example in examples)
     if not listed:
         raise DataError("nothing to learn from", root, "give videos with labels, such as DATA/CLASS/*.mp4")
     _check_unique(listed, root)

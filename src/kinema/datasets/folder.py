@@ -21,7 +21,7 @@ from kinema.datasets.dataset import PART_OF, DataSet, finish, relative, some
 from kinema.errors import DataError
 from kinema.labels import Labels
 from kinema.types import Example
-from kinema.video.listing import is_image, is_video, natural_key
+from kinema.video.listing import holds_results, is_image, is_video, natural_key
 
 _log = logging.getLogger("kinema")
 _UCF_NAME = re.compile(r"^v_(.+_g\d+)_c\d+$")
@@ -102,6 +102,8 @@ def folders_in(root: str) -> list[str]:
 def walk(root: str, depth: int | None = None) -> Iterator[Place]:
     """Visible folders with the names of their visible folders and files, in natural order: `root` and all below.
 
+    Folders that kinema wrote, such as those of training runs, are left out with all that is in them.
+
     Args:
         root: where to begin.
         depth: how many floors below `root` to go; None goes to the bottom.
@@ -109,7 +111,7 @@ def walk(root: str, depth: int | None = None) -> Iterator[Place]:
     bottom = root.rstrip(os.sep).count(os.sep) + (depth or 0)
     seen: set[str] = set()  # links may lead in circles
     for where, folders, names in os.walk(root, followlinks=True):
-        if (real := os.path.realpath(where)) in seen:
+        if (real := os.path.realpath(where)) in seen or (where != root and holds_results(names)):
             folders.clear()
             continue
         seen.add(real)
@@ -126,6 +128,8 @@ def _list(root: str, labels: Labels | None, stills: bool) -> DataSet:
     left_out: Counter[str] = Counter()
     for part, folder in _class_folders(root):
         places = list(walk(folder))
+        if places and holds_results(places[0][2]):
+            places = []
         paths = list(_files(places, folder, stills))
         listed += [Example(path, (os.path.basename(folder),), split=part, group=group_of(path)) for path in paths]
         bare += [] if paths else [relative(folder, root)]

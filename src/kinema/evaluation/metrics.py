@@ -136,17 +136,20 @@ def clip_losses(video: VideoScores, multi_label: bool) -> NDArray[np.float64]:
 
 
 def average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float | None:
-    """Mean over the true rows of the precision at their rank (not interpolated); None where no row is true.
+    """Mean over the true rows of the precision at their score (not interpolated); None where no row is true.
+
+    Rows of the same score are all in or all out, whatever their order (as scikit-learn has it).
 
     Args:
         scores: [n], how sure the network is of the class.
         truth: [n].
     """
-    ranked = truth[np.argsort(-scores, kind="stable")]
-    if not ranked.any():
+    if not truth.any():
         return None
-    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
-    return float(precision[ranked].mean())
+    order = np.argsort(-scores)
+    falling, ranked = -scores[order], truth[order]
+    at_least = np.searchsorted(falling, falling[ranked], side="right")  # rows of this score or a higher one
+    return float((np.cumsum(ranked)[at_least - 1] / at_least).mean())
 
 
 def mean_average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:

@@ -91,4 +91,5 @@ def _average(videos: Sequence[VideoScores], share: NDArray[np.float64]) -> Video
         raise DataError("the networks do not agree on the classes", first.key, "train them on the same data")
     alike = all(video.scores.shape == first.scores.shape for video in videos)
     rows = [video.scores if alike else video.video[None] for video in videos]
-    return VideoScores(first.key, first.target, np.tensordot(share, np.stack(rows), axes=1).astype(np.float32))
+    mean = np.tensordot(share, np.stack(rows), axes=1).astype(np.float32)
+    return VideoScores(first.key, first.target, mean, first.group)

@@ -52,8 +52,9 @@ class Mistake:
 class Evaluation:
     """What a network is worth on a set of videos.
 
-    `figures` and `intervals` (95 %, low and high) have the same keys. `confusion` is [true predicted], None where
-    videos carry several labels. `videos` keeps every score, so that networks can be averaged afterwards.
+    `figures` and `intervals` (95 %, low and high) have the same keys, but that there is no interval of mean average
+    precision. `confusion` is [true predicted], None where videos may carry several labels. `videos` keeps every score,
+    so that networks can be averaged afterwards.
     """
 
     labels: Labels
@@ -168,13 +169,14 @@ def evaluate_scores(
     plain = {name: float(values[0]) for name, values in counts.figures(np.ones((1, len(videos)), np.float32)).items()}
     if multi_label:
         plain["mean_average_precision"] = mean_average_precision(np.stack([v.video for v in videos]), counts.truth)
+    several = multi_label or any(len(video.targets) != 1 for video in videos)
     return Evaluation(
         labels=labels,
         protocol=protocol,
         figures=plain,
-        intervals=intervals(counts.figures, len(videos), seed=seed),
+        intervals=intervals(counts.figures, [video.group or video.key for video in videos], seed=seed),
         classes=class_table(counts, labels),
-        confusion=confusion_matrix(counts) if all(len(video.targets) == 1 for video in videos) else None,
+        confusion=None if several else confusion_matrix(counts),
         videos=tuple(videos),
         failures=tuple(failures),
         multi_label=multi_label,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class VideoScores:
     """Scores [views classes] of one video, after softmax (after the sigmoid where a video may carry several labels).
 
-    `target` is the index of the true class, or a tuple of indices where the data set is multi-label.
+    `target` is the index of the true class, or a tuple of indices where the data set is multi-label. `group` names where
+    the video comes from, such as the film of which it is a span; empty: it stands alone.
 
     Raises:
         ValueError: no view, or a target that is not among the classes.
@@ -27,6 +28,7 @@ class VideoScores:
     key: str
     target: int | tuple[int, ...]
     scores: NDArray[np.float32]
+    group: str = ""
 
     def __post_init__(self) -> None:
         if self.scores.ndim != 2 or not self.scores.size:

@@ -136,7 +136,7 @@ def evaluate_steps(
     return StepEvaluation(
         labels=labels,
         figures={name: float(values[0]) for name, values in plain.items()},
-        intervals=intervals(counts.figures, len(judged), seed=seed),
+        intervals=intervals(counts.figures, [video.key for video in judged], seed=seed),
         classes=_class_table(counts, labels),
         confusion=counts.confusion,
         videos=tuple(judged),

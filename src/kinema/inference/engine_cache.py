@@ -40,7 +40,8 @@ def kept_graph(key: str, convert: Callable[[], Any], name: str) -> Any:
 
     Args:
         key: the name of its folder.
-        convert: makes it; what it raises is remembered, and raised again the next time.
+        convert: makes it; an OutputError that it raises is remembered, and raised again the next time, but not where there
+            was too little memory.
         name: of the network, for messages.
 
     Raises:
@@ -85,6 +86,8 @@ def _make(folder: Path, convert: Callable[[], Any]) -> dict[str, Any]:
         try:
             model = convert()
         except OutputError as error:
+            if isinstance(error.__cause__, (MemoryError, OSError)) or "can't allocate" in str(error.__cause__):
+                raise
             about["refused"] = {"what": error.what, "where": error.where, "do": error.do}
         else:
             _save(model, unfinished)

@@ -48,6 +48,8 @@ TOLERANCE = 1e-4
 AGREEMENT = 0.95
 """Share of clips on which an int8 file should name the class that float32 names; below it the log warns."""
 
+_OPENVINO = (".json", ".bin", ".xml")
+
 Metadata = Mapping[str, str]
 
 
@@ -88,18 +90,19 @@ def export(
     Raises:
         UsageError: no such format, another ending, or int8 in another format.
         MissingExtra: a package that writes or checks the format is not installed.
-        OutputError: the network cannot be converted, its scores come out otherwise, or the file cannot be written.
+        OutputError: the network cannot be converted, its scores come out otherwise, or the file cannot be written, such as
+            over files that no export wrote.
     """
     path = Path(path)
-    check_ending(path, format)
+    check_target(path, format)
     if calibration is not None:
         check_int8(format)
     program = trace(network, card, "scores", static_batch=static_batch)
     metadata = _metadata(network, card)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
-            new = Path(folder) / path.name
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".kinema.") as folder:
+            new = Path(folder) / f"network{ENDINGS[format]}"  # libraries know small letters only
             _WRITERS[format](program, new, metadata, network.variant)
             difference, moved = _check(new, network, card, static_batch), None
             if calibration is not None:
@@ -112,16 +115,29 @@ def export(
     return Exported(path, files, (batch, *network.spec.shape), (batch, *steps, len(card.labels)), difference, moved)
 
 
-def check_ending(path: Path, format: str) -> None:
-    """Make sure that a path ends as files of the format do.
+def check_target(path: Path, format: str) -> None:
+    """Make sure that a path ends as files of the format do, and that what stands there may be replaced.
 
     Raises:
         UsageError: it does not, or there is no such format.
+        OutputError: OpenVINO takes three files of one name, and those there are not of an export.
     """
     if format not in ENDINGS:
         raise UnknownName("format", format, ENDINGS)
     if path.suffix.lower() != ENDINGS[format]:
         raise UsageError(f"files of --format {format} end in {ENDINGS[format]}", path, "choose another name or format")
+    taken = [other for ending in _OPENVINO if (other := path.with_suffix(ending)).exists()]
+    if format == "openvino" and taken and not _is_ours(path.with_suffix(".json")):
+        what = "an export would replace this file, which is not of an earlier one"
+        raise OutputError(what, taken[0], "choose another --out")
+
+
+def _is_ours(metadata: Path) -> bool:
+    """Whether a .json is what an export writes beside an .xml; a checkpoint's card is not."""
+    try:
+        return "card" in json.loads(metadata.read_text(encoding="utf-8"))[METADATA]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def check_int8(format: str) -> None:

@@ -19,6 +19,7 @@ from kinema.errors import KinemaError
 from kinema.inference.gathering import Row, SharedFrames, WholeClips
 from kinema.inference.layers import Pool, reader
 from kinema.inference.outcome import Failure
+from kinema.inference.scoring import check_numbers
 from kinema.inference.sources import ClipReader, Clips, Frames, Item, Opened, ReadAhead
 from kinema.inference.windows import WindowOptions
 
@@ -98,6 +99,8 @@ def extract_many(
             films.take(item)
             for gathering in gatherings:
                 films.add(gathering.take(item))
+            if films.hold_more_than(4 * scorer.batch_size):  # where one film waits for its like, of which none comes
+                films.add(row for gathering in gatherings for row in gathering.finish())
             yield from films.finished()
         for gathering in gatherings:
             films.add(gathering.finish())
@@ -124,6 +127,7 @@ class _Film:
     )
     waiting: int = 0
     done: bool = False
+    damage: str = ""
     error: KinemaError | None = None
 
 
@@ -146,15 +150,25 @@ class _Films:
         elif isinstance(item, Frames):
             film.waiting += len(item.looks)
         else:
-            film.done, film.error = True, item.error
+            film.done, film.error, film.damage = True, item.error, item.damage
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Features [1 f] of clips."""
+        """Features [1 f] of clips.
+
+        Raises:
+            CheckpointError: they are not numbers.
+        """
         for row in rows:
+            check_numbers(row.values, self.paths[row.number])
             film = self.open[row.number]
             film.windows.append(row.window)
             film.dim, film.waiting = row.values.shape[1], film.waiting - 1
             film.rows.write(np.ascontiguousarray(row.values, np.float32).tobytes())
+
+    def hold_more_than(self, count: int) -> bool:
+        """Whether so many films wait for one before them that has been read and has not all its rows."""
+        film = self.open.get(self.next)
+        return film is not None and film.done and len(self.open) > count
 
     def finished(self) -> Iterator[FilmFeatures | Failure]:
         """The next films that are done, all rows there."""
@@ -167,7 +181,7 @@ class _Films:
                 yield Failure(path, film.error or KinemaError("not one clip", path))
             else:
                 spans_s = film.opened.windows.spans_s[film.windows]
-                yield FilmFeatures(path, spans_s, film.dim, film.opened.damage, film.rows)
+                yield FilmFeatures(path, spans_s, film.dim, film.damage, film.rows)
 
     def close(self) -> None:
         """Forget the rows of films that nobody has asked for."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kinema.inference.gathering import Row
     from kinema.types import Prediction
 
-Conclude = Callable[[str, Opened, "NDArray[np.float32]"], "Prediction"]
+Conclude = Callable[[str, Opened, str, "NDArray[np.float32]"], "Prediction"]
 
 
 @dataclass(slots=True)
@@ -29,6 +29,7 @@ class Film:
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     read: bool = False
+    damage: str = ""
     error: KinemaError | None = None
     waiting: int = 0
     """Clips that were read and not scored yet."""
@@ -52,7 +53,7 @@ class Films:
     Args:
         paths: of all films, in order.
         num_classes: of the scores.
-        conclude: makes a prediction of a path, how it was looked at, and scores [windows classes].
+        conclude: makes a prediction of a path, how it was looked at, what is missing, and scores [windows classes].
     """
 
     def __init__(self, paths: list[str], num_classes: int, conclude: Conclude) -> None:
@@ -72,7 +73,7 @@ class Films:
         elif isinstance(item, Frames):
             film.waiting += len(item.looks)
         else:
-            film.read, film.error = True, item.error
+            film.read, film.error, film.damage = True, item.error, item.damage
 
     def add(self, rows: Iterable[Row]) -> None:
         """Note scores."""
@@ -93,4 +94,5 @@ class Films:
             if film.error is not None or film.opened is None:
                 yield Failure(path, film.error or KinemaError("not one clip", path))
             else:
-                yield self._conclude(path, film.opened, (film.sums / film.counts[:, None]).astype(np.float32))
+                scores = (film.sums / film.counts[:, None]).astype(np.float32)
+                yield self._conclude(path, film.opened, film.damage, scores)

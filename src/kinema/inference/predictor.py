@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from kinema.clips.flow import check_flow
-from kinema.errors import CheckpointError, UnknownName, UsageError, check_settings
+from kinema.errors import UnknownName, UsageError, check_settings
 from kinema.inference.engine import Engine, open_scorer
 from kinema.inference.exported import is_exported, open_exported
 from kinema.inference.extractor import FeatureOptions, FilmFeatures, extract_many
@@ -27,7 +27,7 @@ from kinema.inference.films import Films
 from kinema.inference.gathering import SharedFrames, WholeClips
 from kinema.inference.outcome import Failure
 from kinema.inference.rolling import check_size, rolling_average
-from kinema.inference.scoring import ClipScorer, Scorer, to_scores
+from kinema.inference.scoring import ClipScorer, Scorer, check_numbers, to_scores
 from kinema.inference.segments import SegmentOptions, merge_segments
 from kinema.inference.sources import ClipReader, Opened, ReadAhead
 from kinema.inference.windows import WindowOptions
@@ -208,10 +208,10 @@ class Predictor:
             found.append(SharedFrames(scorer, partial(self._scored, logits)))
         return found
 
-    def _conclude(self, options: PredictOptions, path: str, opened: Opened, raw: NDArray[np.float32]) -> Prediction:
-        if not np.isfinite(raw).all():
-            do = "the network has diverged (train it again with a lower learning rate) or needs --precision f32"
-            raise CheckpointError("the network's scores are not numbers", path, do)
+    def _conclude(
+        self, options: PredictOptions, path: str, opened: Opened, damage: str, raw: NDArray[np.float32]
+    ) -> Prediction:
+        check_numbers(raw, path)
         spans = opened.windows.spans_s
         timeline = Timeline(
             scores=rolling_average(raw, options.rolling),
@@ -229,7 +229,7 @@ class Predictor:
             span=TimeSpan(0.0, max(opened.info.duration_s, float(spans[-1, 1]))),
             timeline=timeline,
             segments=merge_segments(timeline, merging),
-            damage=opened.damage,
+            damage=damage,
             fast_seek=options.fast_seek,
         )
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Subset
 
 from kinema.clips.transforms import normalize
 from kinema.datasets.clips import ClipDataset, collate
+from kinema.errors import CheckpointError
 from kinema.inference.frame_scorer import FrameScorer
 from kinema.inference.step_windows import step_plan
 from kinema.machine import worker_count
@@ -162,6 +163,17 @@ def to_scores(logits: NDArray[np.float32], multi_label: bool) -> NDArray[np.floa
     """Softmax over the last axis, or the sigmoid where a video may carry several labels, in float32."""
     values = torch.from_numpy(logits).float()
     return cast("NDArray[np.float32]", (values.sigmoid() if multi_label else values.softmax(dim=-1)).numpy())
+
+
+def check_numbers(values: NDArray[np.float32], path: str) -> None:
+    """Make sure that what a network says of a film, or of a stream, are numbers.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    if not np.isfinite(values).all():
+        do = "the network has diverged (train it again with a lower learning rate) or needs --precision f32"
+        raise CheckpointError("the network's scores are not numbers", path, do)
 
 
 def score(

@@ -6,6 +6,7 @@ ends with its clip. Neighbours with the same best label become one segment. Segm
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,18 +83,32 @@ def _runs(timeline: Timeline, min_score: float) -> list[_Run]:
 
 def _absorb(runs: list[_Run], scores: NDArray[np.float32], min_duration_s: float) -> list[_Run]:
     """Give segments that are too short to the neighbours they touch, the shortest first."""
-    while runs:
-        place = min(range(len(runs)), key=lambda i: runs[i].duration_s)
-        run = runs[place]
-        if run.duration_s >= min_duration_s:
-            return runs
-        near = [runs[i] for i in (place - 1, place + 1) if 0 <= i < len(runs) and _touch(runs[i], run)]
-        if near:
-            run.label = max(near, key=lambda other: float(scores[run.first : run.end, other.label].mean())).label
-            runs = _joined(runs, 0.0)
-        else:
-            del runs[place]
-    return runs
+    kept: list[_Run | None] = [None, *runs, None]
+    before, after = list(range(-1, len(kept) - 1)), list(range(1, len(kept) + 1))
+
+    def leave(place: int) -> None:
+        kept[place] = None
+        after[before[place]], before[after[place]] = after[place], before[place]
+
+    queue = [(run.duration_s, place) for place, run in enumerate(runs, 1)]
+    heapq.heapify(queue)
+    while queue and queue[0][0] < min_duration_s:
+        duration_s, place = heapq.heappop(queue)
+        run = kept[place]
+        if run is None or run.duration_s != duration_s:
+            continue  # it has joined another since
+        near = {at: other for at in (before[place], after[place]) if (other := kept[at]) and _touch(other, run)}
+        if not near:
+            leave(place)
+            continue
+        run.label = max(near.values(), key=lambda other: float(scores[run.first : run.end, other.label].mean())).label
+        for at, other in near.items():
+            if other.label == run.label:
+                run.first, run.end = min(run.first, other.first), max(run.end, other.end)
+                run.start_s, run.end_s = min(run.start_s, other.start_s), max(run.end_s, other.end_s)
+                leave(at)
+        heapq.heappush(queue, (run.duration_s, place))
+    return [run for run in kept if run]
 
 
 def _touch(one: _Run, other: _Run) -> bool:

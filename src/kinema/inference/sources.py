@@ -44,12 +44,11 @@ _SHARED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A film that could be opened, how it will be looked at, and what is missing of it."""
+    """A film that could be opened, and how it will be looked at."""
 
     number: int
     info: VideoInfo
     windows: Windows
-    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +62,11 @@ class Clips:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Film `number` is over, or failed."""
+    """Film `number` is over, or failed; `damage` says what is missing of it."""
 
     number: int
     error: KinemaError | None = None
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +118,15 @@ class ClipReader:
         try:
             with open_video(path, threads=self.decode_threads) as video:
                 plan = (self.plan or plan_windows)(self.spec, video.times_s, video.info.duration_s, self.windows)
-                yield Opened(number, video.info, plan, cut_off(video.info, video.promised_s))
+                yield Opened(number, video.info, plan)
                 yield from self._items(number, video, plan)
+                yield Done(number, damage=_damage(video))
         except KinemaError as error:
             yield Done(number, error)
         except Exception as error:  # one bad file must not end a run over a million
             log.debug("reading %s failed", path, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
             yield Done(number, UnreadableVideo(f"cannot be read ({reason})", path, "convert it with ffmpeg"))
-        else:
-            yield Done(number)
 
     def _items(self, number: int, video: Video, plan: Windows) -> Iterator[Item]:
         """The pixels of a film, whole clips or frames."""
@@ -197,6 +196,13 @@ class ClipReader:
             yield [number], channels[None]
 
 
+def _damage(video: Video) -> str:
+    """What could not be seen of a film that has been read; empty for a whole one."""
+    lost = video.num_damaged
+    frames = f"{lost} frame{'s' if lost > 1 else ''} could not be decoded" if lost else ""
+    return " and ".join(filter(None, (cut_off(video.info, video.promised_s), frames)))
+
+
 def read_frames(
     video: Video, wanted: NDArray[np.int64], size: Size, fast_seek: FastSeek = "none"
 ) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
@@ -254,6 +260,7 @@ def _readable(video: Video, part: NDArray[np.int64], size: Size) -> tuple[list[i
         return part.tolist(), video.frames_at(part, size)
     except UnreadableVideo as error:
         if len(part) == 1:
+            video.num_damaged += 1
             log.warning("%s: a frame was left out", error)
             return [], np.empty((0, 0, 0, 3), np.uint8)
     numbers, frames = [], []

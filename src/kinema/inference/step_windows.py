@@ -59,7 +59,7 @@ def plan_steps(
     Raises:
         EmptyVideo: there is no frame.
     """
-    usable = usable_frames(spec, times_s)[:: spec.frame_stride]
+    usable = usable_frames(spec, times_s, end_s=duration_s)[:: spec.frame_stride]
     shown_s = times_s[usable]
     if spec.fps is not None:
         shown_s = times_s[0] + np.arange(len(usable)) * spec.frame_stride / spec.fps

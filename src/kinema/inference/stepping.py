@@ -22,7 +22,7 @@ import torch
 from kinema.clips.transforms import normalize, view_transform
 from kinema.inference.live import EPSILON_S, LivePrediction, Stream, arrival_s, step_s
 from kinema.inference.rolling import RollingAverage
-from kinema.inference.scoring import to_scores
+from kinema.inference.scoring import check_numbers, to_scores
 from kinema.models.device import autocast
 from kinema.models.network import StreamingNetwork
 
@@ -168,12 +168,14 @@ def watch_steps(
 
     Raises:
         VideoError: the stream broke.
+        CheckpointError: the scores are not numbers.
     """
     step, smooth = Stepper(predictor), RollingAverage(rolling)
     frames = DueFrames(stream, Steps(predictor.network.spec), wait)
     with contextlib.closing(frames):
         for due in frames:
             raw = step(due.frame, due.count)
+            check_numbers(raw, predictor.card.variant)
             latency_s = time.monotonic() - due.arrived_s
             dropped = frames.num_dropped + stream.num_dropped
             yield LivePrediction(due.time_s, smooth.add(raw), raw, latency_s, dropped)

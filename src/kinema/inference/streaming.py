@@ -23,6 +23,7 @@ from kinema.clips.flow import channels_at
 from kinema.clips.transforms import decode_size, view_transform
 from kinema.inference.live import EPSILON_S, LivePrediction, Stream, arrival_s, goes_frame_by_frame, reach_s
 from kinema.inference.rolling import RollingAverage
+from kinema.inference.scoring import check_numbers
 from kinema.inference.stepping import Stepper, watch_steps
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["LivePrediction", "NewestFrames", "Stream", "watch", "watch_stream"]
 
 _MOST_FRAMES = 2000
+"""Of a clip that reaches back for seconds; where the source has more, frames that lie close together are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class NewestFrames:
 
     def __init__(self, stream: Stream, reach_s: float | None, num_frames: int) -> None:
         self.stream, self.reach_s, self.num_frames = stream, reach_s, num_frames
-        self._kept: deque[_Kept] = deque(maxlen=_MOST_FRAMES)
+        self._kept: deque[_Kept] = deque()
         self._changed = threading.Condition()
         self._error: Exception | None = None
         self._ended = False
@@ -105,10 +107,18 @@ class NewestFrames:
 
     def _keep(self, item: _Kept) -> None:
         with self._changed:
+            if self._is_crowded(item.time_s):
+                self._kept.pop()
             self._kept.append(item)
             while len(self._kept) > self.num_frames and self._is_old(self._kept[1], item.time_s):
                 self._kept.popleft()
             self._changed.notify_all()
+
+    def _is_crowded(self, now_s: float) -> bool:
+        """Whether a clip can do without the frame before the newest, so close to both is the one before it."""
+        if self.reach_s is None or len(self._kept) <= self.num_frames:
+            return False
+        return now_s - self._kept[-2].time_s < 2 * self.reach_s / _MOST_FRAMES
 
     def _is_old(self, item: _Kept, now_s: float) -> bool:
         return self.reach_s is None or item.time_s <= now_s - self.reach_s
@@ -125,6 +135,7 @@ def watch(predictor: Predictor, source: str, *, rolling: int = 1, realtime: bool
 
     Raises:
         VideoError: it cannot be opened, or broke.
+        CheckpointError: the scores are not numbers.
     """
     from kinema.video.stream import open_stream
 
@@ -163,6 +174,7 @@ def watch_stream(predictor: Predictor, stream: Stream, *, rolling: int = 1) -> I
             if not kept:
                 return
             raw = predictor.score_clips(live_clip(kept, spec))[0]
+            check_numbers(raw, predictor.card.variant)
             dropped += max(kept[0].number - last - 1, 0)
             seen = last = kept[-1].number
             latency_s = time.monotonic() - kept[-1].arrived_s

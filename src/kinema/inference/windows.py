@@ -89,15 +89,15 @@ def plan_windows(
 
 
 def _dense(spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, options: WindowOptions) -> Windows:
-    frames = usable_frames(spec, times_s)
+    frames = usable_frames(spec, times_s, end_s=duration_s)
     shown_s = times_s[frames] if spec.fps is None else times_s[0] + np.arange(len(frames)) / spec.fps
-    frame_s = duration_s / len(frames) if spec.fps is None else 1 / spec.fps
+    # Without the last frame, which some films hold for seconds.
+    frame_s = float(shown_s[-1] - shown_s[0]) / (len(frames) - 1) if len(frames) > 1 else duration_s
     last = max(len(frames) - spec.span, 0)
     starts = _dense_starts(spec, shown_s, frame_s, last, options)
     places = np.minimum(starts[:, None] + np.arange(spec.clip_len) * spec.frame_stride, len(frames) - 1)
     ends_s = np.minimum(shown_s[places[:, -1]] + frame_s, duration_s)
-    if len(starts) == 1 and len(frames) <= spec.span:
-        ends_s[:] = duration_s
+    ends_s[-1] = duration_s
     spans_s = np.stack([shown_s[starts], np.maximum(ends_s, shown_s[starts] + _EPSILON_S)], axis=1)
     return Windows(frames[places], np.arange(len(starts)), spans_s)
 
@@ -111,8 +111,8 @@ def _dense_starts(
     wanted_s = np.arange(shown_s[0], shown_s[last] + _EPSILON_S, step_s)
     starts = np.searchsorted(shown_s, wanted_s - _EPSILON_S)
     if options.step_s is None and options.num_clips == 1:
-        # Clips on one grid of strides share frames, and the decoder need not hand out those between.
-        starts, last = starts // spec.frame_stride * spec.frame_stride, last // spec.frame_stride * spec.frame_stride
+        # Clips on one grid of strides share frames, and the decoder need not hand out those between; the last is off it.
+        starts = starts // spec.frame_stride * spec.frame_stride
     return np.unique(np.append(np.minimum(starts, last), last))
 
 
@@ -120,18 +120,21 @@ def _spread(spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, op
     own_s = max(spec.window_s, LEAST_STEP_S) if spec.window_s else None  # stills have a length of next to nothing
     window_s = options.window_s or own_s or (2 * options.step_s if options.step_s else None)
     if window_s is None or duration_s <= LONGER * window_s:
-        frames = plan_clips(spec, times_s, options.num_clips)
+        frames = plan_clips(spec, times_s, options.num_clips, end_s=duration_s)
         return Windows(frames, np.zeros(len(frames), np.int64), np.array([[0.0, max(duration_s, _EPSILON_S)]]))
     step_s = options.step_s or min(max(window_s / 2, LEAST_STEP_S), window_s)
     starts_s = np.arange(0, duration_s - window_s, step_s)
     starts_s = np.append(starts_s[duration_s - window_s - starts_s > 0.01 * step_s], duration_s - window_s)
-    clips = [_plan_near(spec, times_s, TimeSpan(start, start + window_s), options.num_clips) for start in starts_s]
+    spans = [TimeSpan(start, start + window_s) for start in starts_s]
+    clips = [_plan_near(spec, times_s, span, options.num_clips, duration_s) for span in spans]
     owner = np.repeat(np.arange(len(starts_s)), options.num_clips)
     return Windows(np.concatenate(clips), owner, np.stack([starts_s, starts_s + window_s], axis=1))
 
 
-def _plan_near(spec: InputSpec, times_s: NDArray[np.float64], span: TimeSpan, num_clips: int) -> NDArray[np.int64]:
+def _plan_near(
+    spec: InputSpec, times_s: NDArray[np.float64], span: TimeSpan, num_clips: int, end_s: float
+) -> NDArray[np.int64]:
     """`plan_clips` on the times around the span alone: a film of hours has thousands of windows."""
     first = max(int(np.searchsorted(times_s, span.start_s)) - 2, 0)
     end = int(np.searchsorted(times_s, span.end_s)) + 2
-    return plan_clips(spec, times_s[first:end], num_clips, span) + first
+    return plan_clips(spec, times_s[first:end], num_clips, span, end_s) + first

@@ -50,7 +50,7 @@ class BackboneSource:
         name: timm's name ("resnet50", "mobilenetv2_100.ra_in1k", …), or "alexnet".
         pretrained: fetch its published weights.
         weights: a local file with its weights.
-        args: further arguments of timm's constructor.
+        args: further arguments of timm's constructor; none that make it load or fetch a file.
         fixed_norms: keep batch norms as they are while training; None decides by the weights: see `Backbone`.
     """
 
@@ -59,6 +59,12 @@ class BackboneSource:
     weights: str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
     fixed_norms: bool | None = None
+
+    def __post_init__(self) -> None:
+        for key in self.args:  # they come from model.json too, and a checkpoint may come from anybody
+            if key.startswith("pretrained") or key in ("checkpoint_path", "cache_dir"):
+                do = "leave it out; weights come with --pretrained or --backbone-weights"
+                raise ConfigError("an argument of a backbone may not load files", key, do)
 
     def input(self, default: InputSpec) -> InputSpec:
         """`default` with the picture size, and for RGB the mean and deviation, that the backbone's publisher used.

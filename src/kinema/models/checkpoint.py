@@ -229,8 +229,12 @@ def read_card(folder: str | Path) -> ModelCard:
 
 def _rebuild(folder: Path, card: ModelCard) -> Network:
     arguments = {**card.arguments, "num_classes": len(card.labels)}
+    nothing_else: dict[str, Any] = {
+        "pretrained": False,
+        "backbone_weights": None,
+    }  # a card that says otherwise: TypeError
     try:
-        return build(card.variant, spec=card.input.to_json(), **arguments)
+        return build(card.variant, spec=card.input.to_json(), **nothing_else, **arguments)
     except (KinemaError, TypeError, ValueError) as error:
         do = "made by another version of kinema or timm: install that one, or train again"
         raise CheckpointError(f"cannot build this network again ({error})", folder, do) from error

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kinema.errors import ConfigError
 from kinema.models.network import Network, group, new_classifier
 from kinema.types import InputSpec
 
@@ -154,6 +155,21 @@ class Streams(Network):
         fresh = self._joined([new_classifier(size, num_classes) for size in sizes])
         self.classifier = fresh.to(old.device, old.dtype)
         self.arguments = {**self.arguments, "num_classes": num_classes}
+
+    def set_multi_label(self, multi_label: bool) -> None:
+        """Average the members' scores as what they will be read as.
+
+        Raises:
+            ConfigError: several labels for a support vector machine.
+        """
+        kind, sizes, weights, known = self._join
+        if multi_label == known:
+            return
+        if kind is SvmScores:
+            raise ConfigError("a support vector machine chooses one class", self.variant, "fuse without --svm")
+        self._join = (kind, sizes, weights, multi_label)
+        self.classifier.multi_label = multi_label  # type: ignore[assignment]
+        self.arguments = {**self.arguments, "multi_label": multi_label}
 
     def load_members(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Take the weights of networks that stood alone.

@@ -35,6 +35,9 @@ class LectureNet(Network):
     """
 
     def __init__(self, spec: InputSpec, num_classes: int, time: Literal["late", "early", "slow"]) -> None:
+        shortest = 4 if time == "slow" else 1
+        if spec.clip_len < shortest or min(spec.size) < 4:
+            raise ValueError(f"its pooling leaves nothing of {spec.shape[1:]}; it takes {shortest} x 4 x 4 at least")
         super().__init__(spec, 24, num_classes)
         self.time = time
         self.conv1, self.pool1, self.conv2, self.pool2 = _layers(spec, time)

@@ -92,6 +92,9 @@ class Network(nn.Module, ABC):
         self.classifier = new_classifier(self.feature_dim, num_classes).to(old.device, old.dtype)
         self.arguments = {**self.arguments, "num_classes": num_classes}
 
+    def set_multi_label(self, multi_label: bool) -> None:
+        """Be told whether videos carry several labels; networks whose logits are joined scores need to know."""
+
     def adopt_classifier(self, weight: Float[Tensor, "classes f"], bias: Float[Tensor, " classes"]) -> None:
         """Take a published classifier over."""
         self.reset_classifier(len(weight))

@@ -24,13 +24,15 @@ Number = int | float
 class Atom:
     """A run of `size` elements that lie `jump` apart on the input's `axis`; axis None: channels or batch.
 
-    `mixed` names axes that lie in it in no simple order (tokens after a class token).
+    `mixed` names axes that lie in it in no simple order (tokens after a class token). `pieces` are what it was joined
+    from, sizes and atoms, so that who cuts one of them out again has its order back.
     """
 
     size: int
     axis: int | None = None
     jump: Number = 0
     mixed: tuple[int, ...] = ()
+    pieces: tuple[tuple[int, tuple[Atom, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,10 @@ def slide(
     dilation: Sequence[int],
     shape: Sequence[int],
 ) -> Field:
-    """A window that slides over the last axes; channels and batch are left as they are."""
+    """A window that slides over the last axes; channels and batch are left as they are.
+
+    Where an axis has no simple order its neighbours may lie anywhere: the window then sees all of what lies in it.
+    """
     count = len(kernel)
     axes = list(field.axes)
     for place in range(count):
@@ -144,6 +149,8 @@ def slide(
             continue
         atom = atoms[0] if len(atoms) == 1 else None
         if atom is None or atom.axis is None:
+            for other in meaning(atoms) if kernel[place] > 1 else ():
+                field = field.widened(other, math.inf, math.inf)
             axes[index] = (Atom(size, mixed=meaning(atoms)),) if atoms else ()
             continue
         reach = (kernel[place] - 1) * dilation[place] * atom.jump

@@ -133,11 +133,26 @@ def _slice(args: list[Any], shape: Sequence[int]) -> Field | None:
 def _cut(value: Tensor, place: int, start: int, step: int, size: int) -> Field:
     field = _starting(value, place, start)
     atoms = field.axes[place]
-    if len(atoms) == 1:
-        cut: tuple[Atom, ...] = (replace(atoms[0], size=size, jump=atoms[0].jump * step),)
+    piece = _piece(atoms, start, size) if step == 1 else None
+    if piece is not None:
+        cut = piece
+    elif len(atoms) == 1:
+        cut = (replace(atoms[0], size=size, jump=atoms[0].jump * step),)
     else:
         cut = (Atom(size, mixed=meaning(atoms)),) if size != value.shape[place] else atoms
     return replace(field, axes=tuple(cut if i == place else a for i, a in enumerate(field.axes)))
+
+
+def _piece(atoms: tuple[Atom, ...], start: int, size: int) -> tuple[Atom, ...] | None:
+    """The atoms of one of the parts that an axis was joined from, if it is just that which is cut out."""
+    if len(atoms) != 1 or sum(length for length, _ in atoms[0].pieces) != atoms[0].size:  # dealt out or padded since
+        return None
+    place = 0
+    for length, piece in atoms[0].pieces:
+        if (place, length) == (start, size):
+            return piece
+        place += length
+    return None
 
 
 def _starting(value: Tensor, place: int, start: int) -> Field:
@@ -162,7 +177,8 @@ def _concatenate(args: list[Any], shape: Sequence[int]) -> Field | None:
     if len(fields) == len(tensors) and all(len(p) == 1 and replace(p[0], size=first.size) == first for p in parts):
         atoms = (replace(first, size=shape[place]),)
     else:
-        atoms = (Atom(shape[place], mixed=meaning([atom for part in parts for atom in part])),)
+        pieces = tuple((t.shape[place], field.axes[place] if (field := field_of(t)) else ()) for t in tensors)
+        atoms = (Atom(shape[place], mixed=meaning([atom for part in parts for atom in part]), pieces=pieces),)
     return replace(joined, axes=tuple(atoms if i == place else a for i, a in enumerate(joined.axes)))
 
 

@@ -151,6 +151,9 @@ class BottleneckResNet3d(Network):
         factorized: Sequence[int] | None = None,
         dropout: float = 0.5,
     ) -> None:
+        shortest = stem_time[1] * (pools[0] or 1) * (pools[1] - 1) + 1
+        if spec.clip_len < shortest:
+            raise ValueError(f"its poolings leave nothing of {spec.clip_len} frames; it takes {shortest} at least")
         channels = [width, *(width * EXPANSION * 2**stage for stage in range(len(times)))]
         super().__init__(spec, channels[-1], num_classes, dropout)
         pool_t, self.pool_t = pools

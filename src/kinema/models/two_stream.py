@@ -121,6 +121,7 @@ class TwoStream(Streams):
         weights: what RGB and flow count.
         width: multiplies the channel counts; 1 is the paper.
         dropout: see `CnnM`.
+        multi_label: scores are sigmoids.
     """
 
     def __init__(
@@ -130,10 +131,11 @@ class TwoStream(Streams):
         weights: Sequence[float] = WEIGHTS,
         width: float = 1.0,
         dropout: float = 0.9,
+        multi_label: bool = False,
     ) -> None:
         spatial = CnnM(spec.part("rgb").with_(clip_len=1), num_classes, True, width, dropout)
         temporal = CnnM(spec.part("flow"), num_classes, False, width, dropout)
-        super().__init__(spec, (spatial, temporal), weights)
+        super().__init__(spec, (spatial, temporal), weights, multi_label=multi_label)
 
 
 class TwoStreamOnBackbone(Streams):
@@ -145,6 +147,7 @@ class TwoStreamOnBackbone(Streams):
         backbone: built twice.
         weights: what RGB and flow count.
         dropout: before both classifiers.
+        multi_label: scores are sigmoids.
     """
 
     def __init__(
@@ -154,10 +157,11 @@ class TwoStreamOnBackbone(Streams):
         backbone: BackboneSource,
         weights: Sequence[float] = WEIGHTS,
         dropout: float = 0.8,
+        multi_label: bool = False,
     ) -> None:
         spatial = SingleFrame(spec.part("rgb").with_(clip_len=1), num_classes, backbone, dropout)
         temporal = TemporalStream(spec.part("flow"), num_classes, backbone, dropout)
-        super().__init__(spec, (spatial, temporal), weights)
+        super().__init__(spec, (spatial, temporal), weights, multi_label=multi_label)
 
 
 class TwoStreamI3d(Streams):
@@ -169,6 +173,7 @@ class TwoStreamI3d(Streams):
         weights: what RGB and flow count; the paper's count alike.
         width: multiplies the channel counts; 1 is the paper.
         dropout: before both classifiers.
+        multi_label: scores are sigmoids.
     """
 
     def __init__(
@@ -178,9 +183,10 @@ class TwoStreamI3d(Streams):
         weights: Sequence[float] = (1.0, 1.0),
         width: float = 1.0,
         dropout: float = 0.5,
+        multi_label: bool = False,
     ) -> None:
         streams = [i3d.I3d(spec.part(own), num_classes, width, dropout) for own in ("rgb", "flow")]
-        super().__init__(spec, streams, weights)
+        super().__init__(spec, streams, weights, multi_label=multi_label)
 
 
 class TwoStreamSmall(Network):

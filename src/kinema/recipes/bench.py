@@ -15,6 +15,7 @@ from kinema.files import check_folder, write_json
 from kinema.machine import num_cores, processor
 from kinema.recipes.bench_one import Asked, measured_apart
 from kinema.recipes.options import EngineName
+from kinema.recipes.terminal import plain_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -220,11 +221,9 @@ def _place(machine: Row) -> str:
 
 
 def _print(found: Row) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
+    console = plain_console() if sys.stdout.isatty() else plain_console(width=200)
     for line in _about(found):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     rows = [row for row in found["networks"] if "error" not in row]
     if rows:
         _print_networks(rows, console)
@@ -259,11 +258,11 @@ def _print_networks(rows: list[Row], console: Console) -> None:
     table = _table(rows)
     console.print(table)
     running = ", ".join(dict.fromkeys(f"{row['engine']} {row['precision']} on {row['device']}" for row in rows))
-    console.print(f"\n{running}; clips/s in batches of {rows[0]['batch_size']}", markup=False, soft_wrap=True)
+    console.print(f"\n{running}; clips/s in batches of {rows[0]['batch_size']}", soft_wrap=True)
     for row in rows:
         if row["step_p50_s"] is not None:
             times = f"{1000 * row['step_p50_s']:.1f} ms (p95 {1000 * row['step_p95_s']:.1f})"
-            console.print(f"{row['name']}, frame by frame: {times} a frame", markup=False, soft_wrap=True)
+            console.print(f"{row['name']}, frame by frame: {times} a frame", soft_wrap=True)
 
 
 def _table(rows: list[Row]) -> Table:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kinema.errors import check_settings
 from kinema.machine import num_cores
+from kinema.recipes.outputs import check_result
+from kinema.recipes.terminal import plain_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +63,6 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
     """
     import sys
 
-    from rich.console import Console
     from rich.text import Text
 
     from kinema.datasets import open_data
@@ -69,11 +70,12 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
 
     if config.out:
         check_manifest_path(config.out)
+        check_result(config.out, [data])
     report = _run(open_data(data, format=config.format, group_by=config.group_by), config)
     if config.json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
-        console = Console()
+        console = plain_console()
         for part in render(report):
             console.print(part, soft_wrap=isinstance(part, Text))
     if config.out:

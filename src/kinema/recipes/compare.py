@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from kinema.errors import ConfigError, check_settings
 from kinema.recipes.learning import LearningConfig
 from kinema.recipes.options import check_crops
+from kinema.recipes.outputs import check_results
 from kinema.recipes.run_folder import choose_folder, is_main_process
+from kinema.recipes.terminal import plain_console
 from kinema.recipes.train import TrainConfig, run_training
 from kinema.recipes.trained_before import check_unseen, free_name, list_checkpoints, training_pace
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
-    from kinema.evaluation import Evaluation
+    from kinema.evaluation import Evaluation, Failed
     from kinema.evaluation.report import Report
     from kinema.models.checkpoint import ModelCard
 
@@ -92,7 +94,8 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
     """Train several networks on the same videos and see what each way of using time is worth.
 
     Prints the table of Karpathy et al. (2014): clip hit@1, video hit@1 and hit@5 beside parameters, multiply-adds and
-    speed, the classes that gain and lose most against the first network, and the average of all networks.
+    speed, the classes that gain and lose most against the first network, and the average of all networks. Files that
+    cannot be read are named, and leave exit status 1.
 
     Examples:
         kinema compare videos/
@@ -113,6 +116,7 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
     for folder in trained:
         check_unseen(folder, listed)
     folder = choose_folder(config.out, "compare")
+    check_results(folder, ("compare.csv", "report.html"), own="compare.json")
     rows = run_comparison(listed, names, config, folder, trained)
     if not is_main_process():
         return 0
@@ -121,7 +125,15 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
     else:
         print_comparison(rows)
         print(f"report: {folder}/report.html")
-    return 0
+    return name_failures(row.evaluation.failures for row in rows)
+
+
+def name_failures(groups: Iterable[Iterable[Failed]]) -> int:
+    """Name the videos that could not be read, each once, on standard error; gives the exit status that they leave."""
+    told = {failed.key: failed.error for group in groups for failed in group}
+    for key, error in told.items():
+        log.error("%s", error if key in error else f"{key}: {error}")
+    return 1 if told else 0
 
 
 def check_networks(names: Sequence[str], config: CompareConfig) -> None:
@@ -239,7 +251,6 @@ def worth_of_time(rows: Sequence[Row], most: int = 3) -> list[str]:
 def print_comparison(rows: Sequence[Row], title: str = "") -> None:
     """The table and the classes that gain and lose, on standard output."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -247,11 +258,11 @@ def print_comparison(rows: Sequence[Row], title: str = "") -> None:
         table.add_column(head.replace(" ", "\n"), justify="left" if head == "network" else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row.cells(), end_section=row is rows[-2])
-    console = Console()
+    console = plain_console()
     console.print(table)
-    console.print(f"Recall a class, against {rows[0].name}:", highlight=False)
+    console.print(f"Recall a class, against {rows[0].name}:")
     for line in worth_of_time(rows):
-        console.print(f"  {line}", highlight=False, markup=False)
+        console.print(f"  {line}")
 
 
 def add_rows(report: Report, rows: Sequence[Row]) -> Report:

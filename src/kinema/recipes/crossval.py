@@ -14,8 +14,9 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kinema.errors import ConfigError, check_settings
-from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, start_folder
+from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, resumable, start_folder
 from kinema.recipes.starting import rehearse
+from kinema.recipes.terminal import plain_console
 from kinema.recipes.train import TrainConfig, Trained, run_training
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def crossval(data: str, config: CrossvalConfig) -> int:
         check_same(folder, config)
     else:
         start_folder(folder, config, {"data": str(divisions[0].root)})
-    folds = run_folds(divisions, config, folder)
+    with resumable(folder):
+        folds = run_folds(divisions, config, folder)
     if not is_main_process():
         return 0
     summary = {"run": str(folder), "model": config.model, "judged": config.judged, **folds.to_json()}
@@ -164,13 +166,12 @@ def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
 
 def print_folds(folds: Folds, config: CrossvalConfig) -> None:
     """Mean and deviation over the folds beside the figures over all videos, on standard output."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = plain_console()
     failed = f", {folds.pooled.num_failed} could not be read" if folds.pooled.num_failed else ""
     about = f"{config.model}: {len(folds.each)} folds, {folds.pooled.num_videos} videos{failed}"
-    console.print(about, highlight=False, markup=False)
+    console.print(about)
     table = Table("figure", box=None, pad_edge=False)
     for head in ("mean ± sd", "all videos", "95 % interval"):
         table.add_column(head, justify="right")
@@ -202,8 +203,9 @@ def _write(folder: Path, folds: Folds, summary: dict[str, Any]) -> None:
     report = Report(title, f"{len(folds.each)} folds; every video was judged by a network that had not seen it")
     report.add_section("Over the folds").add_table(["figure", "mean ± sd", "all videos", "95 % interval"], _rows(folds))
     shown = [name for name in FIGURE_NAMES if name in folds.pooled.figures]
-    report.add_table(
-        ["fold", "videos", *(FIGURE_NAMES[name] for name in shown)],
-        [[number, fold.num_videos, *map(fold.figures.__getitem__, shown)] for number, fold in enumerate(folds.each, 1)],
-    )
+    names = [FIGURE_NAMES[name] for name in shown]
+    rows = [
+        [number, fold.num_videos, *map(fold.figures.__getitem__, shown)] for number, fold in enumerate(folds.each, 1)
+    ]
+    report.add_table(["fold", "videos", *names], rows, shares=names)
     add_evaluation(report, folds.pooled).write(folder / "report.html")

@@ -8,6 +8,7 @@ cannot do better than chance. In the other every class has a shape and colour of
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from kinema.errors import OutputError, check_settings
 from kinema.files import check_folder
 from kinema.recipes.compare import CompareConfig, Row, add_rows, print_comparison, run_comparison
+from kinema.recipes.terminal import plain_console
 
 if TYPE_CHECKING:
     from kinema.types import Prediction
+
+log = logging.getLogger("kinema")
 
 MODELS = "single_frame_tiny,late_fusion_tiny,early_fusion_tiny,slow_fusion_tiny"
 NUM_CLASSES = 8
@@ -113,6 +117,7 @@ def _draw(folder: Path, config: DemoConfig) -> None:
 def _compare(kind: str, folder: Path, config: DemoConfig) -> list[Row]:
     from kinema.datasets import open_data
 
+    log.info("films of %s (%s): four networks learn from them", kind, TITLES[kind][0].lower() + TITLES[kind][1:])
     data = open_data(folder / "videos" / kind)
     settings = CompareConfig(
         models=MODELS, epochs=config.motion_epochs if kind == "motion" else config.appearance_epochs, batch_size=16,
@@ -201,17 +206,13 @@ def _as_json(results: dict[str, list[Row]], prediction: Prediction, folder: Path
 
 
 def _print(results: dict[str, list[Row]], prediction: Prediction, folder: Path, seconds: float) -> None:
-    from rich.console import Console
-
-    console = Console()
+    console = plain_console()
     for kind, rows in results.items():
         print_comparison(rows, TITLES[kind])
-    console.print(f"\nWhy: {WHY}\n", highlight=False)
+    console.print(f"\nWhy: {WHY}\n")
     console.print(f"A film of {prediction.span.duration_s:.0f} s, as slow fusion sees it:")
     for segment in prediction.segments:
         span = segment.span
-        console.print(
-            f"  {span.start_s:6.2f} - {span.end_s:6.2f} s  {segment.label} ({segment.score:.0%})", highlight=False
-        )
-    console.print(flicker(prediction), highlight=False)
-    console.print(f"\n{seconds:.0f} s. Look at it: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+        console.print(f"  {span.start_s:6.2f} - {span.end_s:6.2f} s  {segment.label} ({segment.score:.0%})")
+    console.print(flicker(prediction))
+    console.print(f"\n{seconds:.0f} s. Look at it: {folder / 'report.html'}", soft_wrap=True)

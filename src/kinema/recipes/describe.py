@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinema.errors import CheckpointError, check_settings
 from kinema.recipes.options import parse_arguments, parse_size
+from kinema.recipes.terminal import plain_console
 
 if TYPE_CHECKING:
     from kinema.models import Network
@@ -111,7 +112,6 @@ def _card(folder: str) -> ModelCard:
 
 
 def _print_table(summary: Summary) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -122,15 +122,15 @@ def _print_table(summary: Summary) -> None:
     for layer in summary.layers:
         counts = [f"{count:,}" if count else "" for count in (layer.params, layer.macs)]
         table.add_row(layer.name, layer.type, _by(layer.output), _by(layer.receptive_field), *counts)
-    console = Console() if sys.stdout.isatty() else Console(width=160)  # in a pipe, a line a row
+    console = plain_console() if sys.stdout.isatty() else plain_console(width=160)  # in a pipe, a line a row
     title = f"{summary.name}, input {_by(summary.input)} (channels, frames, height, width)"
-    console.print(title, highlight=False, markup=False, soft_wrap=True)
+    console.print(title, soft_wrap=True)
     console.print(table)
     console.print("sees: frames x rows x columns of the input that one value of the output depends on", soft_wrap=True)
     totals = f"{summary.params:,} parameters, {summary.macs / 1e9:.3f} billion multiply-adds (MACs) a clip"
-    console.print(f"{totals}, {summary.flops / 1e9:.3f} billion flops", highlight=False, soft_wrap=True)
+    console.print(f"{totals}, {summary.flops / 1e9:.3f} billion flops", soft_wrap=True)
     zoo = f"as fvcore counts, and tables made with it (norms at five a number): {summary.macs_with_norms / 1e9:.3f} billion"
-    console.print(zoo, highlight=False, soft_wrap=True)
+    console.print(zoo, soft_wrap=True)
 
 
 def _by(sizes: tuple[int, ...]) -> str:

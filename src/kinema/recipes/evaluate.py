@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kinema.errors import ConfigError, DataError, UnknownName, check_settings
-from kinema.files import check_folder
 from kinema.recipes.options import EngineName, FlowMethod, check_crops
+from kinema.recipes.outputs import check_results
+from kinema.recipes.terminal import bar_columns, plain_console
 from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from kinema.models.network import Network
 
 log = logging.getLogger("kinema")
+
+FILES = ("evaluation.json", "per_class.csv", "predictions.csv", "report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,7 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
     from kinema.models.trained import checkpoint_folder
 
     if config.out:
-        check_folder(config.out)
+        check_results(config.out, FILES, own="evaluation.json")
     folder = checkpoint_folder(checkpoint)
     network, card = _open(checkpoint, config)
     check_flow(network.spec, config.flow_method)
@@ -218,11 +222,12 @@ def judge(scored: Scored, data: DataSet, card: ModelCard, protocol: str) -> Eval
     from kinema.evaluation import Failed, VideoScores, evaluate_scores
     from kinema.inference.scoring import to_scores
 
-    keys, targets = [e.key for e in data.examples], [data.targets(e) for e in data.examples]
+    examples = data.examples
     videos = [
-        VideoScores(keys[i], targets[i], to_scores(rows, card.multi_label)) for i, rows in sorted(scored.logits.items())
+        VideoScores(e.key, data.targets(e), to_scores(rows, card.multi_label), group=e.group or e.path)
+        for e, rows in ((examples[index], rows) for index, rows in sorted(scored.logits.items()))
     ]
-    failures = [Failed(keys[index], reason) for index, reason in sorted(scored.broken.items())]
+    failures = [Failed(examples[index].key, reason) for index, reason in sorted(scored.broken.items())]
     return evaluate_scores(videos, data.labels, multi_label=card.multi_label, protocol=protocol, failures=failures)
 
 
@@ -240,7 +245,8 @@ def open_for(card: ModelCard, data: str, format: str = "auto") -> DataSet:
     except UnknownName as error:
         if not str(error).startswith("no class"):
             raise
-        do = f"{error.do.rstrip('.')}. Correct the label, or train a network that knows it"
+        hint = error.do if error.do.endswith("?") else f"{error.do}."
+        do = f"{hint} Correct the label, or train a network that knows it"
         raise DataError(f"the network has {error.what}", data, do) from error
 
 
@@ -252,7 +258,10 @@ def part_name(data: DataSet, name: str) -> str:
 def kept_back(folder: Path) -> str:
     """How to judge a run's network on what it did not learn from; empty where its division is not beside it."""
     division = folder.parent / "split.csv"
-    return f"`kinema evaluate {folder} {division} --split valid` takes those kept back" if division.is_file() else ""
+    if not division.is_file():
+        return ""
+    command = shlex.join(["kinema", "evaluate", str(folder), str(division), "--split", "valid"])
+    return f"`{command}` takes those kept back"
 
 
 def choose_part(data: DataSet, name: str, hint: str = "") -> DataSet:
@@ -270,14 +279,13 @@ def choose_part(data: DataSet, name: str, hint: str = "") -> DataSet:
 @contextmanager
 def progress_bar(title: str, total: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """A bar on standard error, where that is a terminal; gives the function that moves it on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     if not (shown and console.is_terminal):
         yield lambda count: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = bar_columns(MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)
@@ -291,16 +299,13 @@ def report_failures(evaluation: Evaluation | StepEvaluation) -> None:
 
 def print_evaluation(evaluation: Evaluation | StepEvaluation, name: str) -> None:
     """The figures and the class table, on standard output."""
-    from rich.console import Console
     from rich.table import Table
 
     from kinema.evaluation.report import FIGURE_NAMES
 
-    console = Console()
+    console = plain_console()
     failed = f", {evaluation.num_failed} could not be read" if evaluation.num_failed else ""
-    console.print(
-        f"{name} on {evaluation.num_videos} videos{failed}, {evaluation.views}", highlight=False, markup=False
-    )
+    console.print(f"{name} on {evaluation.num_videos} videos{failed}, {evaluation.views}")
     figures = Table("figure", "value", "95 % interval", box=None, pad_edge=False)
     for key in (key for key in FIGURE_NAMES if key in evaluation.figures):
         low, high = evaluation.intervals.get(key, (None, None))
@@ -310,6 +315,7 @@ def print_evaluation(evaluation: Evaluation | StepEvaluation, name: str) -> None
     for column in (evaluation.unit, "precision", "recall", "F1"):
         table.add_column(column, justify="right")
     for row in evaluation.classes:
-        table.add_row(row.label, str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
+        scores = [f"{value:.3f}" if row.n else "–" for value in (row.precision, row.recall, row.f1)]
+        table.add_row(row.label, str(row.n), *scores)
     console.print()
     console.print(table)

@@ -75,11 +75,11 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
     Args:
         model: a checkpoint folder, a run folder with best/ in it, or published weights (`kinema models --weights`).
     """
-    from kinema.inference.export import check_ending, check_int8, export
+    from kinema.inference.export import check_int8, check_target, export
     from kinema.models.trained import fed_otherwise
 
     if config.out:
-        check_ending(Path(config.out), config.format)
+        check_target(Path(config.out), config.format)
         check_folder(Path(config.out).parent)
     if config.precision == "int8":
         check_int8(config.format)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.errors import CheckpointError, ConfigError, DataError, MissingExtra, OutputError, UsageError
+from kinema.recipes.compare import name_failures
 from kinema.recipes.evaluate import ScoringOptions
 from kinema.recipes.options import DataOptions
+from kinema.recipes.trained import open_trained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kinema.datasets.dataset import DataSet
+    from kinema.evaluation import Failed
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
 
@@ -46,7 +49,7 @@ def fuse(first: str, second: str, config: FuseConfig) -> int:
 
     Every command takes the result as it takes any other checkpoint. Both networks need the same classes and pictures of
     one size; one of them may see single frames. Weights that were chosen by the validation figures have to be judged on
-    other videos.
+    other videos. Files that cannot be read are named, and leave exit status 1.
 
     Examples:
         kinema fuse runs/rgb runs/flow --data videos/ --out runs/both
@@ -59,19 +62,19 @@ def fuse(first: str, second: str, config: FuseConfig) -> int:
     """
     from kinema.labels import Labels
     from kinema.models.checkpoint import save_checkpoint
-    from kinema.recipes.trained import open_trained
+    from kinema.recipes.evaluate import evaluate_network
 
     if Path(config.out).exists():
         raise OutputError("there is something already", config.out, "give another --out")
     parts = (open_trained(first), open_trained(second))
     network, card = join(parts, config, (first, second))
     data = config.open(config.data, Labels(card.labels))
-    if config.svm:
-        fit_svm(network, parts, data.part("train"), config)
-    rows = [_figures(trained, data.part("valid"), config) for trained in (*parts, (network, card))]
+    failures = fit_svm(network, parts, data.part("train"), config) if config.svm else ()
+    judged = [evaluate_network(*trained, data.part("valid"), options=config) for trained in (*parts, (network, card))]
+    rows = [evaluation.figures for evaluation in judged]
     save_checkpoint(config.out, network, replace(card, metrics=rows[-1]))
     _report((first, second, config.out), rows, config)
-    return 0
+    return name_failures([failures, *(evaluation.failures for evaluation in judged)])
 
 
 def join(parts: Sequence[Trained], config: FuseConfig, names: Sequence[str]) -> Trained:
@@ -130,8 +133,11 @@ def parse_weights(text: str) -> list[float]:
     return weights
 
 
-def fit_svm(network: Network, parts: Sequence[Trained], data: DataSet, config: FuseConfig) -> None:
+def fit_svm(network: Network, parts: Sequence[Trained], data: DataSet, config: FuseConfig) -> tuple[Failed, ...]:
     """Fit the joining layer of a fused network on the scores of the training part, as the paper does.
+
+    Returns:
+        the videos that could not be read.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -143,39 +149,41 @@ def fit_svm(network: Network, parts: Sequence[Trained], data: DataSet, config: F
         from sklearn.svm import LinearSVC
     except ImportError as error:
         raise MissingExtra("support vector machines", "scikit-learn", "svm") from error
-    stacked, targets = svm_examples(parts, data, config)
+    stacked, targets, failures = svm_examples(parts, data, config)
     machine = LinearSVC(random_state=0, max_iter=20_000).fit(stacked, targets)
-    if len(machine.classes_) < len(data.labels):
-        raise DataError("a class has no training video that can be read", data.root, "add some, or leave --svm out")
     rows, offsets = machine.coef_, machine.intercept_
     if len(rows) == 1:  # of two classes it looks at the second
         rows, offsets = np.concatenate([-rows, rows]), np.concatenate([-offsets, offsets])
     machine_in_network: Any = network.classifier
     machine_in_network.adopt(rows, offsets)
+    return failures
 
 
 def svm_examples(
     parts: Sequence[Trained], data: DataSet, config: FuseConfig
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Stacked scores [n stacked] and classes [n] of the videos that both networks could read."""
+) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[Failed, ...]]:
+    """Stacked scores [n stacked] and classes [n] of the videos that both networks could read, and the others.
+
+    Raises:
+        DataError: a class has no video that can be read.
+    """
     import numpy as np
 
+    from kinema.evaluation import Failed
     from kinema.inference.scoring import to_scores
     from kinema.models.fused import stacked_scores
     from kinema.recipes.evaluate import score
 
-    logits = [score(network, data, config, progress=True).logits for network, _ in parts]
-    read = sorted(set(logits[0]) & set(logits[1]))
-    means = [np.stack([to_scores(found[index], False).mean(axis=0) for index in read]) for found in logits]
-    return stacked_scores(means), np.array([data.targets(data.examples[index])[0] for index in read])
-
-
-def _figures(trained: Trained, data: DataSet, config: FuseConfig) -> dict[str, float]:
-    from kinema.recipes.evaluate import evaluate_network, report_failures
-
-    evaluation = evaluate_network(*trained, data, options=config)
-    report_failures(evaluation)
-    return evaluation.figures
+    scored = [score(network, data, config, progress=True) for network, _ in parts]
+    broken = sorted({**scored[0].broken, **scored[1].broken}.items())
+    failures = tuple(Failed(data.examples[index].key, reason) for index, reason in broken)
+    read = sorted(set(scored[0].logits) & set(scored[1].logits))
+    targets = np.array([data.targets(data.examples[index])[0] for index in read])
+    if len(np.unique(targets)) < max(len(data.labels), 2):
+        name_failures([failures])
+        raise DataError("a class has no training video that can be read", data.root, "add some, or leave --svm out")
+    means = [np.stack([to_scores(found.logits[index], False).mean(axis=0) for index in read]) for found in scored]
+    return stacked_scores(means), targets, failures
 
 
 def _report(names: Sequence[str], rows: Sequence[dict[str, float]], config: FuseConfig) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from kinema.recipes.terminal import Column, plain_console, print_list
 
-    from kinema.models.variant import Weights
+if TYPE_CHECKING:
+    from kinema.models.variant import Variant, Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +60,16 @@ def _network_rows() -> list[dict[str, Any]]:
             "input": list(found[name].input),
             "weights": [weights.name for weights in PUBLISHED if weights.variant == name],
             "paper": variant.paper,
-            "note": ", ".join(filter(None, (variant.note, "any backbone" if variant.on_backbone else ""))),
+            "note": _note(variant),
         }
         for name, variant in VARIANTS.items()
     ]
+
+
+def _note(variant: Variant) -> str:
+    """Its own, and that it takes any backbone where it does not say so itself."""
+    says_so = not variant.on_backbone or "backbone" in variant.note
+    return variant.note if says_so else ", ".join(filter(None, (variant.note, "any backbone")))
 
 
 def _weights_rows() -> list[dict[str, Any]]:
@@ -97,33 +102,46 @@ def checksum_of(weights: Weights) -> str:
 
 
 def _print_networks(rows: list[dict[str, Any]]) -> None:
-    table = _table("network")
-    for heading in ("c x t x h x w", "M params", "GMACs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("note")
-    table.add_column("published weights, hit@1")
-    for row in rows:
-        size = "x".join(map(str, row["input"]))
-        counts = (f"{row['params'] / 1e6:.3f}", f"{row['macs'] / 1e9:.3f}")
-        table.add_row(row["name"], size, *counts, row["note"], ", ".join(map(_with_hit_at_1, row["weights"])))
-    _print(table)
+    columns = (
+        Column("network", 0),
+        Column("c x t x h x w", 4, "right"),
+        Column("M params", 1, "right"),
+        Column("GMACs", 2, "right"),
+        Column("note", 3, least=30),
+        Column("published weights (hit@1)", 5),
+    )
+    print_list(columns, [_network_cells(row) for row in rows])
     for paper in dict.fromkeys(row["paper"] for row in rows):
         _say(f"- {paper}")
 
 
+def _network_cells(row: dict[str, Any]) -> list[str]:
+    size = "x".join(map(str, row["input"]))
+    counts = (f"{row['params'] / 1e6:.3f}", f"{row['macs'] / 1e9:.3f}")
+    return [row["name"], size, *counts, row["note"], ", ".join(map(_with_hit_at_1, row["weights"]))]
+
+
 def _print_weights(rows: list[dict[str, Any]]) -> None:
-    table = _table("weights", "network", "classes")
-    table.add_column("hit@1", justify="right", no_wrap=True)
-    for heading in ("measured with", "licence", "checksum", "here"):
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        hit, views = _hit_at_1(row["metrics"])
-        here = "yes" if row["cached"] else ""
-        table.add_row(row["name"], row["network"], row["labels"], hit, views, row["licence"], row["checksum"], here)
-    _print(table)
+    columns = (
+        Column("weights", 0),
+        Column("network", 3),
+        Column("classes", 4),
+        Column("hit@1", 1, "right"),
+        Column("measured with", 6),
+        Column("licence", 5),
+        Column("checksum", 7),
+        Column("here", 2),
+    )
+    print_list(columns, [_weights_cells(row) for row in rows])
     _say("Figures are the publishers'. Where they publish no checksum, downloads are held to the first one.")
     for source in dict.fromkeys(row["source"] for row in rows):
         _say(f"- {source}")
+
+
+def _weights_cells(row: dict[str, Any]) -> list[str]:
+    hit, views = _hit_at_1(row["metrics"])
+    here = "yes" if row["cached"] else ""
+    return [row["name"], row["network"], row["labels"], hit, views, row["licence"], row["checksum"], here]
 
 
 def _with_hit_at_1(name: str) -> str:
@@ -138,24 +156,5 @@ def _hit_at_1(metrics: Mapping[str, float]) -> tuple[str, str]:
     return ("" if value is None else f"{value:.1%}"), name.partition(", ")[2]
 
 
-def _table(*headings: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    return table
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    console = Console() if sys.stdout.isatty() else Console(width=200)  # in a pipe, a line a row
-    console.print(table)
-    console.print()
-
-
 def _say(text: str) -> None:
-    from rich.console import Console
-
-    Console().print(text, highlight=False, soft_wrap=True, markup=False)
+    plain_console().print(text, soft_wrap=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kinema.errors import KinemaError, UnreadableVideo, UsageError, VideoError, check_settings
-from kinema.files import check_folder
+from kinema.errors import KinemaError, OutputError, UnreadableVideo, UsageError, VideoError, check_settings
+from kinema.files import check_folder, write_json
 from kinema.inference.outcome import Failure
 from kinema.recipes.options import EngineName, FlowMethod, check_crops
+from kinema.recipes.outputs import check_results
 from kinema.recipes.shown import Shown, write_report
 from kinema.recipes.trained import open_trained
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("kinema")
 
 _FILMS = (".mp4", ".webm", ".mkv", ".gif")
+_REPORT = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +58,8 @@ class PredictConfig:
     """Segments of fewer seconds go to their neighbours."""
     min_score: float = 0.0
     """Times whose best score is lower belong to no segment."""
-    top: int = 5
-    """How many labels of a video are shown."""
+    top: int | None = None
+    """How many labels of a video are shown; without it 5, and in the lines of several videos the best one."""
     format: Literal["table", "json", "csv", "srt", "vtt"] = "table"
     """What is printed, or written to --out; csv, srt and vtt hold the segments."""
     json: bool = False
@@ -87,9 +91,19 @@ class PredictConfig:
         check_crops(self.crops)
 
     @property
+    def num_labels(self) -> int:
+        """How many labels of a video are shown where there is room for several."""
+        return self.top or 5
+
+    @property
     def printed(self) -> str:
         """The format of standard output."""
         return "json" if self.json else self.format
+
+    @property
+    def written(self) -> str:
+        """The ending of the files in --out."""
+        return "json" if self.printed == "table" else self.printed
 
 
 def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> int:
@@ -120,26 +134,25 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     Args:
         paths: files, patterns, folders, or `-`.
     """
+    sources, failures = list_sources(paths)
+    _check(config, sources, len(sources) + len(failures))
+    results = _Results(config, sources, len(sources) + len(failures))
+    for path, error in failures:  # before anything is loaded: a misspelt name is told at once
+        results.take(Failure(path, error))
+    if sources:
+        for outcome in _outcomes(_predictor(config), sources, config):
+            results.take(outcome)
+    results.finish()
+    return 1 if results.num_failed else 0
+
+
+def _predictor(config: PredictConfig) -> Predictor:
     from kinema.clips.flow import check_flow
     from kinema.inference.predictor import Predictor
 
-    sources, failures = list_sources(paths)
-    _check(config, sources, len(sources) + len(failures))
     trained = _open(config)
     check_flow(trained[0].spec, config.flow_method)
-    predictor = Predictor(*trained, **_running(config), engine=config.engine)
-    show = Shown(config, single=len(sources) + len(failures) == 1)
-    files = _Files(config, single=len(sources) == 1)
-    num_failed = 0
-    for outcome in _outcomes(predictor, sources, failures, config):
-        show(outcome)
-        trouble = outcome.error if isinstance(outcome, Failure) else files.write(outcome) or _damage(outcome)
-        files.keep(outcome)
-        if trouble is not None:
-            num_failed += 1
-            log.error("%s", trouble if outcome.path in str(trouble) else f"{outcome.path}: {trouble}")
-    files.finish()
-    return 1 if num_failed else 0
+    return Predictor(*trained, **_running(config), engine=config.engine)
 
 
 def _running(config: PredictConfig) -> dict[str, Any]:
@@ -155,11 +168,7 @@ def _open(config: PredictConfig) -> tuple[Network | ClipScorer, ModelCard]:
 
         labels = [label.strip() for label in config.labels.split(",") if label.strip()]
         return zero_shot(config.model or DEFAULT, labels, config.prompt)
-    if config.model is None:
-        raise UsageError("predict needs --model", do="give a trained network, or --labels to look for")
-    if config.model.startswith("hf:"):
-        do = 'say what to look for: --labels "ice hockey, a crowd"'
-        raise UsageError("an encoder of pictures and text needs labels", config.model, do)
+    assert config.model is not None  # see _check_model
     if is_exported(config.model):
         return open_exported(config.model, **_running(config), engine=config.engine)
     return open_trained(config.model)
@@ -178,25 +187,43 @@ def list_sources(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, Kinem
     failures: list[tuple[str, KinemaError]] = []
     for path in _spelt_out(paths):
         try:
-            found.update(dict.fromkeys(list_media([path])))
+            found.update(dict.fromkeys(list_media([path]) if _is_text(path) else [path]))
         except VideoError as error:
             failures.append((path, error))
+    failures += [_misnamed(path) for path in found if not _is_text(path)]
     if not found and not failures:
         raise UsageError("nothing to predict", "-", "name a video, a pattern or a folder")
-    return list(found), failures
+    return [path for path in found if _is_text(path)], failures
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be printed and written: its bytes on the disk are UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _misnamed(path: str) -> tuple[str, KinemaError]:
+    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return shown, VideoError("the file's name is not UTF-8", shown, "rename it")
 
 
 def _spelt_out(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         if path == "-":
+            if isinstance(sys.stdin, io.TextIOWrapper):
+                sys.stdin.reconfigure(errors="surrogateescape")  # as names come from a folder, whatever their bytes
             yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
         else:
             yield path
 
 
 def _check(config: PredictConfig, sources: Sequence[str], count: int) -> None:
+    _check_model(config)
     if config.out:
-        check_folder(config.out)
+        check_results(config.out, [_REPORT, *(f"{name}.{config.written}" for name in _names(sources))], _REPORT)
     if config.render:
         _check_target(config.render, sources)
     if count == 1:
@@ -209,25 +236,35 @@ def _check(config: PredictConfig, sources: Sequence[str], count: int) -> None:
         raise UsageError(f"{count} videos cannot be drawn into one file", config.render, "give --render a folder")
 
 
+def _check_model(config: PredictConfig) -> None:
+    if config.labels is not None:
+        return
+    if config.model is None:
+        raise UsageError("predict needs --model", do="give a trained network, or --labels to look for")
+    if config.model.startswith("hf:"):
+        do = 'say what to look for: --labels "ice hockey, a crowd"'
+        raise UsageError("an encoder of pictures and text needs labels", config.model, do)
+
+
 def _check_target(path: str, sources: Sequence[str]) -> None:
     """A film is drawn into a new file of a kind that can be written, or into a folder other than its own."""
-    from kinema.video import is_video
-
-    is_film = Path(path).suffix.lower() in _FILMS
-    if is_video(path) and not is_film:
-        raise UsageError("cannot draw into a film of this kind", path, f"use one of {', '.join(_FILMS)}, or a folder")
+    ending = Path(path).suffix.lower()
+    is_film = ending in _FILMS
+    if ending and not is_film and not Path(path).is_dir() and not path.endswith("/"):
+        do = f"use one of {', '.join(_FILMS)}, or end a folder's name with /"
+        raise UsageError("cannot draw into a film of this kind", path, do)
     check_folder(Path(path).parent if is_film else path)
     target = Path(path).resolve()
     if any(target == (Path(source).resolve() if is_film else Path(source).resolve().parent) for source in sources):
         raise UsageError("the film would be written over itself", path, "give --render another name")
+    for film in [target] if is_film else [Path(path) / f"{name}.mp4" for name in _names(sources)]:
+        if film.exists():
+            raise OutputError("a film is never overwritten", film, "give --render another name, or delete it")
 
 
-def _outcomes(
-    predictor: Predictor, sources: list[str], failures: list[tuple[str, KinemaError]], config: PredictConfig
-) -> Iterator[Prediction | Failure]:
+def _outcomes(predictor: Predictor, sources: list[str], config: PredictConfig) -> Iterator[Prediction | Failure]:
     from kinema.recipes.evaluate import progress_bar
 
-    yield from (Failure(path, error) for path, error in failures)
     options = {
         "rolling": config.rolling, "step_s": config.step, "window_s": config.window, "num_clips": config.clips,
         "num_crops": config.crops, "min_segment_s": config.min_segment, "min_score": config.min_score,
@@ -239,20 +276,41 @@ def _outcomes(
             advance(1)
 
 
-class _Files:
-    """Writes what belongs to each video, and a report in the end."""
+class _Results:
+    """Shows what comes of each video, writes what belongs to it, and a report in the end.
 
-    def __init__(self, config: PredictConfig, *, single: bool) -> None:
-        self.config, self.single = config, single
+    Args:
+        config: what is asked for.
+        sources: the videos.
+        count: of all inputs, those that lead nowhere too.
+    """
+
+    def __init__(self, config: PredictConfig, sources: Sequence[str], count: int) -> None:
+        self.config, self.single, self.count = config, len(sources) == 1, count
+        self.show = Shown(config, single=count == 1)
         self.names = _Names()
         self.kept: list[Prediction | Failure] = []
+        self.num_failed = 0
 
-    def write(self, prediction: Prediction) -> KinemaError | None:
+    def take(self, outcome: Prediction | Failure) -> None:
+        """Show one outcome, and write its files."""
+        self.show(outcome)
+        trouble = outcome.error if isinstance(outcome, Failure) else self._write(outcome) or _damage(outcome)
+        if self.config.out:
+            self.kept.append(outcome)
+        if trouble is not None:
+            self.num_failed += 1
+            log.error("%s", trouble if outcome.path in str(trouble) else f"{outcome.path}: {trouble}")
+
+    def _write(self, prediction: Prediction) -> KinemaError | None:
         """Its prediction and the drawn film; gives the reason where the film cannot be drawn."""
         name = self.names.new(Path(prediction.path).stem)
         if self.config.out:
-            ending = "json" if self.config.printed == "table" else self.config.printed
-            prediction.save(Path(self.config.out) / f"{name}.{ending}")
+            path = Path(self.config.out) / f"{name}.{self.config.written}"
+            if self.config.written == "json":
+                write_json(path, prediction.to_json(self.config.num_labels))
+            else:
+                prediction.save(path)
         if self.config.render:
             try:
                 _render(prediction, self.config.render, name, single=self.single)
@@ -260,15 +318,13 @@ class _Files:
                 return error
         return None
 
-    def keep(self, outcome: Prediction | Failure) -> None:
-        """Remember it for the report, if there will be one."""
-        if self.config.out:
-            self.kept.append(outcome)
-
     def finish(self) -> None:
-        """Write the report."""
+        """Write the report, and tell how many there were."""
         if self.config.out:
             write_report(self.kept, self.config)
+            log.info("report: %s", Path(self.config.out) / _REPORT)
+        if self.count > 1 and (self.config.out or self.config.printed == "table"):
+            log.info("%d videos, %s", self.count, f"{self.num_failed} failed" if self.num_failed else "all well")
 
 
 class _Names:
@@ -283,6 +339,12 @@ class _Names:
             name, number = f"{stem}-{number}", number + 1
         self.given.add(name.lower())
         return name
+
+
+def _names(sources: Iterable[str]) -> list[str]:
+    """The names of all videos' files, if none of them fails."""
+    names = _Names()
+    return [names.new(Path(source).stem) for source in sources]
 
 
 def _render(prediction: Prediction, target: str, name: str, *, single: bool) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,22 @@ def choose_folder(out: str | None, model: str) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Let a Ctrl-C say how to go on with what is in the folder.
+
+    Raises:
+        KeyboardInterrupt: with a hint.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if not folder.exists():
+            raise
+        hint = f"the same command with --out {shlex.quote(str(folder))} --resume goes on"
+        raise KeyboardInterrupt(hint) from stop
+
+
 def start_folder(folder: Path, config: Any, about: dict[str, Any]) -> None:
     """Make a new run folder with the resolved configuration and the environment in it.
 
@@ -76,7 +95,7 @@ def check_same(folder: Path, config: Any) -> None:
     path = folder / "config.toml"
     try:
         was = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
         raise CheckpointError("no run to resume", folder, "give the --out of a run, or leave --resume away") from error
     now = tomllib.loads(to_toml(asdict(config), {}))
     differing = sorted(

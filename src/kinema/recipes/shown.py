@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.inference.outcome import Failure
+from kinema.recipes.terminal import plain_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,21 +27,19 @@ class Shown:
     """Prints outcomes as they come."""
 
     def __init__(self, config: PredictConfig, *, single: bool) -> None:
-        from rich.console import Console
-
         self.config, self.single = config, single
-        self.console = Console(highlight=False)
+        self.console = plain_console()
         self.headed = False
 
     def __call__(self, outcome: Prediction | Failure) -> None:
         """Print one; a failure is printed as JSON only."""
         kind = self.config.printed
         if kind == "json":
-            print(json.dumps(_as_json(outcome, self.config.top), ensure_ascii=False), flush=True)
+            print(json.dumps(_as_json(outcome, self.config.num_labels), ensure_ascii=False), flush=True)
         elif isinstance(outcome, Failure):
             return
         elif kind == "table":
-            _print_table(outcome, self.config, self.console) if self.single else _print_line(outcome, self.console)
+            (_print_table if self.single else _print_line)(outcome, self.config, self.console)
         elif not self.config.out:
             self._print_text(outcome.to_text(kind))  # type: ignore[arg-type]
 
@@ -58,10 +59,10 @@ def _print_table(prediction: Prediction, config: PredictConfig, console: Console
 
     length_s = prediction.span.duration_s
     length = f"{length_s:.1f} s" if length_s >= 1 else f"{length_s:.2f} s"
-    console.print(f"{prediction.path}  {length}{_seen(prediction)}", markup=False, style="bold", soft_wrap=True)
+    console.print(f"{prediction.path}  {length}{_seen(prediction)}", style="bold", soft_wrap=True)
     best = Table("label", box=None, pad_edge=False)
     best.add_column("score", justify="right")
-    for label, score in prediction.top(config.top):
+    for label, score in prediction.top(config.num_labels):
         best.add_row(label, f"{score:.1%}")
     console.print(best)
     if len(prediction.segments) > 1:
@@ -73,7 +74,7 @@ def _print_table(prediction: Prediction, config: PredictConfig, console: Console
         console.print()
         console.print(table)
     if prediction.timeline is not None and len(prediction.timeline) > 1:
-        console.print(f"\nlabel changes a minute: {changes(prediction)}", markup=False)
+        console.print(f"\nlabel changes a minute: {changes(prediction)}")
 
 
 def changes(prediction: Prediction) -> str:
@@ -86,10 +87,12 @@ def changes(prediction: Prediction) -> str:
     return f"{track.changes_per_minute():.1f} with a rolling average of {track.rolling}, {raw} without"
 
 
-def _print_line(prediction: Prediction, console: Console) -> None:
-    (label, score), *_ = prediction.top(1)
-    more = f"  {len(prediction.segments)} segments" if len(prediction.segments) > 1 else ""
-    console.print(f"{prediction.path}  {label}  {score:.1%}{more}{_seen(prediction)}", markup=False, soft_wrap=True)
+def _print_line(prediction: Prediction, config: PredictConfig, console: Console) -> None:
+    best = ", ".join(f"{label}  {score:.1%}" for label, score in prediction.top(config.top or 1))
+    track, more = prediction.timeline, ""
+    if track is not None and len(prediction.segments) > 1:
+        more = f"  {len(prediction.segments)} segments, {track.changes_per_minute():.1f} label changes a minute"
+    console.print(f"{prediction.path}  {best}{more}{_seen(prediction)}", soft_wrap=True)
 
 
 def _seen(prediction: Prediction) -> str:
@@ -105,6 +108,7 @@ def _clock(seconds: float) -> str:
 
 def write_report(outcomes: list[Prediction | Failure], config: PredictConfig) -> None:
     """Write report.html into `config.out`: a table of all videos, and the timelines of the first."""
+    from kinema import charts
     from kinema.evaluation.report import Report
 
     predictions = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
@@ -117,9 +121,22 @@ def write_report(outcomes: list[Prediction | Failure], config: PredictConfig) ->
     if failed:
         rows = [[outcome.path, str(outcome.error)] for outcome in failed]
         report.add_section("Files that could not be read").add_table(["video", "error"], rows)
-    for prediction in predictions[:MOST_IN_REPORT]:
-        report.add_section(Path(prediction.path).name).add_figure(prediction.plot(config.top))
+    drawn, top = predictions[:MOST_IN_REPORT], config.num_labels
+    colours = _common_colours(drawn, top)
+    for prediction in drawn:
+        figure = charts.plot_prediction(prediction, top, colours)
+        report.add_section(Path(prediction.path).name).add_figure(figure)
     report.write(Path(str(config.out)) / "report.html")
+
+
+def _common_colours(predictions: Sequence[Prediction], top: int) -> dict[str, str]:
+    """One colour for each class that some chart names, the plainest for the classes that are seen most."""
+    from kinema import charts
+
+    seen: Counter[str] = Counter()
+    for prediction in predictions:
+        seen.update(dict(prediction.top(top)))  # scores add up like counts
+    return charts.class_colours([label for label, _ in seen.most_common()])
 
 
 def _row(prediction: Prediction) -> list[object]:

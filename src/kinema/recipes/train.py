@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from kinema.errors import DataError
 from kinema.recipes.each_step import prepare, step_material
 from kinema.recipes.kept_features import feature_material
 from kinema.recipes.learning import LearningConfig
-from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, start_folder
+from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, resumable, start_folder
 from kinema.recipes.starting import build_network, rehearse
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def train(data: str, config: TrainConfig) -> int:
     """
     listed = config.open(data)
     folder = choose_folder(config.out, config.model)
-    trained = run_training(listed, config, folder)
+    with resumable(folder):
+        trained = run_training(listed, config, folder)
     if not is_main_process():
         return 0
     if config.json:
@@ -83,7 +85,7 @@ def train(data: str, config: TrainConfig) -> int:
         figures = trained.evaluation.figures
         name, words = ("frame_accuracy", "frame accuracy") if config.each_step else ("video_hit_at_1", "video hit@1")
         print(f"{folder}: {words} {figures[name]:.1%}, macro F1 {figures['macro_f1']:.3f} on validation")
-        print(f"  kinema predict VIDEO --model {folder}/best")
+        print(f"  kinema predict VIDEO --model {shlex.quote(f'{folder}/best')}")
         print(f"  report: {folder}/report.html")
     return 0
 
@@ -115,7 +117,7 @@ def run_training(data: DataSet, config: TrainConfig, folder: Path, title: str = 
     started = time.monotonic()
     progress = _fit(config, (learning, validation), network, card, folder, title or config.model)
     seconds = time.monotonic() - started
-    return _finish(folder, validation, config, progress, seconds)
+    return _finish(folder, (learning, validation), config, progress, seconds)
 
 
 def _require(data: DataSet, learning: DataSet, validation: DataSet) -> None:
@@ -183,13 +185,15 @@ def _clip_material(
     return {"data": clips, "options": config, "validate": validate}
 
 
-def _finish(folder: Path, validation: DataSet, config: TrainConfig, progress: Any, seconds: float) -> Trained:
+def _finish(
+    folder: Path, parts: tuple[DataSet, DataSet], config: TrainConfig, progress: Any, seconds: float
+) -> Trained:
     """Judge the best checkpoint as a user of it would, and write what a person wants to look at."""
     from kinema.models.checkpoint import load_checkpoint
     from kinema.recipes.evaluate import judge_network
 
     network, card = load_checkpoint(folder / "best")
-    evaluation = judge_network(network, card, validation, options=config.scoring_options(), progress=False)
+    evaluation = judge_network(network, card, parts[1], options=config.scoring_options(), progress=False)
     pace = sorted(row["clips_per_s"] for row in progress.history)[len(progress.history) // 2]
     summary = {
         "run": str(folder),
@@ -203,12 +207,24 @@ def _finish(folder: Path, validation: DataSet, config: TrainConfig, progress: An
         **evaluation.figures,
     }
     if is_main_process():
-        _write_results(folder, evaluation, progress.history, summary)
+        _write_results(folder, evaluation, progress.history, summary, _about(config, parts))
     return Trained(folder, evaluation, pace, seconds, summary)
 
 
+def _about(config: TrainConfig, parts: tuple[DataSet, DataSet]) -> str:
+    """What learned from what, in a sentence."""
+    network = f"{config.model} on {config.backbone}" if config.backbone else config.model
+    learning, validation = parts
+    counts = f"{len(learning)} training and {len(validation)} validation videos"
+    return f"{network}, {counts} of {learning.root}"
+
+
 def _write_results(
-    folder: Path, evaluation: Evaluation | StepEvaluation, history: list[dict[str, float]], summary: dict[str, Any]
+    folder: Path,
+    evaluation: Evaluation | StepEvaluation,
+    history: list[dict[str, float]],
+    summary: dict[str, Any],
+    about: str,
 ) -> None:
     from kinema import charts
     from kinema.evaluation.report import Report, add_evaluation, add_training
@@ -222,7 +238,10 @@ def _write_results(
             charts.confusion_matrix(evaluation.confusion, tuple(evaluation.labels)), folder / "confusion.png"
         )
     subtitle = f"best of {summary['epochs']} epochs: {summary['best_epoch']}, {summary['seconds']:.0f} s in all"
-    report = add_evaluation(Report(f"Training of {folder.name}", subtitle), evaluation)
+    report = add_evaluation(Report(f"Training of {folder.name}", f"{about}; {subtitle}"), evaluation)
+    if summary["broken"]:
+        left_out = report.add_section("Training files left out: they could not be read")
+        left_out.add_table(["video", "error"], list(summary["broken"].items()))
     add_training(report, history).write(folder / "report.html")
     if summary["broken"]:
         log.warning(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from kinema.recipes.terminal import bar_columns, plain_console
+
 if TYPE_CHECKING:
     from kinema.models.checkpoint import ModelCard
     from kinema.models.network import Network
@@ -30,11 +32,10 @@ def open_trained(model: str) -> tuple[Network, ModelCard]:
 @contextmanager
 def download_bar(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error once a download begins; a line where that is no terminal. Gives what moves it on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    console = plain_console(stderr=True)
+    columns = bar_columns(DownloadColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
         bar: Progress | None = None
 

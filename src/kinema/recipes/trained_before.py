@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -68,7 +69,7 @@ def check_unseen(checkpoint: Path, data: DataSet) -> None:
         return
     seen = _seen(division, data)
     if seen:
-        do = f"judge all by one division: `kinema compare {division} --checkpoints …`"
+        do = f"judge all by one division: `kinema compare {shlex.quote(str(division))} --checkpoints …`"
         count = len(data.part("valid").examples)
         raise DataError(
             f"has learned from {len(seen)} of the {count} validation videos", f"{checkpoint}: {seen[0]}", do

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kinema.errors import UsageError, check_settings
+from kinema.errors import UnreadableVideo, UsageError, check_settings
 from kinema.inference.pace import Pace
 from kinema.recipes.options import EngineName
 from kinema.recipes.trained import open_trained
@@ -79,15 +79,18 @@ def watch(source: str, config: WatchConfig) -> int:
     wait_s = None if goes_frame_by_frame(predictor.network) else reach_s(predictor.network.spec)
     if wait_s is not None and wait_s > 1 and sys.stderr.isatty():
         log.info("the first label comes after %.1f s: so much the network looks at", wait_s)
-    seen = _Seen(config, predictor.labels)
+    seen, interrupted = _Seen(config, predictor.labels), False
     try:
         for live in predictions(predictor, source, rolling=config.rolling):
             seen(live)
             if config.seconds is not None and live.time_s >= config.seconds:
                 break
     except KeyboardInterrupt:
-        pass
+        interrupted = True
     seen.finish()
+    if not (seen.pace.count or interrupted):
+        do = "check that it plays, or convert it with ffmpeg"
+        raise UnreadableVideo("the stream ended without a frame that can be decoded", source, do)
     return 0
 
 
@@ -135,11 +138,10 @@ class _Seen:
 
     def finish(self) -> None:
         """Say how fast it went, on standard error."""
+        if not self.pace.count:
+            return
         if self.live_line:
             print()
-        if not self.pace.count:
-            print("kinema: the stream ended without a frame", file=sys.stderr)
-            return
         count = f"{self.pace.count} predictions" if self.pace.count > 1 else "1 prediction"
         rate = f", {self.pace.per_s:.1f} a second" if self.pace.per_s else ""
         print(f"kinema: {count}{rate}, {self.pace}", file=sys.stderr)

@@ -46,6 +46,10 @@ class FeatureObjective:
         self.device, self.precision = device, precision
         self.loss.to(device)
 
+    def num_counted(self, batch: FeatureBatch) -> int:
+        """Its views."""
+        return len(batch.indices)
+
     def learn(self, module: nn.Module, batch: FeatureBatch, rng: np.random.Generator) -> Lesson:
         """Compare with the targets; there is nothing to draw."""
         targets = self.loss.targets(batch.targets.to(self.device))

@@ -20,7 +20,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -37,7 +37,7 @@ from kinema.training.optim import Schedule, build_optimizer, gradient_norm
 from kinema.training.options import FitOptions
 from kinema.training.order import EpochBatches
 from kinema.training.state import EpochRow, Progress, Tally, load_state, save_state
-from kinema.training.transfer import freeze, set_training
+from kinema.training.transfer import freeze, set_training, still_norms
 
 log = logging.getLogger("kinema")
 
@@ -215,10 +215,12 @@ class Trainer:
     # one step
 
     def _step(self, parts: list[Batch]) -> float:
-        """One optimiser step from the parts of a batch; the gradient is that of the mean loss over all clips."""
+        """One optimiser step from the parts of a batch; the gradient is that of its mean loss over all processes."""
+        number = self._in_all_processes(sum(self.objective.num_counted(part) for part in parts))
+        if number == 0:  # nothing could be read, or nothing has a label
+            return 0.0
         self.schedule.apply(self.optimizer, self.progress.step)
         self.optimizer.zero_grad(set_to_none=True)
-        number = sum(len(part.indices) for part in parts)
         mean = 0.0
         for position, part in enumerate(parts):
             wait_to_share = position < len(parts) - 1
@@ -232,6 +234,11 @@ class Trainer:
             if self.average is not None:
                 self.average.follow(self.network)
         return mean
+
+    def _in_all_processes(self, number: int) -> int:
+        if self.accelerator.num_processes == 1:
+            return number
+        return int(self.accelerator.reduce(torch.tensor(number, device=self.device), reduction="sum"))
 
     def _is_usable(self, norm: float) -> bool:
         """Whether a step can be taken; one gradient that is not a number would spoil every weight for good."""
@@ -251,31 +258,33 @@ class Trainer:
 
     def _learn_from(self, part: Batch, number: int, position: int) -> float:
         """Add one part's gradient; returns its share of the batch's mean loss."""
-        size = len(part.indices)
+        size, processes = len(part.indices), self.accelerator.num_processes
         if size == 0:
-            if self.accelerator.num_processes > 1:  # the others wait for a gradient from this process
-                torch.autograd.backward(self.objective.nothing(self.module))
+            if processes > 1:  # the others wait for a gradient from this process
+                with still_norms(self.network):
+                    torch.autograd.backward(self.scaler.scale(self.objective.nothing(self.module)))
             return 0.0
         rng = np.random.default_rng([self.options.seed, self.progress.step, position, self.accelerator.process_index])
         lesson = self.objective.learn(self.module, part, rng)
-        loss = lesson.loss * (size / number)
-        torch.autograd.backward(self.scaler.scale(loss))
+        share = self.objective.num_counted(part) * processes / number  # processes average their gradients
+        torch.autograd.backward(self.scaler.scale(lesson.loss * share))
         tally = self.progress.tally
-        value = float(loss.detach())
-        tally.loss += value * number
+        value = float(lesson.loss.detach())
+        tally.loss += value * size
         tally.hits += lesson.hits
         tally.clips += size
-        return value
+        return value * share
 
     # the end of an epoch
 
     def _end_epoch(self) -> None:
         progress, options = self.progress, self.options
+        broadcast(list(self.judged.buffers()))  # each process has the norms' statistics of its own clips
         figures = {f"valid_{name}": float(value) for name, value in self.run.validate(self.judged).items()}
         row = self._row(figures)
         value = figures.get(f"valid_{options.monitor}", -row["train_loss"])
         value = -value if options.monitor == "loss" else value
-        better = value > progress.best
+        better = value > progress.best or (value == progress.best and self._loses_less(row))
         if better:
             progress.best, progress.best_epoch = value, progress.epoch
         self.schedule.end_epoch(value)
@@ -287,6 +296,11 @@ class Trainer:
             self.run.listener.epoch_done(progress, row, self.judged, better)
         if better or progress.finished or self._save_is_due():  # an epoch may be shorter than writing its state
             self._save()
+
+    def _loses_less(self, row: EpochRow) -> bool:
+        """Whether the validation loss decides for an epoch whose score is that of the best; few videos often tie."""
+        best = self.progress.history[self.progress.best_epoch]
+        return row.get("valid_loss", math.inf) < best.get("valid_loss", -math.inf)
 
     def _row(self, figures: Mapping[str, float]) -> EpochRow:
         tallies = [self.progress.tally]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """What came of one batch: the mean loss over its rows, and how many rows were right."""
+    """What came of one batch: the mean loss over what counts in it, and how many rows were right."""
 
     loss: Tensor
     hits: float
@@ -40,6 +40,9 @@ class Objective(Protocol):
 
     def to(self, device: torch.device, precision: str) -> None:
         """Where and in which number format it will work; called once, before the first batch."""
+
+    def num_counted(self, batch: Batch) -> int:
+        """What the loss of a batch is the mean of: its rows, or the time steps in them that have a label."""
 
     def learn(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> Lesson:
         """The loss of a batch that has at least one row; `module` is the network, wrapped for several processes."""
@@ -69,6 +72,10 @@ class ClipObjective:
         """See `Objective`."""
         self.device, self.precision = device, precision
         self.loss.to(device)
+
+    def num_counted(self, batch: Batch) -> int:
+        """Its clips."""
+        return len(batch.indices)
 
     def learn(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> Lesson:
         """Normalise, mix, compare with the targets."""

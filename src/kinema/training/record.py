@@ -43,8 +43,8 @@ class Display:
         self.last_line = time.monotonic()
         if self.console.is_terminal:
             self.bar = Bar(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"), console=self.console,
+                TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", markup=False), console=self.console,
             )  # fmt: skip
             self.task = self.bar.add_task(title, total=None, note="")
 

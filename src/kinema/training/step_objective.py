@@ -57,8 +57,12 @@ class StepObjective:
         self.device, self.precision = device, precision
         self.class_weights = None if self.class_weights is None else self.class_weights.to(device)
 
+    def num_counted(self, batch: Batch) -> int:
+        """The steps with a label."""
+        return int((batch.targets != IGNORED).sum())
+
     def learn(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> Lesson:
-        """The mean loss of all steps that count; the hits of a clip are the share of its steps that are right."""
+        """The mean loss of all steps with a label; the hits of a clip are the share of its steps that are right."""
         clips = normalize(batch.clips.to(self.device, non_blocking=True), self.network.spec)
         targets = batch.targets.to(self.device)
         with autocast(self.device, self.precision):
@@ -66,14 +70,11 @@ class StepObjective:
         known = targets != IGNORED
         right = (logits.detach().argmax(dim=2) == targets) & known
         hits = right.sum(dim=1) / known.sum(dim=1).clamp(min=1)
-        return Lesson(self._loss(logits.float().flatten(0, 1), targets.flatten()), float(hits.sum()))
-
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if not bool((targets != IGNORED).any()):
-            return logits.sum() * 0.0
-        return F.cross_entropy(
-            logits, targets, self.class_weights, ignore_index=IGNORED, label_smoothing=self.options.label_smoothing
-        )
+        losses = F.cross_entropy(
+            logits.float().flatten(0, 1), targets.flatten(), self.class_weights,
+            ignore_index=IGNORED, label_smoothing=self.options.label_smoothing, reduction="sum",
+        )  # fmt: skip
+        return Lesson(losses / known.sum().clamp(min=1), float(hits.sum()))
 
     def nothing(self, module: nn.Module) -> Tensor:
         """Zero times the logits of two empty clips."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 from kinema.errors import ConfigError
@@ -43,3 +46,15 @@ def set_training(network: nn.Module, frozen: list[nn.Module]) -> None:
     network.train()
     for module in frozen:
         module.eval()
+
+
+@contextmanager
+def still_norms(network: nn.Module) -> Iterator[None]:
+    """Batch norms keep their statistics inside the block; all else stays in the mode it is in."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    learning = [norm for norm in norms if norm.training]
+    for norm in learning:
+        norm.eval()
+    yield
+    for norm in learning:
+        norm.train()

@@ -46,6 +46,23 @@ def list_images(folder: str | os.PathLike[str]) -> list[str]:
     )
 
 
+_RESULTS = (
+    {"config.toml", "environment.json"},
+    {"model.json", "model.safetensors"},
+    {"compare.json", "report.html"},
+    {"evaluation.json", "report.html"},
+)
+
+
+def holds_results(names: Iterable[str]) -> bool:
+    """Whether a folder with files of these names was written by kinema: a run, a checkpoint, a report.
+
+    Its plots and films are no data.
+    """
+    there = set(names)
+    return any(marks <= there for marks in _RESULTS)
+
+
 def list_media(paths: Iterable[str]) -> list[str]:
     """The files that a user means, each once: files as named, patterns, and folders with all below in natural order.
 
@@ -79,6 +96,9 @@ def _media_of(path: str) -> list[str]:
 def _media_below(folder: str) -> list[str]:
     files = []
     for where, folders, names in os.walk(folder):
+        if where != folder and holds_results(names):
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [os.path.join(where, n) for n in names if not n.startswith(".") and (is_video(n) or is_image(n))]
     return sorted(files, key=natural_key)

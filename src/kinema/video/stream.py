@@ -205,7 +205,11 @@ class _Clock:
 
 def _open_source(source: str, stop: threading.Event) -> tuple[InputContainer, av.VideoStream]:
     if source == "-":
-        return _opened(source, _piped(stop), "is a video piped in?")
+        try:
+            return _opened(source, _piped(stop), "is a video piped in?")
+        finally:
+            if stop.is_set():
+                raise KeyboardInterrupt
     if (source.isdecimal() and not os.path.exists(source)) or source.startswith("/dev/video"):
         return _open_camera(source)
     if "://" in source:
@@ -232,10 +236,14 @@ class _Pipe:
             self._head += more
         return self._head
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = 1 << 15, /) -> bytes:
         """At most so many bytes, and none at the end."""
         found, self._head = self._head[:size], self._head[size:]
-        return found or self._next(size)
+        try:
+            return found or self._next(size)
+        except KeyboardInterrupt:  # PyAV would swallow it
+            self._stop.set()
+            return b""
 
     def _next(self, size: int) -> bytes:
         while sys.platform != "win32" and not select.select([self._file], [], [], 0.1)[0]:
