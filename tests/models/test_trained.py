@@ -149,3 +149,12 @@ def test_published_weights_can_be_fed_otherwise(films, tmp_path, capsys):
 def test_weights_that_depend_on_their_input_keep_it():
     with pytest.raises(kinema.KinemaError, match=r"do not fit the network.*--clip-len"):
         fed_otherwise(build("late_fusion_tiny", num_classes=2), {"clip_len": 5})
+
+
+def test_weights_go_on_in_a_network_with_other_arguments_where_they_fit(films, tmp_path):
+    source = build("tsn", num_classes=2, backbone="test_resnet", spec={"size": (32, 32), "clip_len": 3})
+    other = fed_otherwise(source, {"clip_len": 6}, {"grey_time": True, "consensus": "max"})
+    assert (other.arguments["grey_time"], other.spec.clip_len) == (True, 6)
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in other.state_dict().items())
+    with pytest.raises(kinema.KinemaError, match=r"do not fit the network.*--model-args head=fc"):
+        fed_otherwise(build("late_fusion", num_classes=2, backbone="test_resnet", head="mean"), {}, {"head": "fc"})

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -67,6 +69,39 @@ def test_evaluating_what_was_kept_back_gives_the_figures_of_the_training(run_fol
     assert found["part"] == "valid"
     figures = ("macro_f1", "clip_hit_at_1", "video_hit_at_1", "video_hit_at_5", "mean_class_accuracy", "num_failed")
     assert {name: found[name] for name in figures} == pytest.approx({name: summary[name] for name in figures}, abs=1e-6)
+
+
+def test_the_report_says_what_learned_from_what(run_folder, films):
+    page = (run_folder / "report.html").read_text()
+    assert f"slow_fusion_tiny, 16 training and 8 validation videos of {films}; best of 1 epochs: 1" in page
+
+
+def test_the_report_names_training_files_that_were_left_out(films, tmp_path):
+    shutil.copytree(films, tmp_path / "set")
+    broken = next((tmp_path / "set" / "train").rglob("*.mp4"))
+    broken.write_text("no film")
+    command = ["train", str(tmp_path / "set"), "--model", "single_frame_tiny", "--out", str(tmp_path / "run")]
+    assert cli.run([*command, *FAST, "--max-broken", "0.5"]) == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert str(broken) in page.split("Training files left out")[-1]
+
+
+def test_printed_commands_can_be_pasted(films, run_folder, tmp_path, capsys):
+    out = tmp_path / "my run"
+    assert cli.run(["train", str(films), "--model", "single_frame_tiny", "--out", str(out), *FAST]) == 0
+    (command,) = (line for line in capsys.readouterr().out.splitlines() if "kinema predict" in line)
+    assert shlex.split(command)[-1] == f"{out}/best"
+
+
+def test_a_stopped_run_says_how_it_goes_on(films, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kinema.recipes.train._fit", stop)
+    command = ["train", str(films), "--model", "single_frame_tiny", *FAST]
+    status, err = fails(capsys, *command, "--out", str(tmp_path / "a b"))
+    assert (status, err.count("\n")) == (130, 1)
+    assert err == f"kinema: stopped: the same command with --out '{tmp_path}/a b' --resume goes on\n"
 
 
 def test_epochs_are_counted_from_one_everywhere(run_folder):
@@ -148,7 +183,7 @@ def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
         ([*train, "--model", "single_frame", "--backbone", "resnet5"], "resnet50"),
         ([*train, "--model", "single_frame_tiny", "--init", str(tmp_path / "none")], "none"),
         ([*train, "--model", "single_frame_tiny", "--init", str(run_folder / "best")], "slow_fusion_tiny"),
-        ([*train, "--model", "slow_fusion_tiny", "--init", str(run_folder), "--model-args", "dropout=0"], "--init"),
+        ([*train, "--model", "slow_fusion_tiny", "--init", str(run_folder), "--model-args", "width=8"], "width=8"),
         ([*train, "--model", "slow_fusion_tiny", "--transfer", "last:9"], "stage2"),
         (["train", str(films), "--model", "single_frame_tiny", "--size", "big"], "HEIGHTxWIDTH"),
         ([*train, "--model", "single_frame_tiny", "--model-args", "width"], "name=value"),
@@ -214,7 +249,12 @@ def test_the_demonstration_runs_from_drawing_to_report(tmp_path, capsys):
     out = tmp_path / "demo"
     command = ["demo", "--out", str(out), "--per-class", "2", "--motion-epochs", "1", "--appearance-epochs", "1"]
     assert cli.run([*command, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
+    printed, told = capsys.readouterr()
+    assert [line.split(" (")[0] for line in told.splitlines() if "four networks" in line] == [
+        "kinema: films of motion",
+        "kinema: films of appearance",
+    ]
+    result = json.loads(printed)
     assert len(result["motion"]) == len(result["appearance"]) == 5
     assert result["film"]["segments"][-1]["end_s"] == pytest.approx(24, abs=0.5)
     page = (out / "report.html").read_text()

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kinema.models.backbone import Backbone, BackboneSource
+from kinema.models.grey_time import colours_of
 from kinema.models.network import Network, fastest_layout
 from kinema.types import InputSpec
 
@@ -71,13 +72,20 @@ class FoldedNetwork(Network):
         num_classes: length of the logits; None keeps the backbone's classes and, where published, its classifier.
         backbone: the 2-D network.
         dropout: before the classifier.
+        grey_time: show every three frames as the colours of one; see `GreyTime`.
     """
 
     def __init__(
-        self, spec: InputSpec, num_classes: int | None, backbone: BackboneSource, dropout: float = 0.0
+        self,
+        spec: InputSpec,
+        num_classes: int | None,
+        backbone: BackboneSource,
+        dropout: float = 0.0,
+        grey_time: bool = False,
     ) -> None:
         frames = backbone.open(spec.size)
         super().__init__(spec, frames.feature_dim, num_classes or frames.num_classes, dropout)
+        self.colours = colours_of(spec, grey_time)
         self.backbone: Backbone = frames
         self.fold = Fold()
         if num_classes is None and frames.published_classifier is not None:
@@ -85,7 +93,7 @@ class FoldedNetwork(Network):
 
     def frame_features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b s f"]:
         """The backbone's features of each frame, or of each time step that is left at its end."""
-        return torch.unflatten(self.backbone.model(self.fold.frames(clip)), 0, (clip.shape[0], -1))
+        return torch.unflatten(self.backbone.model(self.fold.frames(self.colours(clip))), 0, (clip.shape[0], -1))
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """Their mean over time."""

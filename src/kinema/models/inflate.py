@@ -135,6 +135,7 @@ class Inflated(FoldedNetwork):
         backbone: any CNN.
         dropout: before the classifier.
         kind, where, every, length, init, padding, time_strides: see `Inflation`.
+        grey_time: show every three frames as the colours of one; see `GreyTime`.
     """
 
     def __init__(  # noqa: PLR0913  # the fields of Inflation, so that each is a setting of the network
@@ -151,8 +152,9 @@ class Inflated(FoldedNetwork):
         padding: Padding = "zeros",
         time_strides: Mapping[str, int] | None = None,
         dropout: float = 0.2,
+        grey_time: bool = False,
     ) -> None:
-        super().__init__(spec, num_classes, backbone, dropout)
+        super().__init__(spec, num_classes, backbone, dropout, grey_time)
         how = Inflation(kind, where, every, length, init, padding, time_strides or {})
         inflate(self.backbone.model, how, self.fold)
 

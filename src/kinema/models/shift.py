@@ -73,6 +73,7 @@ class Tsm(FoldedNetwork):
         share: one of so many channels moves forward, and one backward.
         every: shift in each so many-th block of a stage; 0 is the paper's rule: 1, and 2 in networks as deep as ResNet-101.
         dropout: before the classifier.
+        grey_time: show every three frames as the colours of one; see `GreyTime`.
     """
 
     def __init__(
@@ -83,8 +84,9 @@ class Tsm(FoldedNetwork):
         share: int = 8,
         every: int = 0,
         dropout: float = 0.5,
+        grey_time: bool = False,
     ) -> None:
-        super().__init__(spec, num_classes, backbone, dropout)
+        super().__init__(spec, num_classes, backbone, dropout, grey_time)
         for name, moved in shifted_convs(self.backbone.model, share, every):
             put_before(self.backbone.model, name, Unfolded(self.fold, Shift(moved)))
 

@@ -35,22 +35,27 @@ def load_trained(
     return load_published(name, progress) if name else load_checkpoint(_existing(model))
 
 
-def fed_otherwise(network: Network, changes: Mapping[str, Any]) -> Network:
+def fed_otherwise(network: Network, changes: Mapping[str, Any], arguments: Mapping[str, Any] | None = None) -> Network:
     """The same weights in a network that wants another input.
 
     Args:
         network: made by `build`.
         changes: fields of its `InputSpec`, such as `{"clip_len": 8}`.
+        arguments: of the network itself, such as `{"grey_time": True}`.
 
     Raises:
-        ConfigError: such an input is impossible, or the weights depend on the old one.
+        UnknownName: the network has no such argument.
+        ConfigError: such an input or network is impossible, or the weights depend on the old one.
     """
-    other = build(network.variant, spec={**network.spec.to_json(), **changes}, **network.arguments)
+    arguments = arguments or {}
+    spec = {**network.spec.to_json(), **changes}
+    other = build(network.variant, spec=spec, **{**network.arguments, **arguments})
     try:
         check_fit(network.state_dict(), other.state_dict(), network.variant, "")
     except CheckpointError as error:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in changes)
-        raise ConfigError(f"{network.variant}: {error.what}", flags, "keep the input of the weights") from error
+        flags = [f"--{name.replace('_', '-')}" for name in changes]
+        flags += [f"--model-args {name}={value}" for name, value in arguments.items()]
+        raise ConfigError(f"{network.variant}: {error.what}", ", ".join(flags), "keep those of the weights") from error
     other.load_state_dict(network.state_dict())
     return other.train(network.training)
 

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from kinema.models.backbone import BackboneSource
 from kinema.models.fusion import LateFusion, pool_time
+from kinema.models.grey_time import GreyTime, colours_of
+from kinema.models.network import FrameParts
 from kinema.models.small import SmallFusion
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
@@ -33,6 +35,7 @@ class Tsn(LateFusion):
         consensus: "mean", "max", or "top": the mean of the `top` largest values of each feature.
         top: how many.
         dropout: before the classifier.
+        grey_time: show every three frames as the colours of one; see `GreyTime`.
     """
 
     join_arguments = ("consensus", "top")
@@ -45,6 +48,7 @@ class Tsn(LateFusion):
         consensus: Consensus = "mean",
         top: int = 3,
         dropout: float = 0.5,
+        grey_time: bool = False,
     ) -> None:
         if consensus not in get_args(Consensus) or top < 1:
             raise ValueError(
@@ -52,6 +56,15 @@ class Tsn(LateFusion):
             )
         super().__init__(spec, num_classes, backbone, head="max" if consensus == "max" else "mean", dropout=dropout)
         self.top = top if consensus == "top" else 0
+        self.colours = colours_of(spec, grey_time)
+
+    def encode(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b s f"]:
+        """Features of each frame, or of each three."""
+        return super().encode(self.colours(clip))
+
+    def frame_parts(self) -> FrameParts | None:
+        """`encode` and `join`, unless three frames are seen as one."""
+        return None if isinstance(self.colours, GreyTime) else super().frame_parts()
 
     def join(self, encoded: Float[Tensor, "b t f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b f"]:
         """The consensus."""

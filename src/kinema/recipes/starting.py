@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from kinema.recipes.train import TrainConfig
 
 
+_TRUNK = ("backbone", "pretrained", "backbone_weights", "backbone_args")
+
+
 def build_network(config: TrainConfig, data: DataSet, learning: DataSet) -> Network:
     """The network that the settings describe, for the classes of the data."""
     from kinema import models
@@ -25,6 +28,7 @@ def build_network(config: TrainConfig, data: DataSet, learning: DataSet) -> Netw
         network = _initial(config, data)
     else:
         network = models.build(config.model, num_classes=len(data.labels), **config.build_arguments())
+    network.set_multi_label(data.multi_label)
     if network.spec.sampling == "spread" and network.spec.window_s is None:
         network.spec = network.spec.with_(window_s=typical_duration_s(learning))
     return network
@@ -38,15 +42,16 @@ def _initial(config: TrainConfig, data: DataSet) -> Network:
         raise CheckpointError(f"--init holds a {card.variant}", config.init or "", f"give --model {card.variant}")
     asked = config.build_arguments()
     changes = {name: value for name, value in asked.pop("spec").items() if getattr(card.input, name) != value}
-    other = [name for name, value in asked.items() if card.arguments.get(name) != value]
+    arguments = {name: value for name, value in asked.items() if card.arguments.get(name) != value}
+    other = [name for name in _TRUNK if arguments.pop(name, None)]
     if not names_published(str(config.init)):
         other += [name for name in changes if name == "flow"]
     if other:
         flags = ", ".join("--flow-method" if name == "flow" else f"--{name.replace('_', '-')}" for name in other)
         raise ConfigError("a checkpoint keeps its own network and flow", flags, "leave this out, or --init")
     network, card = open_trained(str(config.init))
-    if changes:
-        network = fed_otherwise(network, changes)
+    if changes or arguments:
+        network = fed_otherwise(network, changes, arguments)
     if tuple(card.labels) != tuple(data.labels):
         network.reset_classifier(len(data.labels))
     return network
