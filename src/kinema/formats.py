@@ -34,10 +34,10 @@ def webvtt(cues: Iterable[Cue]) -> str:
     )
 
 
-def table_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated values with a header line, quoted where needed (RFC 4180, but with bare line feeds)."""
+def table_csv(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ",") -> str:
+    """Separated values with a header line, quoted where needed (RFC 4180, but with bare line feeds)."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
     return out.getvalue()

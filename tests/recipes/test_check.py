@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from kinema.datasets import open_data
+from kinema.datasets.manifest import read_table
 from kinema.errors import DataError, OutputError
 from kinema.recipes.check import CheckConfig, check
 
@@ -39,6 +40,19 @@ def test_the_manifest_leaves_out_what_is_bad_and_is_sound(folder, tmp_path, caps
     check(str(folder), CheckConfig(out=str(clean)))
     assert len(open_data(clean)) == 2
     assert check(str(clean), CheckConfig(json=True)) == 0
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_the_manifest_keeps_what_else_is_known_of_the_films(folder, tmp_path, ending):
+    """Cameras, for instance, by which the data is to be divided later."""
+    own, clean = tmp_path / "list.csv", tmp_path / f"clean.{ending}"
+    own.write_text(
+        "file;label;camera;note\n"
+        f"{folder}/a/1.mp4;a;west;two words\n{folder}/b/2.mp4;b;east;\n{folder}/b/broken.mp4;b;east;lost\n"
+    )
+    check(str(own), CheckConfig(out=str(clean)))
+    assert [row["note"] for row in read_table(str(clean))] == ["two words", ""]
+    assert [example.group for example in open_data(clean, group_by=["camera"]).examples] == ["west", "east"]
 
 
 def test_the_manifest_replaces_no_input_and_no_run(folder, tmp_path):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kinema import formats
@@ -61,8 +61,29 @@ def list_manifest(path: str, labels: Labels | None = None, group_by: Sequence[st
     return finish(name, path, examples, labels)
 
 
-def write_manifest(data: DataSet, path: str | Path) -> None:
+def further_columns(path: str) -> dict[str, Row]:
+    """What a manifest says of each example, by its key, beside the columns that have a meaning: cameras, places, notes.
+
+    Raises: as `list_manifest`.
+    """
+    rows = read_table(path)
+    columns, folder = _columns(rows[0], path), os.path.dirname(path)
+    own = {*columns.values(), *COLUMNS}
+    return {
+        _example(row, columns, (), folder, f"{path}, row {number}").key: {
+            name: value for name, value in row.items() if name not in own
+        }
+        for number, row in enumerate(rows, 1)
+    }
+
+
+def write_manifest(data: DataSet, path: str | Path, further: Mapping[str, Row] | None = None) -> None:
     """Write a data set as a manifest that `open_data` reads back; paths count from the manifest's folder.
+
+    Args:
+        data: its examples become rows.
+        path: a .csv, .tsv or .parquet file.
+        further: more columns, by the keys of the examples; the same for each.
 
     Raises:
         UsageError: an ending other than .csv, .tsv and .parquet.
@@ -71,12 +92,13 @@ def write_manifest(data: DataSet, path: str | Path) -> None:
     check_manifest_path(path)
     ending = Path(path).suffix.lower()
     folder = os.path.abspath(Path(path).parent)
-    rows = [_row(example, folder) for example in data.examples]
+    further = further or {}
+    heads = [*COLUMNS, *next(iter(further.values()), {})]
+    rows = [[*_row(example, folder), *further.get(example.key, {}).values()] for example in data.examples]
     if ending in (".parquet", ".pq"):
-        _write_parquet(path, rows)
+        _write_parquet(path, heads, rows)
     else:
-        text = formats.table_csv(COLUMNS, rows)
-        write_text(path, text if ending == ".csv" else _with_tabs(rows))
+        write_text(path, formats.table_csv(heads, rows, "\t" if ending == ".tsv" else ","))
 
 
 def check_manifest_path(path: str | Path) -> None:
@@ -220,15 +242,11 @@ def _row(example: Example, folder: str) -> list[str]:
     ]
 
 
-def _with_tabs(rows: Iterable[Sequence[str]]) -> str:
-    return "".join("\t".join(row) + "\n" for row in [COLUMNS, *rows])
-
-
-def _write_parquet(path: str | Path, rows: list[list[str]]) -> None:
+def _write_parquet(path: str | Path, heads: Sequence[str], rows: list[list[str]]) -> None:
     try:
         from pyarrow import parquet, table
     except ImportError as error:
         raise MissingExtra("Parquet manifests", "pyarrow", "parquet") from error
-    columns = {name: [row[i] or None for row in rows] for i, name in enumerate(COLUMNS)}
+    columns = {name: [row[i] or None for row in rows] for i, name in enumerate(heads)}
     with whole_file(path) as temporary:
         parquet.write_table(table(columns), temporary)

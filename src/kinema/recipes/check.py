@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kinema.errors import check_settings
@@ -84,13 +85,14 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
 
 
 def _write_clean(report: CheckReport, path: str) -> None:
-    from kinema.datasets.manifest import write_manifest
+    from kinema.datasets.manifest import TABLE_ENDINGS, further_columns, write_manifest
     from kinema.errors import DataError
 
-    clean = report.clean()
+    clean, root = report.clean(), Path(report.data.root)
     if not clean.examples:
         raise DataError("nothing is left without bad files and copies", report.data.root, "add videos that can be read")
-    write_manifest(clean, path)
+    is_table = root.is_file() and root.suffix.lower() in TABLE_ENDINGS
+    write_manifest(clean, path, further_columns(report.data.root) if is_table else None)
     _log.info("%s: %d of %d examples", path, len(clean), len(report.data))
 
 
