@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import shlex
 import shutil
 import tomllib
@@ -141,6 +142,14 @@ def test_resuming_with_other_settings_says_which(films, run_folder, capsys):
     status, err = fails(capsys, *command)
     assert status == 2
     assert "--lr" in err
+    assert f"--config {run_folder}/config.toml" in err
+
+
+def test_a_run_resumed_with_its_own_settings_needs_no_other(films, run_folder, caplog):
+    command = ["train", str(films), "--config", str(run_folder / "config.toml"), "--resume", "--out", str(run_folder)]
+    with caplog.at_level(logging.INFO, logger="kinema"):
+        assert cli.run(command) == 0
+    assert "nothing to resume: all" in caplog.text
 
 
 def test_a_finished_run_resumed_stays_as_it_is(films, run_folder):

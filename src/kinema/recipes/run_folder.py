@@ -106,7 +106,7 @@ def check_same(folder: Path, config: Any) -> None:
         raise ConfigError(
             f"--{name.replace('_', '-')} was {was.get(name)!r} when the run began",
             folder,
-            f"now {now.get(name)!r}; use the same",
+            f"now {now.get(name)!r}; use the same, or take all settings from there: --config {shlex.quote(str(path))}",
         )
 
 

@@ -364,4 +364,7 @@ class Trainer:
         self.progress.tally, self.progress.broken = Tally(**own["tally"]), own["broken"]
         if parts["cuda_generators"]:
             torch.cuda.set_rng_state_all(parts["cuda_generators"])
-        log.info("resumed at epoch %d, batch %d", self.progress.epoch + 1, self.progress.batch)
+        if self.progress.finished:
+            log.info("nothing to resume: all %d epochs are done", self.progress.epoch)
+        else:
+            log.info("resumed at epoch %d, batch %d", self.progress.epoch + 1, self.progress.batch)
