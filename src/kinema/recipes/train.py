@@ -98,12 +98,15 @@ def run_training(data: DataSet, config: TrainConfig, folder: Path, title: str = 
         OutputError: the folder holds something already.
         CheckpointError, ConfigError: --resume finds no run, or another one.
     """
+    from kinema.datasets.copies import warn_of_copies
     from kinema.datasets.flow_cache import open_flow_cache
 
     if config.each_step:
         data, config = prepare(data, config)
     learning, validation = data.part("train"), data.part("valid")
     _require(data, learning, validation)
+    if is_main_process():
+        warn_of_copies(learning, validation)
     network = build_network(config, data, learning)
     card = _card(config, data, network)
     rehearse(config, network)
