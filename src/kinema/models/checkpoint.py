@@ -229,10 +229,8 @@ def read_card(folder: str | Path) -> ModelCard:
 
 def _rebuild(folder: Path, card: ModelCard) -> Network:
     arguments = {**card.arguments, "num_classes": len(card.labels)}
-    nothing_else: dict[str, Any] = {
-        "pretrained": False,
-        "backbone_weights": None,
-    }  # a card that says otherwise: TypeError
+    # A card that says otherwise gives an argument twice, a TypeError.
+    nothing_else: dict[str, Any] = {"pretrained": False, "backbone_weights": None}
     try:
         return build(card.variant, spec=card.input.to_json(), **nothing_else, **arguments)
     except (KinemaError, TypeError, ValueError) as error:

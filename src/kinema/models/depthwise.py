@@ -10,7 +10,6 @@ In two dimensions it is only the strided ones that are slow, and only in half pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,6 +18,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
+
+Axes = tuple[int, ...]
+"""One number an axis."""
 
 
 class DepthwiseConv3d(nn.Conv3d):
@@ -39,28 +41,15 @@ class DepthwiseConv3d(nn.Conv3d):
         return super().forward(x)
 
 
-def convolve(  # as torch's own
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
+def convolve(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Axes, padding: Axes | str, dilation: Axes, groups: int
 ) -> Tensor:
     """`torch.conv2d` under autocast; gradients of strided filters on single channels are computed in float32."""
     depthwise = groups > 1 and groups == input.shape[-3] == len(weight)
-    strided = max(_both(stride)) > 1
-    if depthwise and strided and bias is None and input.ndim == 4 and not isinstance(padding, str):
+    if depthwise and max(stride) > 1 and bias is None and input.ndim == 4 and not isinstance(padding, str):
         half = torch.get_autocast_dtype(input.device.type)
-        return _Strided.apply(input.to(half), weight.to(half), _both(stride), _both(padding), _both(dilation))
+        return _Strided.apply(input.to(half), weight.to(half), stride, padding, dilation)
     return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
-
-
-def _both(value: int | Sequence[int]) -> tuple[int, ...]:
-    """One number for both axes, or one each."""
-    values = (value,) if isinstance(value, int) else tuple(value)
-    return values * 2 if len(values) == 1 else values
 
 
 class _Strided(torch.autograd.Function):

@@ -9,32 +9,19 @@ instead of by the convolution, gradients are those of float32 up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kinema.models.depthwise import Axes
 
-def convolve(  # as torch's own
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
+
+def convolve(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Axes, padding: Axes | str, dilation: Axes, groups: int
 ) -> Tensor:
     """`torch.conv3d`, with the padding over time in a step of its own where the clip is shorter than the filter."""
     if not isinstance(padding, str):
-        time, *space = _three(padding)
-        if time and 1 < input.shape[-3] < weight.shape[-3] and _three(stride)[0] == 1:
+        time, *space = padding
+        if time and 1 < input.shape[-3] < weight.shape[-3] and stride[0] == 1:
             input, padding = F.pad(input, (0, 0, 0, 0, time, time)), (0, *space)
     return torch.conv3d(input, weight, bias, stride, padding, dilation, groups)
-
-
-def _three(value: int | Sequence[int]) -> tuple[int, ...]:
-    """One number for all axes, or one each."""
-    values = (value,) if isinstance(value, int) else tuple(value)
-    return values * 3 if len(values) == 1 else values

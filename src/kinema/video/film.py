@@ -15,7 +15,7 @@ import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from kinema.video.container import open_container, packets_of, promised_s
 from kinema.video.contract import FastSeek, Frame, Video
 from kinema.video.packets import Flags, Run, scan
 from kinema.video.pixels import Painter, turn_of
+from kinema.video.stand_ins import stand_ins
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -384,24 +385,6 @@ class Film(Video):
         if self._container is not None:
             self._container.close()
             self._container = None
-
-
-def stand_ins(
-    wanted: NDArray[np.int64], pictures: Iterable[tuple[int, av.VideoFrame]]
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Those of the pictures that are the last one at or before some frame that is wanted; all in order, numbers first."""
-    held: tuple[int, av.VideoFrame] | None = None
-    for index, picture in pictures:
-        if held is not None and _any_between(wanted, held[0], index):
-            yield held
-        held = index, picture
-    if held is not None and _any_between(wanted, held[0], int(wanted[-1]) + 1):
-        yield held
-
-
-def _any_between(wanted: NDArray[np.int64], first: int, end: int) -> bool:
-    place = int(np.searchsorted(wanted, first))
-    return place < len(wanted) and int(wanted[place]) < end
 
 
 def _chain(first: av.Packet, rest: Iterator[av.Packet]) -> Iterator[av.Packet]:
