@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from usual_memory import usual_memory
 
 from kinema.clips.transforms import normalize
 from kinema.inference.engine import OpenVinoScorer, open_scorer
@@ -127,7 +128,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     given = CASES[name].feed(normalize(clips, ours.spec).contiguous())
 
     def eager() -> np.ndarray:
-        with torch.inference_mode():
+        with torch.inference_mode(), usual_memory():
             return theirs(list(given) if isinstance(given, list) else given).numpy()  # SlowFast writes into its list
 
     sides: dict[str, Callable[[], np.ndarray]] = {"reference f32": eager}

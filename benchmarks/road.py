@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from predict import draw_film, timed
 from tutorials import CLIP_S, Side, open_sides
+from usual_memory import usual_memory
 
 from kinema.clips.transforms import decode_size
 from kinema.inference.predictor import Predictor, load
@@ -116,13 +117,18 @@ def medians(sides: dict[str, Callable[[], object]], repeats: int) -> tuple[dict[
     return {name: wall for name, (wall, _) in both.items()}, {name: used for name, (_, used) in both.items()}
 
 
+def classify_all(side: Side, paths: list[str]) -> list[np.ndarray]:
+    with usual_memory():
+        return [side.classify(path) for path in paths]
+
+
 def compare(side: Side, ours: Ours, paths: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    theirs = [side.classify(path) for path in paths]
+    theirs = classify_all(side, paths)
     found, num_clips = ours.predict(paths), ours.decode(paths)
     if len(found) != len(theirs):
         raise SystemExit(f"{len(theirs) - len(found)} films could not be read")
     sides: dict[str, Callable[[], object]] = {
-        "theirs_s": lambda: [side.classify(path) for path in paths],
+        "theirs_s": lambda: classify_all(side, paths),
         "ours_s": lambda: ours.predict(paths),
         "decode_s": lambda: ours.decode(paths),
         "infer_s": lambda: ours.infer(num_clips),

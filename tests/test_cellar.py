@@ -1,6 +1,11 @@
 """types, labels, formats, files, errors."""
 
+import mmap
+import os
 import pickle
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -138,6 +143,36 @@ def test_the_most_memory_held_grows_with_what_is_held():
     block = b"x" * (200 << 20)
     assert peak_memory_mib() >= before
     assert peak_memory_mib() > len(block) / 2**20
+
+
+FRESH_PAGES = """
+import resource
+from kinema.machine import keep_freed_memory
+
+def fresh_pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        block = b"x" * (64 << 20)
+        del block
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+fresh_pages()
+print(keep_freed_memory(), fresh_pages())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")
+@pytest.mark.parametrize("setting", ["", "MALLOC_PERTURB_", "GLIBC_TUNABLES"])
+def test_freed_memory_is_kept_where_nobody_has_said_how(setting: str):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
+    command = [sys.executable, "-c", FRESH_PAGES]
+    done = subprocess.run(
+        command, env=environment | ({setting: ""} if setting else {}), capture_output=True, text=True, check=True
+    )
+    kept, pages = done.stdout.split()
+    assert kept == str(not setting)
+    if kept == "True":  # one block's pages at most, not ten
+        assert int(pages) < 2 * (64 << 20) / mmap.PAGESIZE
 
 
 def test_errors_survive_the_way_between_processes():

@@ -15,6 +15,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from kinema.machine import keep_freed_memory
+
 if TYPE_CHECKING:
     from kinema.datasets import open_data
     from kinema.errors import KinemaError
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 # OpenMP's threads by default spin while they wait for each other, and so keep decoders from working: with a second busy process
 # on two cores, a forward pass of MobileNetV2 took 2.2 s, and 0.4 s if they sleep. torch reads this when it is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+keep_freed_memory()
 
 _HOMES = {
     "InputSpec": "kinema.types",

@@ -8,6 +8,12 @@ from pathlib import Path
 
 _MOST_WORKERS = 8
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""The C library's numbers of what `mallopt` sets (malloc.h)."""
+
+_KEPT = (2**30, 2**25)
+"""Bytes from which freed memory goes back to the system; where the first is refused (glibc before 2.35), the second."""
+
 
 def num_cores() -> int:
     """Cores that this process may use."""
@@ -23,6 +29,22 @@ def cache_folder() -> Path:
     """Where downloads and other things that can be made again are kept: $KINEMA_HOME, else ~/.cache/kinema."""
     home = os.environ.get("KINEMA_HOME")
     return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kinema"
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep up to a gigabyte of what was freed, for what comes next; says whether it does.
+
+    It otherwise gives every large block back to the system at once, and the next one comes as fresh pages, which are zeroed
+    one by one when they are first touched. The outputs of convolutions are such blocks: on a CPU, torch spends a tenth to a
+    third of its time on that (`benchmarks/kept_memory.py`). Only glibc does so, and only where nobody has set its
+    `MALLOC_…` variables or `GLIBC_TUNABLES` already.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return False
+    import ctypes
+
+    mallopt = ctypes.CDLL(None).mallopt
+    return any(mallopt(_MMAP_THRESHOLD, size) and mallopt(_TRIM_THRESHOLD, size) for size in _KEPT)
 
 
 def peak_memory_mib() -> float | None:

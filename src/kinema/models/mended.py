@@ -1,4 +1,4 @@
-"""Training in half precision on a CPU: convolutions whose gradients its library gets wrong, or takes very long for."""
+"""Convolutions on a CPU that torch gets wrong, or takes very long for, and what takes their place inside a block."""
 
 from __future__ import annotations
 
@@ -9,28 +9,37 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from kinema.models import depthwise, short_clips
+from kinema.models import depthwise, short_clips, small_batches
 
-_MENDED: dict[Any, tuple[int, Callable[..., Tensor]]] = {
-    torch.conv2d: (2, depthwise.convolve),
-    torch.conv3d: (3, short_clips.convolve),
-}
-"""Over how many axes torch's function goes, and what takes its place."""
+Replacements = dict[Any, tuple[int, Callable[..., Tensor]]]
+"""For functions of torch over how many axes they go, and what takes their place."""
 
 
-class MendedConvolutions(TorchFunctionMode):
-    """Inside the block, whatever network runs, convolutions are those whose gradients are right, and fast.
-
-    It is about clips shorter than a filter, and about strided filters on single channels; what comes out is the same.
-    """
+class _Replaced(TorchFunctionMode):
+    by: Replacements
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func not in _MENDED:
+        if func not in self.by:
             return func(*args, **(kwargs or {}))
-        axes, convolve = _MENDED[func]
+        axes, convolve = self.by[func]
         return convolve(*_spelt_out(axes, *args, **(kwargs or {})))
+
+
+class MendedConvolutions(_Replaced):
+    """Inside the block, whatever network learns in half precision, gradients of convolutions are right, and fast.
+
+    It is about clips shorter than a filter, and about strided filters on single channels; what comes out is the same.
+    """
+
+    by: Replacements = {torch.conv2d: (2, depthwise.convolve), torch.conv3d: (3, short_clips.convolve)}
+
+
+class QuickConvolutions(_Replaced):
+    """Inside the block, whatever network answers in float32, single clips go through it as quickly as many."""
+
+    by: Replacements = {torch.conv3d: (3, small_batches.convolve)}
 
 
 def _spelt_out(  # as torch's own
