@@ -15,6 +15,8 @@ from torch import Tensor
 
 from kinema.models.depthwise import Axes
 
+_HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+
 _LEAST_MACS = 1_000_000
 """Below so many multiply-adds the plain loop is as quick, or quicker: 0.02 and 0.05 ms for one pixel."""
 
@@ -24,7 +26,7 @@ def convolve(
 ) -> Tensor:
     """`torch.conv3d` without a gradient."""
     alike = input.dtype == weight.dtype == torch.float32 and input.device.type == "cpu" and input.ndim == 5
-    if not alike or isinstance(padding, str) or torch.is_grad_enabled() or not torch.backends.mkldnn.is_available():
+    if not alike or isinstance(padding, str) or torch.is_grad_enabled() or not _HAS_ONEDNN:
         return torch.conv3d(input, weight, bias, stride, padding, dilation, groups)
     spans = zip(input.shape[2:], padding, dilation, weight.shape[2:], stride, strict=True)
     places = math.prod(
