@@ -1,9 +1,10 @@
 """The forward pass of published networks: kinema against torchvision and PyTorchVideo as they come, in eager float32.
 
 Both sides have the same random weights, copied through `kinema.models.convert`, and see the same clips; kinema gets bytes
-and normalises them, the reference gets numbers that are normalised already. All sides run in turn in one process; medians,
-and how often the reference's goes into kinema's. Scores are compared after scaling logits to a deviation of 3, because
-those of random weights hardly differ: the largest difference of a score, and whether the best classes are the same.
+and normalises them, the reference gets numbers that are normalised already. All sides run in turn, the reference in a
+process of its own where torch is as it comes; medians, and how often kinema's goes into the reference's. Scores are
+compared after scaling logits to a deviation of 3, because those of random weights hardly differ: the largest difference
+of a score, and whether the best classes are the same.
 
 What the machine reaches at best is measured too: torch.matmul at several sizes, and a convolution in OpenVINO, which on
 some processors is faster than torch's products. The share of a network is its multiply-adds x 2 by its time and by that.
@@ -24,15 +25,16 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from apart import Apart
 from torch import Tensor, nn
-from usual_memory import usual_memory
 
 from kinema.clips.transforms import normalize
-from kinema.inference.engine import OpenVinoScorer, open_scorer
+from kinema.inference.engine import open_scorer
 from kinema.inference.parity import probe_clips
 from kinema.models import build, mvit, resnet3d, s3d, slowfast, x3d
 from kinema.models.checkpoint import ModelCard
@@ -43,6 +45,9 @@ from kinema.models.weights import check_fit
 
 NUM_CLASSES = 400
 DEVIATION = 3.0
+REFERENCE = "reference f32"
+_PAUSE_S = 0.1
+"""Before each run: OpenMP's threads spin for a while when they have nothing more to do."""
 
 
 @dataclass(frozen=True)
@@ -127,39 +132,46 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     clips = probe_clips(ours.spec, options.batch)
     given = CASES[name].feed(normalize(clips, ours.spec).contiguous())
 
-    def eager() -> np.ndarray:
-        with torch.inference_mode(), usual_memory():
-            return theirs(list(given) if isinstance(given, list) else given).numpy()  # SlowFast writes into its list
-
-    sides: dict[str, Callable[[], np.ndarray]] = {"reference f32": eager}
+    with torch.inference_mode():
+        exact = theirs(list(given) if isinstance(given, list) else given).numpy()  # SlowFast writes into its list
+    sides: dict[str, Callable[[], np.ndarray]] = {}
     for engine in options.engines:
         for precision in options.precisions:
             scorer = open_scorer(ours, card, engine=engine, device="cpu", precision=precision, batch_size=options.batch)
-            runs = "openvino" if isinstance(scorer, OpenVinoScorer) else "torch"
-            sides.setdefault(f"{runs} {scorer.precision}", lambda scorer=scorer: scorer(clips))
+            sides.setdefault(f"{scorer.engine} {scorer.precision}", lambda scorer=scorer: scorer(clips))
     logits = {side: call() for side, call in sides.items()}  # also what is done only once
     macs = summarize(ours).macs * options.batch
-    times = in_turn(sides, options.runs, options.clock)
+    with Apart(theirs, given, options.threads) as apart:
+        timed = {REFERENCE: lambda: apart.run()[options.clock == "cpu"]}
+        timed |= {side: partial(seconds_of, call, options.clock) for side, call in sides.items()}
+        times = in_turn(timed, options.runs)
     medians = {side: statistics.median(values) for side, values in times.items()}
     rows = {
         side: {
-            "ms": 1e3 * seconds, "ratio": medians["reference f32"] / seconds, "gflops": 2 * macs / seconds / 1e9,
-            **agreement(logits["reference f32"], logits[side]),
+            "ms": 1e3 * seconds, "ratio": medians[REFERENCE] / seconds, "gflops": 2 * macs / seconds / 1e9,
+            **agreement(exact, logits.get(side, exact)),
         }
         for side, seconds in medians.items()
     }  # fmt: skip
     return {"input": list(clips.shape), "gmacs": macs / 1e9, "sides": rows}
 
 
-def in_turn(sides: dict[str, Callable[[], Any]], runs: int, clock: str) -> dict[str, list[float]]:
-    """Seconds of each run; the order is turned around every time."""
+def seconds_of(call: Callable[[], Any], clock: str) -> float:
     now = time.perf_counter if clock == "wall" else time.process_time
+    started = now()
+    call()
+    return now() - started
+
+
+def in_turn(sides: dict[str, Callable[[], float]], runs: int) -> dict[str, list[float]]:
+    """Seconds of each run, after one that does not count; the order is turned around every time."""
     times: dict[str, list[float]] = {side: [] for side in sides}
-    for run in range(runs):
+    for run in range(runs + 1):
         for side in list(sides)[:: 1 if run % 2 else -1]:
-            started = now()
-            sides[side]()
-            times[side].append(now() - started)
+            time.sleep(_PAUSE_S)
+            seconds = sides[side]()
+            if run:
+                times[side].append(seconds)
     return times
 
 
@@ -198,7 +210,7 @@ def convolution_peak(precision: str, clock: str) -> dict[str, float]:
 def rate(call: Callable[[], Any], work: float, clock: str) -> float:
     """GFLOPS of the fastest of several runs, after a first one."""
     call()
-    best = min(in_turn({"": call}, 7, clock)[""])
+    best = min(in_turn({"": partial(seconds_of, call, clock)}, 7)[""])
     return work / best / 1e9
 
 

@@ -25,6 +25,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 from predict import draw_film, timed
-from tutorials import CLIP_S, Side, open_sides
-from usual_memory import usual_memory
+from tutorials import CLIP_S, Side, Theirs, open_sides
 
 from kinema.clips.transforms import decode_size
 from kinema.inference.predictor import Predictor, load
@@ -105,36 +105,34 @@ def as_one(frames: np.ndarray, duration_s: float) -> Windows:
     return Windows(frames, np.zeros(len(frames), np.int64), np.array([[0.0, duration_s]]))
 
 
-def medians(sides: dict[str, Callable[[], object]], repeats: int) -> tuple[dict[str, float], dict[str, float]]:
+def medians(
+    sides: dict[str, Callable[[], tuple[float, float]]], repeats: int
+) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds of each side on the clock and of all cores, in turn, forwards and backwards, after one run that does not count."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for repeat in range(repeats + 1):
         for name in list(sides)[:: 1 if repeat % 2 else -1]:
-            measured = timed(sides[name])
+            time.sleep(0.2)  # OpenMP's threads spin for a while when they have nothing more to do
+            measured = sides[name]()
             if repeat:
                 times[name].append(measured)
     both = {name: [statistics.median(values) for values in zip(*pairs, strict=True)] for name, pairs in times.items()}
     return {name: wall for name, (wall, _) in both.items()}, {name: used for name, (_, used) in both.items()}
 
 
-def classify_all(side: Side, paths: list[str]) -> list[np.ndarray]:
-    with usual_memory():
-        return [side.classify(path) for path in paths]
-
-
-def compare(side: Side, ours: Ours, paths: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    theirs = classify_all(side, paths)
+def compare(other: Theirs, ours: Ours, paths: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    theirs = other.predict(paths)
     found, num_clips = ours.predict(paths), ours.decode(paths)
     if len(found) != len(theirs):
         raise SystemExit(f"{len(theirs) - len(found)} films could not be read")
-    sides: dict[str, Callable[[], object]] = {
-        "theirs_s": lambda: classify_all(side, paths),
-        "ours_s": lambda: ours.predict(paths),
-        "decode_s": lambda: ours.decode(paths),
-        "infer_s": lambda: ours.infer(num_clips),
+    sides: dict[str, Callable[[], tuple[float, float]]] = {
+        "theirs_s": lambda: other.times(paths),
+        "ours_s": lambda: timed(lambda: ours.predict(paths)),
+        "decode_s": lambda: timed(lambda: ours.decode(paths)),
+        "infer_s": lambda: timed(lambda: ours.infer(num_clips)),
     }
     if not options.no_command:
-        sides["command_s"] = lambda: ours.command(paths)
+        sides["command_s"] = lambda: timed(lambda: ours.command(paths))
     seconds, used = medians(sides, options.repeats)
     wall, decode_s, infer_s = seconds["ours_s"], seconds["decode_s"], seconds["infer_s"]
     shared_s = (used["decode_s"] + used["infer_s"]) / len(os.sched_getaffinity(0))
@@ -185,12 +183,12 @@ def measure_side(
 ) -> None:
     torch.manual_seed(0)
     place.mkdir()
-    side = build()
-    ours = Ours(side, options, place)
+    ours = Ours(build(), options, place)
     found["ours"] = repr(ours.predictor)
-    for kind, paths in films.items():
-        found[kind] = compare(side, ours, paths, options)
-        print(place.name, kind, found[kind], file=sys.stderr, flush=True)
+    with Theirs(place.name, options, place / "theirs") as other:
+        for kind, paths in films.items():
+            found[kind] = compare(other, ours, paths, options)
+            print(place.name, kind, found[kind], file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -205,7 +203,7 @@ def main() -> None:
     parser.add_argument("--hf", help="a VideoMAE of transformers' hub in place of a small random one")
     parser.add_argument("--decord", action="store_true", help="plain loops read with decord instead of PyAV")
     parser.add_argument("--width", type=int, default=64, help="of PyTorchVideo's networks; 64 is as published")
-    parser.add_argument("--engine", default="auto", choices=["torch", "openvino", "auto"])
+    parser.add_argument("--engine", default="auto", choices=["torch", "winograd", "openvino", "auto"])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--int8", action="store_true", help="8-bit numbers, calibrated by --data")
     parser.add_argument("--batch", type=int, default=8)

@@ -187,7 +187,7 @@ def test_auto_takes_torch_where_openvino_is_missing(monkeypatch, caplog):
     caplog.set_level(logging.DEBUG, "kinema")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert isinstance(open_scorer(*make(), engine="auto", device="cpu"), Scorer)
-    assert "engine: torch; OpenVINO is not installed" in caplog.text
+    assert "engine: not OpenVINO, which is not installed" in caplog.text
     with pytest.raises(MissingExtra, match=r"kinema\[openvino\]"):
         open_scorer(*make(), engine="openvino")
 

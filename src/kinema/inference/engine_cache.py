@@ -7,6 +7,7 @@ with the reason, so that it is tried once.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -14,14 +15,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from kinema.errors import OutputError
-from kinema.files import write_error
+from kinema.files import write_error, write_text
 from kinema.inference.openvino_graph import core, openvino
 from kinema.machine import cache_folder
 
@@ -61,6 +62,31 @@ def kept_graph(key: str, convert: Callable[[], Any], name: str) -> Any:
             return core().read_model(folder / _GRAPH)
     except OSError as error:
         raise write_error(error, folder) from error
+
+
+def kept_figures(key: str, names: Collection[str], measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What was measured of a network on this machine, measured now if nobody has yet, or if it cannot be read.
+
+    Args:
+        key: the name of its file.
+        names: of the figures.
+        measure: gives them.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    file = engines_folder() / f"{key}.json"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_suffix(".lock")):
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+                kept = json.loads(file.read_text(encoding="utf-8"))
+                return {name: float(kept[name]) for name in names}
+            found = measure()
+            write_text(file, json.dumps(found, indent=2))
+            return found
+    except OSError as error:
+        raise write_error(error, file) from error
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

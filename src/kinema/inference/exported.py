@@ -91,7 +91,7 @@ def open_exported(
         device: "auto" or "cpu"; for .onnx "cuda" too, where ONNX Runtime has it.
         precision: an .onnx file has its own, "auto" or "f32", an int8 .xml "auto" or "int8"; other .xml any but int8.
         batch_size: most clips at once.
-        others: `engine`; the file's ending chooses, so that "openvino" is refused for .onnx.
+        others: `engine`; the file's ending chooses, so that "openvino" is refused for .onnx, and "winograd" for all.
 
     Raises:
         CheckpointError: it is not there, damaged, or was not made by `kinema export`.
@@ -103,6 +103,9 @@ def open_exported(
         raise UsageError("a torch.export file may hold code", name, "export it with --format onnx to run it here")
     if ending == ENDINGS["onnx"] and others.get("engine") == "openvino":
         raise UsageError("an .onnx file runs in ONNX Runtime", "--engine openvino", "export it with --format openvino")
+    if others.get("engine") == "winograd":
+        do = "give the checkpoint that it was made of, or leave the engine out"
+        raise UsageError("an exported file has an engine of its own", "--engine winograd", do)
     if not Path(name).is_file():
         raise CheckpointError("no such file", name, "make it with `kinema export`")
     try:

@@ -72,13 +72,18 @@ def folded(network: AnyNetwork) -> AnyNetwork:
     pairs = list(foldable(network))
     if not pairs:
         return network
-    shared: dict[int, Any] = {id(value): value for value in [*network.parameters(), *network.buffers()]}
-    copied = copy.deepcopy(network, shared)
+    copied = sharing_weights(network)
     for conv, norm in pairs:
         _fold(copied.get_submodule(conv), copied.get_submodule(norm))
         parent, _, name = norm.rpartition(".")
         setattr(copied.get_submodule(parent), name, _rest(copied.get_submodule(norm)))
     return copied
+
+
+def sharing_weights(network: AnyNetwork) -> AnyNetwork:
+    """A copy with layers of its own and the same weights."""
+    shared: dict[int, Any] = {id(value): value for value in [*network.parameters(), *network.buffers()]}
+    return copy.deepcopy(network, shared)
 
 
 def foldable(network: Network) -> Iterator[Pair]:

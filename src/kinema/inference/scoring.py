@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 class ClipScorer(ABC):
     """What gives clips their logits: a network in torch, a converted one, or an exported file."""
 
+    engine: str = "torch"
+    """What computes; see `kinema.inference.engine`."""
+
     spec: InputSpec
     device: torch.device
     precision: str

@@ -41,7 +41,7 @@ class BenchConfig:
     video: str | None = None
     """A film: how fast it can be decoded is measured too, and speeds are told for its frame rate instead of 30."""
     engine: EngineName = "auto"
-    """What computes: torch, openvino (on a CPU, converted at the first use), or auto: OpenVINO where it can be used."""
+    """What computes: torch, openvino or winograd (on a CPU, prepared at the first use), or auto: what is usually the fastest."""
     device: str = "auto"
     """Where the networks run: auto, cpu, cuda, cuda:1."""
     precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"

@@ -27,7 +27,7 @@ class Asked:
 
     Args:
         model: see `kinema.inference.speed.open_network`.
-        engine: torch, openvino or auto.
+        engine: torch, openvino, winograd or auto.
         device: see `Predictor`.
         precision: see `Predictor`.
         batch_size: clips that are scored together, and that a training step learns from.
@@ -83,10 +83,8 @@ def measured(asked: Asked, began_s: float) -> dict[str, Any]:
 
 
 def _running(predictor: Predictor) -> dict[str, str]:
-    from kinema.inference.engine import OpenVinoScorer
-
-    engine = "openvino" if isinstance(predictor.scorer, OpenVinoScorer) else "torch"
-    return {"engine": engine, "device": str(predictor.scorer.device), "precision": predictor.scorer.precision}
+    scorer = predictor.scorer
+    return {"engine": scorer.engine, "device": str(scorer.device), "precision": scorer.precision}
 
 
 def _training_pace(asked: Asked) -> float:

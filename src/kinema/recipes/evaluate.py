@@ -69,7 +69,7 @@ class EvaluateConfig(ScoringOptions):
     format: Literal["auto", "folder", "manifest", "ucf101", "hmdb51", "kinetics", "sports1m", "stills"] = "auto"
     """How the data set is laid out; auto looks."""
     engine: EngineName = "torch"
-    """What computes: torch, openvino (on a CPU, converted at the first use), or auto: OpenVINO where it can be used."""
+    """What computes: torch, openvino or winograd (on a CPU, prepared at the first use), or auto: what is usually the fastest."""
     flow_method: FlowMethod | None = None
     """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
     out: str | None = None

@@ -47,7 +47,7 @@ class DataOptions:
         )
 
 
-EngineName = Literal["auto", "torch", "openvino"]
+EngineName = Literal["auto", "torch", "winograd", "openvino"]
 
 FlowMethod = Literal["dis", "farneback", "tvl1", "raft_small", "raft_large"]
 

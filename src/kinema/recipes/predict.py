@@ -74,7 +74,7 @@ class PredictConfig:
     batch_size: int = 8
     """Clips that go through the network at once; videos share batches."""
     engine: EngineName = "auto"
-    """What computes: torch, openvino (on a CPU, converted at the first use), or auto: OpenVINO where it can be used."""
+    """What computes: torch, openvino or winograd (on a CPU, prepared at the first use), or auto: what is usually the fastest."""
     flow_method: FlowMethod | None = None
     """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
     device: str = "auto"

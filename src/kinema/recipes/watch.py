@@ -37,8 +37,8 @@ class WatchConfig:
     json: bool = False
     """Print a line of JSON a prediction."""
     engine: EngineName = "auto"
-    """What computes a network that looks at clips: torch, openvino (on a CPU, converted at the first use), or auto:
-    OpenVINO where it can be used. Networks that go frame by frame stay in torch."""
+    """What computes a network that looks at clips: torch, openvino or winograd (on a CPU, prepared at the first use),
+    or auto: what is usually the fastest. Networks that go frame by frame stay in torch."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1."""
     precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
@@ -102,8 +102,8 @@ def _open(config: WatchConfig) -> Predictor:
     network, card = open_trained(config.model)
     engine = config.engine
     if goes_frame_by_frame(network) and engine != "torch":
-        if engine == "openvino":
-            log.info("engine: torch, not OpenVINO; %s remembers and goes frame by frame", card.variant)
+        if engine != "auto":
+            log.info("engine: torch, not %s; %s remembers and goes frame by frame", engine, card.variant)
         engine = "torch"
     return Predictor(network, card, device=config.device, precision=config.precision, engine=engine)
 

@@ -1,0 +1,29 @@
+"""A network in torch whose convolutions are computed with fewer multiplications; see `winograd`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kinema.inference.folding import FoldedScorer, folded, sharing_weights
+from kinema.inference.winograd import with_winograd
+
+
+class WinogradScorer(FoldedScorer):
+    """As `FoldedScorer`, in float32 on a CPU."""
+
+    engine = "winograd"
+
+    def compiled(self) -> WinogradScorer:
+        """Itself, once its layers are known to run here.
+
+        Raises:
+            OutputError: they cannot be compiled.
+        """
+        self._folded()
+        return self
+
+    def _folded(self) -> Any:
+        if self._fast is None:
+            self._fast = sharing_weights(folded(self.network))
+            with_winograd(self._fast)
+        return self._fast
