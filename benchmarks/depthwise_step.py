@@ -7,6 +7,10 @@ Both sides are the same network on the same frames in one process, in turn: forw
 
 from __future__ import annotations
 
+import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+
+# isort: split
+
 import argparse
 import json
 import statistics

@@ -16,6 +16,10 @@ On a busy machine `--clock cpu --threads 1` counts processor time instead of tim
 
 from __future__ import annotations
 
+import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+
+# isort: split
+
 import argparse
 import json
 import os

@@ -8,6 +8,10 @@ networks and 20 for multiresolution ones in training: 4x.
 
 from __future__ import annotations
 
+import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+
+# isort: split
+
 import argparse
 import json
 import statistics

@@ -18,6 +18,10 @@ With `--int8` kinema runs the network as an 8-bit OpenVINO file, quantised with 
 
 from __future__ import annotations
 
+import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+
+# isort: split
+
 import argparse
 import json
 import os

@@ -12,6 +12,10 @@ How much memory a film of two hours takes is measured by `benchmarks/predict.py`
 
 from __future__ import annotations
 
+import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+
+# isort: split
+
 import argparse
 import json
 import os
