@@ -1,8 +1,8 @@
-"""The other side of a benchmark in a process of its own, which never sees kinema: torch and its threads as they come.
+"""The other side of `forward.py` in a process of its own, which never sees kinema: torch and its threads as they come.
 
 kinema sets how OpenMP's threads wait and how freed memory is kept; what it is compared with should have neither.
 
-    python benchmarks/apart.py THREADS        reads lines: a file to load, then "run" again and again
+    python benchmarks/apart.py NAME THREADS        reads lines: a file to load, then "run" again and again
 """
 
 from __future__ import annotations
@@ -12,30 +12,49 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 
+def build_reference(name: str, num_classes: int) -> Any:
+    """A network of torchvision or PyTorchVideo, as they build it."""
+    if name not in ("slowfast_r50", "x3d_m"):
+        import torchvision
+
+        return torchvision.models.get_model(name, num_classes=num_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pytorchvideo.models.slowfast import create_slowfast
+        from pytorchvideo.models.x3d import create_x3d
+    if name == "x3d_m":
+        return create_x3d(input_clip_length=16, input_crop_size=224, model_num_class=num_classes, head_activation=None)
+    return create_slowfast(
+        model_depth=50, slowfast_fusion_conv_kernel_size=(7, 1, 1), model_num_class=num_classes, head_activation=None
+    )
+
+
 class Apart:
-    """A module of torch and what it is called with, in a new process. As a context manager it ends with the block.
+    """A reference and what it is called with, in a new process. As a context manager it ends with the block.
 
     Args:
-        module: can be pickled, like all that it is called with.
+        name: of the reference.
+        module: has its weights.
         given: a tensor, or a list of them.
         threads: of torch.
     """
 
-    def __init__(self, module: Any, given: Any, threads: int) -> None:
+    def __init__(self, name: str, module: Any, given: Any, threads: int) -> None:
         import torch
 
         environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
-        command = [sys.executable, "-W", "ignore", __file__, str(threads)]
+        command = [sys.executable, "-W", "ignore", __file__, name, str(threads)]
         self._process: Any = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "module.pt"
-            torch.save((module, given), file)
+            file = Path(folder) / "weights.pt"
+            torch.save((module.state_dict(), given), file)
             self._ask(str(file))
 
     def __enter__(self) -> Apart:
@@ -58,8 +77,10 @@ class Apart:
 def main() -> None:
     import torch
 
-    torch.set_num_threads(int(sys.argv[1]))
-    module, given = torch.load(sys.stdin.readline().strip(), weights_only=False)
+    torch.set_num_threads(int(sys.argv[2]))
+    weights, given = torch.load(sys.stdin.readline().strip())
+    module = build_reference(sys.argv[1], len(weights[next(reversed(weights))])).eval()
+    module.load_state_dict(weights)
     print("ready", flush=True)
     for _ in sys.stdin:
         wall, used = time.perf_counter(), time.process_time()

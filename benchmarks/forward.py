@@ -26,7 +26,6 @@ import os
 import statistics
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from apart import Apart
+from apart import Apart, build_reference
 from torch import Tensor, nn
 
 from kinema.clips.transforms import normalize
@@ -58,35 +57,9 @@ _PAUSE_S = 0.1
 class Case:
     """A network of kinema and the same one elsewhere."""
 
-    reference: Callable[[], nn.Module]
     renames: Renames
     spec: dict[str, Any] = field(default_factory=dict)
     feed: Callable[[Tensor], Any] = lambda clips: clips
-
-
-def torchvisions(name: str) -> Callable[[], nn.Module]:
-    def make() -> nn.Module:
-        import torchvision
-
-        return torchvision.models.get_model(name, num_classes=NUM_CLASSES)
-
-    return make
-
-
-def make_slowfast() -> nn.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pytorchvideo.models.slowfast import create_slowfast
-    return create_slowfast(
-        model_depth=50, slowfast_fusion_conv_kernel_size=(7, 1, 1), model_num_class=NUM_CLASSES, head_activation=None
-    )
-
-
-def make_x3d() -> nn.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pytorchvideo.models.x3d import create_x3d
-    return create_x3d(input_clip_length=16, input_crop_size=224, model_num_class=NUM_CLASSES, head_activation=None)
 
 
 def pathways(clips: Tensor) -> list[Tensor]:
@@ -95,12 +68,12 @@ def pathways(clips: Tensor) -> list[Tensor]:
 
 
 CASES = {
-    "r3d_18": Case(torchvisions("r3d_18"), resnet3d.FROM_TORCHVISION),
-    "r2plus1d_18": Case(torchvisions("r2plus1d_18"), resnet3d.FROM_TORCHVISION),
-    "s3d": Case(torchvisions("s3d"), s3d.FROM_TORCHVISION, {"clip_len": 16}),
-    "slowfast_r50": Case(make_slowfast, slowfast.FROM_PYTORCHVIDEO, feed=pathways),
-    "x3d_m": Case(make_x3d, x3d.FROM_PYTORCHVIDEO),
-    "mvit_v2_s": Case(torchvisions("mvit_v2_s"), mvit.FROM_TORCHVISION),
+    "r3d_18": Case(resnet3d.FROM_TORCHVISION),
+    "r2plus1d_18": Case(resnet3d.FROM_TORCHVISION),
+    "s3d": Case(s3d.FROM_TORCHVISION, {"clip_len": 16}),
+    "slowfast_r50": Case(slowfast.FROM_PYTORCHVIDEO, feed=pathways),
+    "x3d_m": Case(x3d.FROM_PYTORCHVIDEO),
+    "mvit_v2_s": Case(mvit.FROM_TORCHVISION),
 }
 
 
@@ -122,7 +95,7 @@ def pair(name: str) -> tuple[nn.Module, Network]:
     """A reference with random weights, and our network with the same."""
     torch.manual_seed(0)
     case = CASES[name]
-    theirs = scatter(case.reference())
+    theirs = scatter(build_reference(name, NUM_CLASSES))
     ours = build(name, num_classes=NUM_CLASSES, spec=case.spec).eval()
     converted = convert(theirs.state_dict(), case.renames)
     check_fit(converted, ours.state_dict(), name, "")
@@ -145,7 +118,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
             sides.setdefault(f"{scorer.engine} {scorer.precision}", lambda scorer=scorer: scorer(clips))
     logits = {side: call() for side, call in sides.items()}  # also what is done only once
     macs = summarize(ours).macs * options.batch
-    with Apart(theirs, given, options.threads) as apart:
+    with Apart(name, theirs, given, options.threads) as apart:
         timed = {REFERENCE: lambda: apart.run()[options.clock == "cpu"]}
         timed |= {side: partial(seconds_of, call, options.clock) for side, call in sides.items()}
         times = in_turn(timed, options.runs)
