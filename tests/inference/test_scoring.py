@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from kinema import models
 from kinema.datasets.clips import Batch, Views
@@ -93,3 +94,15 @@ def test_rows_of_whole_batches_do_not_depend_on_what_came_with_them() -> None:
         for start, end in ((0, 1), (1, 4), (4, 11), (10, 11)):
             part = scorer.apply(encoder.encode, clips[start:end], whole=True)
             np.testing.assert_array_equal(part, rows[start:end])
+
+
+def test_one_clip_goes_through_onednn_where_torch_would_not() -> None:
+    network = models.build("slowfast_small", num_classes=2).eval()
+    clip = torch.randint(256, (1, *network.spec.shape), dtype=torch.uint8)
+    scorer = Scorer(network, device="cpu", precision="f32")
+    with profile(activities=[ProfilerActivity.CPU]) as scored:
+        scorer(clip)
+    with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU]) as computed:
+        network(clip / 255)
+    slow = [sum(event.key == "aten::slow_conv3d_forward" for event in seen.events()) for seen in (scored, computed)]
+    assert slow[0] < slow[1] / 2

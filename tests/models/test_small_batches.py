@@ -5,16 +5,13 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from kinema.models.device import autocast
 from kinema.models.mended import QuickConvolutions
-
-CPU = torch.device("cpu")
 
 
 def operations(network: nn.Module, clip: torch.Tensor, *, quick: bool = True) -> set[str]:
     with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU]) as seen:
         if quick:
-            with autocast(CPU, "f32"):
+            with QuickConvolutions():
                 network(clip)
         else:
             network(clip)

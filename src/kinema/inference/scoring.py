@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader, Subset
 
 from kinema.clips.transforms import normalize
@@ -25,6 +25,7 @@ from kinema.inference.frame_scorer import FrameScorer
 from kinema.inference.step_windows import step_plan
 from kinema.machine import worker_count
 from kinema.models.device import autocast, resolve_device, resolve_precision
+from kinema.models.mended import QuickConvolutions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,8 @@ class Scorer(ClipScorer):
         self.device = self._home if device == "auto" and self._home.type != "cpu" else resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
         self._was_training = network.training
+        has_clips = any(isinstance(module, nn.Conv3d) for module in network.modules())
+        self._is_slow_alone = has_clips and self.device.type == "cpu" and self.precision == "f32"
 
     def __enter__(self) -> Scorer:
         self._was_training = self.network.training
@@ -149,13 +152,19 @@ class Scorer(ClipScorer):
     def run(self, function: Callable[..., Tensor], *inputs: Tensor | None) -> NDArray[np.float32]:
         """What `function` makes of tensors as they are, on the device and in the number format."""
         moved = [None if value is None else value.to(self.device, non_blocking=True) for value in inputs]
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with self._computing():
             return function(*moved).float().cpu().numpy()
 
     def _of_pixels(self, function: Callable[[Tensor], Tensor], clips: Tensor) -> NDArray[np.float32]:
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with self._computing():
             pixels = normalize(clips.to(self.device, non_blocking=True), self.spec)
             return function(pixels.contiguous(memory_format=torch.channels_last_3d)).float().cpu().numpy()
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        quick = QuickConvolutions() if self._is_slow_alone else contextlib.nullcontext()
+        with torch.inference_mode(), autocast(self.device, self.precision), quick:
+            yield
 
 
 def _filled(clips: Tensor, count: int) -> Tensor:

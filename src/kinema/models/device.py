@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kinema.errors import UsageError
-from kinema.models.mended import MendedConvolutions, QuickConvolutions
+from kinema.models.mended import MendedConvolutions
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -54,7 +54,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """Run networks in `precision` inside the block; weights stay as they are."""
     if precision == "f32":
-        return QuickConvolutions() if device.type == "cpu" and not torch.is_grad_enabled() else nullcontext()
+        return nullcontext()
     block = ExitStack()
     block.enter_context(torch.autocast(device.type, DTYPES[precision]))
     if device.type == "cpu" and torch.is_grad_enabled():
