@@ -10,10 +10,29 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kinema.errors import OutputError
+from kinema.inference import winograd_conv
 from kinema.inference.predictor import Predictor
 from kinema.models.checkpoint import ModelCard
 from kinema.models.network import Network
 from kinema.types import InputSpec
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def compiled() -> None:
+    """What needs a C compiler is left out where there is none; it is looked for once."""
+    try:
+        winograd_conv.transforms()
+    except OutputError as error:
+        pytest.skip(str(error))
+
 
 SPEC = InputSpec(clip_len=4, frame_stride=2, size=(16, 16), mean=(0.5,) * 3, std=(0.25,) * 3)
 

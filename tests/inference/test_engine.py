@@ -22,7 +22,7 @@ from kinema.models.checkpoint import ModelCard
 from kinema.models.network import Network
 
 pytest.importorskip("openvino")
-pytestmark = pytest.mark.openvino
+pytestmark = [pytest.mark.openvino, pytest.mark.usefixtures("home")]
 
 
 def make(name: str = "slow_fusion_tiny", seed: int = 0, **card: bool) -> tuple[Network, ModelCard]:
@@ -33,12 +33,6 @@ def make(name: str = "slow_fusion_tiny", seed: int = 0, **card: bool) -> tuple[N
         for parameter in network.classifier.parameters():
             parameter.mul_(50)
     return network, ModelCard.of(network, ("a", "b", "c"), **card)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture

@@ -22,19 +22,7 @@ from kinema.models import build
 from kinema.models.checkpoint import ModelCard
 from kinema.models.network import Network
 
-
-@pytest.fixture(autouse=True)
-def compiled() -> None:
-    try:
-        winograd.transforms()
-    except OutputError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("compiled", "home")
 
 
 @pytest.fixture

@@ -22,19 +22,21 @@ from torch import nn
 from kinema.inference.packed_conv import PackedConv
 from kinema.inference.winograd_conv import WinogradConv, WinogradTimeConv, transforms
 
-__all__ = ["PackedConv", "WinogradConv", "WinogradTimeConv", "pays", "saves_products", "transforms", "with_winograd"]
+__all__ = ["PackedConv", "WinogradConv", "WinogradTimeConv", "kind_of", "saves_products", "transforms", "with_winograd"]
 
 _KINDS = (WinogradConv, WinogradTimeConv, PackedConv)
 
 
-def pays(module: nn.Module) -> bool:
-    """Whether it is a convolution that one of these layers computes, and large enough to pay."""
-    return _kind(module) is not None
+def kind_of(conv: Any) -> type[PackedConv] | None:
+    """The layer that computes a convolution, where it is large enough to pay; else None, as for all other modules."""
+    if type(conv) not in (nn.Conv2d, nn.Conv3d) or _is_watched(conv):
+        return None
+    return next((kind for kind in _KINDS if kind.suits(conv)), None)
 
 
 def saves_products(network: nn.Module) -> bool:
     """Whether it has any convolution that is computed with fewer multiplications."""
-    return any(_kind(module) in (WinogradConv, WinogradTimeConv) for module in network.modules())
+    return any(kind_of(module) in (WinogradConv, WinogradTimeConv) for module in network.modules())
 
 
 def with_winograd(network: nn.Module) -> int:
@@ -52,7 +54,7 @@ def with_winograd(network: nn.Module) -> int:
     replaced = 0
     for parent, name in places:
         conv: Any = parent._modules[name]
-        kind = _kind(conv)
+        kind = kind_of(conv)
         if kind is not None and uses[id(conv)] == 1:
             rectifier = _rectifier_behind(parent, name)
             setattr(parent, name, kind(conv, relu=rectifier is not None))
@@ -60,13 +62,6 @@ def with_winograd(network: nn.Module) -> int:
                 setattr(parent, rectifier, nn.Identity())
             replaced += 1
     return replaced
-
-
-def _kind(conv: Any) -> type[PackedConv] | None:
-    """The first kind of layer that suits it."""
-    if type(conv) not in (nn.Conv2d, nn.Conv3d) or _is_watched(conv):
-        return None
-    return next((kind for kind in _KINDS if kind.suits(conv)), None)
 
 
 def _rectifier_behind(parent: nn.Module, name: str) -> str | None:
