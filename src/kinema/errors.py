@@ -120,6 +120,25 @@ class TooManyBroken(DataError):
     """More examples could not be read than the run allows to lose."""
 
 
+def check_broken(broken: Mapping[str, str], number: int, most: float, kind: str = "examples") -> None:
+    """Make sure that a run has not lost too many examples.
+
+    Args:
+        broken: why each could not be read, by its name.
+        number: how many examples there are, with the broken ones.
+        most: the share of them that may be broken.
+        kind: what they are called.
+
+    Raises:
+        TooManyBroken: more are; names the first.
+    """
+    if len(broken) > most * number:
+        raise TooManyBroken(
+            f"{len(broken)} of {number} {kind} cannot be read", next(iter(broken)),
+            "mend them, leave them out with `kinema check DATA --out manifest.csv`, or raise --max-broken",
+        )  # fmt: skip
+
+
 class Diverged(KinemaError):
     """Training leads nowhere: loss or gradients are no longer numbers."""
 

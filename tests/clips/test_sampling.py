@@ -151,6 +151,14 @@ def test_a_span_in_which_the_last_frame_is_held_gives_it_where_the_end_is_known(
         usable_frames(spec, times_s, TimeSpan(8.0, 9.0), end_s=8.0)
 
 
+@pytest.mark.parametrize("sampling", ["dense", "spread"])
+def test_a_training_clip_shows_a_held_last_frame_where_the_end_is_known(sampling):
+    spec, times_s = InputSpec(clip_len=3, sampling=sampling), np.array([0.0, 1.0, 2.0])
+    assert plan_train_clip(spec, times_s, rng(0), TimeSpan(3.5, 9.0), end_s=8.0).tolist() == [2, 2, 2]
+    with pytest.raises(EmptyVideo, match="ends at 8 s"):
+        plan_train_clip(spec, times_s, rng(0), TimeSpan(8.0, 9.0), end_s=8.0)
+
+
 def test_resampling_shows_a_held_last_frame_to_its_end():
     times_s = np.array([0.0, 0.1, 0.2])
     assert resample(times_s, 10.0, end_s=0.6).tolist() == [0, 1, 2, 2, 2, 2]

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -17,3 +19,12 @@ def touch(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def held_video(video_folder: Path, draw_count: Callable[..., Any]) -> Path:
+    """Four frames, at 0, 0.5, 1 and 1.5 s, the last of which is shown until 4.5 s."""
+    path = video_folder / "held.gif"
+    first, *others = [Image.fromarray(draw_count(index)) for index in range(4)]
+    first.save(path, save_all=True, append_images=others, duration=[500, 500, 500, 3000], loop=0)
+    return path

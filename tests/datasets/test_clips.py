@@ -111,6 +111,31 @@ def test_a_span_behind_the_end_is_broken(film):
     assert "ends at 4.8 s" in item.reason
 
 
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("augment", [WHOLE, None])
+@pytest.mark.parametrize("spec", [SPEC, SPEC.with_(fps=10.0), SPEC.with_(sampling="spread")])
+def test_a_span_in_which_the_last_frame_is_held_shows_it(held_video, read_count, tmp_path, spec, augment, cached):
+    spans = [TimeSpan(3.0, 4.0), TimeSpan(2.2, 9.0), TimeSpan(4.5, 5.0)]
+    listed = data_of(*(Example(str(held_video), ("yes",), span) for span in spans))
+    data = ClipDataset(listed, spec, augment=augment, cache=FrameCache(tmp_path) if cached else None)
+    for index in (0, 1):
+        assert counts(data[index].clips[0], read_count) == [3, 3, 3, 3]
+    assert isinstance(data[2], Broken)
+    assert "nothing at 4.5 s: the video ends at 4.5 s" in data[2].reason
+
+
+def test_the_last_frame_that_a_cache_has_does_not_stand_for_those_it_lacks(held_video, tmp_path):
+    cache = FrameCache(tmp_path)
+    data = ClipDataset(data_of(Example(str(held_video), ("yes",), TimeSpan(3.0, 4.0))), SPEC, cache=cache)
+    data[0]
+    (times,) = tmp_path.rglob("*.times.npy")
+    frames = times.with_name(times.name.replace(".times", ""))
+    for path in (frames, times):
+        np.save(path, np.load(path)[:-1])
+    assert isinstance(data[0], Broken)
+    assert "nothing at 3 s: the video ends at 1.5 s" in data[0].reason
+
+
 def test_a_batch_of_broken_examples_has_no_rows(text_file):
     data = ClipDataset(data_of(Example(str(text_file), ("no",))), SPEC)
     batch = collate([data[0]])

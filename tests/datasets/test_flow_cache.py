@@ -184,6 +184,17 @@ def test_clips_are_the_same_with_and_without_caches(counting_video, tmp_path):
         assert lost.mean() < 1
 
 
+@pytest.mark.parametrize("spec", [FLOW, BOTH])
+def test_a_span_in_which_the_last_frame_is_held_takes_its_flow(held_video, tmp_path, spec):
+    for how in ({}, {"flow_cache": FlowCache(tmp_path, "dis")}):
+        inside, behind = (
+            ClipDataset(data_of(held_video, span=span), spec, augment=PRESETS["none"], **how)[0]
+            for span in (TimeSpan(3.0, 4.0), TimeSpan(5.0, 6.0))
+        )
+        assert torch.equal(inside.clips[:, :, 0], inside.clips[:, :, -1])
+        assert "the video ends at 4.5 s" in behind.reason
+
+
 def test_training_clips_of_flow_depend_on_the_generator_alone(counting_video, tmp_path):
     data = ClipDataset(data_of(counting_video), BOTH, augment=PRESETS["strong"], seed=3)
     one, same, other = data[(0, 0)].clips, data[(0, 0)].clips, data[(1, 0)].clips

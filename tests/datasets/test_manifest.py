@@ -75,7 +75,7 @@ def test_a_missing_column_says_which_to_rename(manifest):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a.mp4,,,,", "row 2"),
+        ("a.mp4,,,,", r"list\.csv, line 3: fill"),
         ("a.mp4,run,3,1,", "start < end"),
         ("a.mp4,run,3,,", "start < end"),
         ("a.mp4,run,x,4,", "start 'x'"),
@@ -85,6 +85,31 @@ def test_a_missing_column_says_which_to_rename(manifest):
 def test_a_wrong_row_is_named(manifest, row, message):
     with pytest.raises(DataError, match=message):
         open_data(manifest(f"path,label,start,end,split\nb.mp4,jump,,,train\n{row}\n"))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ('path,label,end,note\nb.mp4,jump,,"two\nlines"\na.mp4,run,x,', 4),
+        ("path,label,end,note\n\nb.mp4,jump,,\n\n\na.mp4,run,x,\n", 6),
+        ('path,label,end,"no\nte"\na.mp4,run,x,\n', 3),
+        ('path,label,end,note\n\na.mp4,run,x,"of\nthree\nlines"\n', 3),
+    ],
+)
+def test_a_wrong_row_is_named_by_the_line_of_the_file_that_it_begins_on(manifest, text, number, end):
+    path = manifest("")
+    path.write_text(text, newline=end)
+    with pytest.raises(DataError, match=rf"no span: start '', end 'x': .*list\.csv, line {number}: "):
+        open_data(path)
+
+
+def test_a_wrong_row_of_parquet_is_named_by_its_number(manifest):
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = manifest("", "list.parquet")
+    pq.write_table(pytest.importorskip("pyarrow").table({"path": ["b.mp4", "a.mp4"], "label": ["jump", ""]}), path)
+    with pytest.raises(DataError, match=r"list\.parquet, row 2: "):
+        open_data(path)
 
 
 def test_missing_files_are_counted_and_the_first_are_named(manifest):

@@ -113,6 +113,12 @@ def test_kinetics_without_any_video_is_an_error(kinetics):
         open_data(kinetics)
 
 
+def test_kinetics_names_the_line_of_a_wrong_row(kinetics):
+    (kinetics / "train.csv").write_text('label,youtube_id,note\n\nrun,xyz,"two\nlines"\n,xyz,\n')
+    with pytest.raises(DataError, match=r"train\.csv, line 5: fill"):
+        open_data(kinetics / "train.csv")
+
+
 @pytest.fixture
 def sports1m(touch) -> Path:
     root = touch("videos/UDqivjS-lpI.mp4", "videos/two.mp4", "own film.mp4")
@@ -137,6 +143,12 @@ def test_sports1m_reads_links_paths_and_several_labels(sports1m, caplog):
     assert data.multi_label
     assert "left out 1 of 5" in caplog.text
     assert "two lists" in caplog.text
+
+
+def test_sports1m_names_the_line_of_what_is_no_entry(sports1m):
+    (sports1m / "train_partition.txt").write_text("own film.mp4 1\n\n\nown film.mp4\n")
+    with pytest.raises(DataError, match=r"train_partition\.txt, line 4: write"):
+        open_data(sports1m)
 
 
 def test_sports1m_refuses_a_class_number_without_a_name(sports1m):

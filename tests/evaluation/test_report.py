@@ -98,3 +98,22 @@ def test_columns_of_numbers_stand_to_the_right_and_shares_get_a_bar() -> None:
     assert '<th scope="col" class="num">share' in page
     assert "--share: 25.0%" in page
     assert "--share: 100.0%" in page
+
+
+def styles_of(page: str) -> dict[str, str]:
+    """The declarations of the page's style sheet, by selector; those for other widths and media aside."""
+    sheet = page[page.index("<style>") + len("<style>") : page.index("</style>")]
+    sheet = re.sub(r"@media[^{]*\{(?:[^{}]*\{[^}]*\})*\s*\}", "", sheet)
+    return {selector.strip(): style for selector, style in re.findall(r"([^{}]+)\{([^}]*)\}", sheet)}
+
+
+def test_long_names_may_be_broken_wherever_they_stand_so_that_the_page_keeps_its_width() -> None:
+    name = "recording_of_a_day.mp4"
+    page = Report(name).add_section(name).add_table(["video", "label", "n"], [[name, "no_fight", 3]]).html()
+    assert f'<td class="long">{name}</td>' in page
+    assert '<td class="">no_fight</td>' in page
+    styles = styles_of(page)
+    assert "overflow-wrap: anywhere" in styles["body"]  # titles and links get it from here
+    assert "overflow-wrap: normal" in styles["th, td"]  # short words of a table stay whole
+    assert "overflow-wrap: anywhere" in styles["td.long"]
+    assert [selector for selector, style in styles.items() if "nowrap" in style] == ["td.num"]

@@ -17,10 +17,10 @@ from kinema.labels import Labels
 LABELS = Labels(("run", "jump", "background"))
 
 
-def video(true: list[int], said: list[int], key: str = "a.mp4") -> StepScores:
+def video(true: list[int], said: list[int], key: str = "a.mp4", group: str = "") -> StepScores:
     scores = np.full((len(said), 3), 0.1, np.float32)
     scores[np.arange(len(said)), said] = 0.8
-    return StepScores(key, np.array(true), scores)
+    return StepScores(key, np.array(true), scores, group)
 
 
 def test_stretches_of_one_class_become_runs():
@@ -78,6 +78,18 @@ def test_steps_that_are_ignored_are_not_judged():
     assert found.num_videos == 1
     assert found.confusion.sum() == 3
     assert found.loss == pytest.approx(-np.log(0.8))
+
+
+def test_films_of_one_group_are_drawn_together():
+    said = [[0, 1] if number // 50 % 2 else [1, 0] for number in range(400)]
+    widths = [
+        np.diff(evaluate_steps(films, LABELS).intervals["frame_accuracy"])[0]
+        for films in (
+            [video([0, 1], labels, f"{n}.mp4", f"camera {n // 50}") for n, labels in enumerate(said)],
+            [video([0, 1], labels, f"{n}.mp4") for n, labels in enumerate(said)],
+        )
+    ]
+    assert widths[0] > 4 * widths[1]
 
 
 def test_flicker_costs_segments_and_hardly_any_frames():

@@ -60,6 +60,15 @@ def test_frames_that_are_lost_in_the_middle_are_told_in_the_end(damaged_video, b
     assert items[-1] == Done(0, damage=f"{120 - num_whole} frames could not be decoded")
 
 
+@pytest.mark.parametrize("by_frame", [False, True])
+def test_lost_frames_are_told_where_others_are_left_out_on_purpose(damaged_video, counting_video, by_frame) -> None:
+    reader = ClipReader(SPEC.with_(frame_stride=1), WindowOptions(step_s=0.04), by_frame=by_frame, fast_seek="nonref")
+    *_, done = reader.read(0, str(damaged_video))
+    assert done == Done(0, damage="2 frames could not be decoded")
+    *_, done = reader.read(0, str(counting_video))
+    assert done == Done(0)
+
+
 def test_a_bad_file_is_done_with_an_error(text_file) -> None:
     (done,) = clips_of(text_file)
     assert isinstance(done.error, VideoError)

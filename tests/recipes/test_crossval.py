@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from kinema import cli
 from kinema.datasets import open_data
+from kinema.datasets.folds import fold_data
 from kinema.datasets.synthetic import write_motion_set
 
 FAST = ["--epochs", "1", "--batch-size", "8", "--workers", "0", "--size", "32", "--precision", "f32"]
@@ -140,3 +142,38 @@ def test_the_folds_share_kept_features(films, tmp_path, monkeypatch):
     words = ["crossval", str(films), "--model", "single_frame_tiny", "--folds", "2", "--out", str(tmp_path / "run")]
     assert cli.run([*words, *FAST, "--transfer", "head", "--keep-features", str(tmp_path / "kept")]) == 0
     assert sum(counts) == 24, "what one fold validates by, another one learns from"
+
+
+def spoilt(films: Path, folder: Path, *parts: str) -> list[Path]:
+    """Copy the films, one of each of these parts of the first of two folds as no video; returns the paths of those."""
+    shutil.copytree(films, folder)
+    division = fold_data(open_data(str(folder)), 2)[0]
+    paths = [Path(division.part(part).examples[number].path) for number, part in enumerate(parts)]
+    for path in paths:
+        path.write_bytes(b"not a video")
+    return paths
+
+
+def two_folds(films: Path, out: Path) -> list[str]:
+    return ["crossval", str(films), "--model", "single_frame_tiny", "--folds", "2", "--out", str(out), *FAST]
+
+
+def test_unreadable_files_are_a_share_of_all_videos_and_not_of_a_fold(films, tmp_path, caplog):
+    (broken,) = spoilt(films, tmp_path / "films", "train")
+    assert cli.run(two_folds(tmp_path / "films", tmp_path / "run")) == 0  # 1 of 24 is below 5 %, 1 of 12 is not
+    assert f"left out, cannot be read: {broken}" in caplog.text
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert (summary["num_videos"], summary["num_failed"]) == (23, 1)
+    (failed,) = json.loads((tmp_path / "run/evaluation.json").read_text())["failures"]
+    assert failed["path"] == str(broken)
+    assert str(broken) in (tmp_path / "run/report.html").read_text()
+
+
+@pytest.mark.parametrize("parts", [("train", "valid"), ("train", "train")])
+def test_too_many_unreadable_files_of_all_videos_end_the_run(films, tmp_path, capsys, parts):
+    spoilt(films, tmp_path / "films", *parts)
+    assert cli.run(two_folds(tmp_path / "films", tmp_path / "run")) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "2 of 24 examples cannot be read" in error
+    assert "--max-broken" in error
+    assert not (tmp_path / "run/fold-2").exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import defaultdict
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 
 from kinema import cli
 from kinema.models.checkpoint import load_checkpoint
+from kinema.recipes.each_step import evaluate_each_step
+from kinema.recipes.evaluate import ScoringOptions, open_for
 from kinema.video.writer import VideoWriter
 
 FPS, NUM_FRAMES = 12.0, 36
@@ -76,6 +80,28 @@ def test_evaluation_of_what_was_kept_back_gives_the_figures_of_the_training(film
     assert sum(row["n"] for row in found["classes"].values()) == 2 * 24
     assert found["classes"]["background"]["n"] == 2 * 4
     assert {path.name for path in (tmp_path / "judged").iterdir()} >= {"evaluation.json", "report.html"}
+
+
+def test_judged_films_know_what_they_are_drawn_with(films, run_folder):
+    network, card = load_checkpoint(run_folder / "best")
+    data = open_for(card, str(films / "manifest.csv"))
+    groups = {
+        "0.mp4": ("north", "north"),
+        "1.mp4": ("north", "south"),
+        "2.mp4": ("south", "south"),
+        "3.mp4": ("west",) * 2,
+    }
+    rows = defaultdict(list)
+    for example in data.examples:
+        name = Path(example.path).name
+        rows[name].append(replace(example, group=groups.get(name, (None, None))[len(rows[name])]))
+    data = data.with_examples(example for name in rows for example in rows[name])
+
+    found = evaluate_each_step(network, card, data, ScoringOptions(precision="f32"), progress=False)
+
+    drawn = [video.group for video in found.videos]
+    assert drawn[0] == drawn[1] == drawn[2]  # the second film ties the two groups
+    assert len(set(drawn)) == 4
 
 
 def test_evaluation_is_printed_for_people_too(films, run_folder, capsys):

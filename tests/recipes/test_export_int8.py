@@ -78,3 +78,15 @@ def test_wrong_requests_are_named(capsys, motion_folder: Path):
     assert "nowhere" in capsys.readouterr().err
     assert cli.run(["predict", str(next(motion_folder.rglob("*.mp4"))), "--model", "run", "--precision", "int8"]) == 2
     assert "--precision int8 --calibrate DATA" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", [(), ("--out", "slow_fusion_tiny.xml")])
+def test_files_of_others_are_refused_before_a_film_is_read(out, place: Path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slow_fusion_tiny.json").write_text("[]")
+    monkeypatch.setattr("kinema.recipes.export._calibration", lambda *_: pytest.fail("films were read"))
+    options = ("--format", "openvino", "--precision", "int8", "--calibrate", "films")
+    assert cli.run(["export", str(place / "run"), *options, *out]) == 1
+    what = "an export would replace this file, which is not of an earlier one: slow_fusion_tiny.json"
+    assert f"{what}: choose another --out" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["slow_fusion_tiny.json"]

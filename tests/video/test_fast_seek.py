@@ -106,6 +106,30 @@ def test_a_keyframe_that_cannot_be_decoded_is_left_out_and_told(counting_video, 
     assert "1 of 3 frames could not be decoded" in caplog.text
 
 
+def test_a_lost_frame_that_others_refer_to_is_told_and_those_left_out_are_not(counting_video, damaged_video, caplog):
+    with open_video(counting_video) as whole, open_video(damaged_video) as video:
+        lost = set(near(whole, range(120), "nonref")) - set(near(video, range(120), "nonref"))
+        assert (whole.num_damaged, video.num_damaged) == (0, len(lost))
+        assert lost
+    assert f"{len(lost)} of 66 frames could not be decoded" in caplog.text
+
+
+def test_damage_where_nobody_looks_is_not_told_by_frames_referred_to(damaged_video) -> None:
+    with open_video(damaged_video) as video:
+        near(video, [3, 20, 110], "nonref")
+        assert video.num_damaged == 0
+
+
+@pytest.mark.parametrize("wanted", [[200], [30, 100, 200], range(240)])
+def test_a_film_that_is_whole_without_clean_keyframes_has_lost_nothing(wanted, tmp_path, write_frames, draw_count):
+    """Behind a jump into such a film, the decoder keeps its frames back until all of the picture was refreshed."""
+    options = X264 | {"bf": "3", "g": "24", "x264-params": "intra-refresh=1"}
+    path = write_frames(tmp_path / "refresh.mp4", map(draw_count, range(240)), options=options)
+    with open_video(path) as video:
+        near(video, wanted, "nonref")
+        assert video.num_damaged == 0
+
+
 def test_a_film_knows_what_its_header_promises(counting_video, still_image) -> None:
     with open_video(counting_video) as film, open_video(still_image) as picture:
         assert film.promised_s == pytest.approx(4.8, abs=0.1)

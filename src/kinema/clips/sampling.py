@@ -115,13 +115,13 @@ def plan_train_clip(
     rng: np.random.Generator,
     span: TimeSpan | None = None,
     time_scale: float = 1.0,
+    end_s: float | None = None,
 ) -> Indices:
     """Frames of the file for one training clip, [t], drawn from `rng`; for `time_scale` see `random_spread_clip`.
 
-    Raises:
-        EmptyVideo: there is no frame, or the span begins after the last one.
+    For `end_s`, and what is raised, see `usable_frames`.
     """
-    frames = usable_frames(spec, times_s, span)
+    frames = usable_frames(spec, times_s, span, end_s)
     if spec.sampling == "spread":
         return frames[random_spread_clip(len(frames), spec.clip_len, rng, time_scale)]
     return frames[random_clip(len(frames), spec.clip_len, spec.frame_stride, rng)]

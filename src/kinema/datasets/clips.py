@@ -22,7 +22,7 @@ from kinema.clips.transforms import Augment, decode_size, train_transform, view_
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.flow_cache import FlowCache
-from kinema.datasets.frames import FrameSource
+from kinema.datasets.frames import FrameSource, OpenFrames
 from kinema.datasets.turns import Turns
 from kinema.errors import UsageError, VideoError
 from kinema.types import Example, InputSpec
@@ -140,7 +140,7 @@ class ClipDataset(Dataset[Sample | Broken]):
         rng = self.generator(epoch, index)
         try:
             with self._frames.open(example.path) as frames:
-                plan = self._plan(example, frames.times_s, rng)
+                plan = self._plan(example, frames, rng)
                 pixels = frames.at(plan.reshape(-1))
         except (VideoError, OSError) as error:
             return Broken(index, example.key, str(error))
@@ -159,11 +159,12 @@ class ClipDataset(Dataset[Sample | Broken]):
         hot[list(classes)] = 1.0
         return hot
 
-    def _plan(self, example: Example, times_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def _plan(self, example: Example, frames: OpenFrames, rng: np.random.Generator) -> NDArray[np.int64]:
         """Frame numbers [n t] of the clips."""
+        times_s, span, end_s = frames.times_s, example.span, frames.end_s(example.span)
         if self._augment is not None:
-            return plan_train_clip(self.spec, times_s, rng, example.span, self._augment.time_scale)[None]
-        return plan_clips(self.spec, times_s, self.views.num_clips, example.span)
+            return plan_train_clip(self.spec, times_s, rng, span, self._augment.time_scale, end_s)[None]
+        return plan_clips(self.spec, times_s, self.views.num_clips, span, end_s)
 
     def _sample(self, clips: NDArray[np.uint8], target: int | Tensor, index: int, rng: np.random.Generator) -> Sample:
         """An example as the network sees it, from the decoded frames of its clips [n t h w c]."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kinema.clips.flow import channels_at, joined
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.flow_cache import FlowCache
-from kinema.types import InputSpec
+from kinema.types import InputSpec, TimeSpan
 from kinema.video import Size, open_video
 
 Rows = NDArray[np.int64]
@@ -21,10 +21,18 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class OpenFrames:
-    """Frames of an open video: when they are shown, [n], and how to get some of them, [k] -> [k h w c]."""
+    """Frames of an open video: when they are shown, [n], and how to get some of them, [k] -> [k h w c].
+
+    `held_until_s` tells when the last one goes, None where frames follow it that could not be decoded. It may open the film.
+    """
 
     times_s: NDArray[np.float64]
     at: Callable[[Rows], Pixels]
+    held_until_s: Callable[[], float | None]
+
+    def end_s(self, span: TimeSpan | None) -> float | None:
+        """The end of the video, for a span that begins after its last frame; None for others, which do without it."""
+        return self.held_until_s() if span is not None and span.start_s > self.times_s[-1] else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class FrameSource:
         elif self.flow_cache is None:
             with self._pictures(path) as pictures:
                 count = len(pictures.times_s)
-                yield OpenFrames(pictures.times_s, lambda rows: channels_at(rows, count, self.spec, pictures.at))
+                yield replace(pictures, at=lambda rows: channels_at(rows, count, self.spec, pictures.at))
         else:
             with self._kept(path, self.flow_cache) as frames:
                 yield frames
@@ -67,18 +75,27 @@ class FrameSource:
     def _pictures(self, path: str) -> Iterator[OpenFrames]:
         if self.cache is not None:
             frames, times_s = self.cache.read(path, self.size)
-            yield OpenFrames(times_s, lambda rows: frames[rows])
+            yield OpenFrames(times_s, lambda rows: frames[rows], lambda: _held_until_s(path, times_s))
             return
         with open_video(path, threads=1) as video:
-            yield OpenFrames(video.times_s, lambda rows: video.frames_at(rows, self.size))
+            yield OpenFrames(
+                video.times_s, lambda rows: video.frames_at(rows, self.size), lambda: video.info.duration_s
+            )
 
     @contextlib.contextmanager
     def _kept(self, path: str, flow_cache: FlowCache) -> Iterator[OpenFrames]:
         flow = flow_cache.read(path, self.size)
+        alone = OpenFrames(flow.times_s, flow.read, lambda: _held_until_s(path, flow.times_s))
         if self.spec.modality == "flow":
-            yield OpenFrames(flow.times_s, flow.read)
+            yield alone
             return
         with self._pictures(path) as pictures:
             # Damaged frames are left out by both, but not the same ones: flow needs two in a row.
             places = np.searchsorted(pictures.times_s, flow.times_s)
-            yield OpenFrames(flow.times_s, lambda rows: joined(pictures.at(places[rows]), flow.read(rows), self.spec))
+            yield replace(alone, at=lambda rows: joined(pictures.at(places[rows]), flow.read(rows), self.spec))
+
+
+def _held_until_s(path: str, times_s: NDArray[np.float64]) -> float | None:
+    """When the last of the frames that a cache has of a film goes; None where it is not the film's last one."""
+    with open_video(path, threads=1) as video:
+        return video.info.duration_s if video.times_s[-1] <= times_s[-1] else None

@@ -41,7 +41,7 @@ def list_kinetics(path: str, labels: Labels | None = None) -> DataSet:
     if not lists:
         raise DataError("no Kinetics list", path, "give a CSV file with label,youtube_id,time_start,time_end,split")
     files = media_by_stem(path if os.path.isdir(path) else os.path.dirname(path) or ".")
-    listed = [_example(row, files, name, n) for name in lists for n, row in enumerate(read_table(name), 1)]
+    listed = [_example(row, files, name) for name in lists for row in read_table(name)]
     examples = leave_out_missing(listed, path)
     return finish(Path(path).stem, path, examples, labels)
 
@@ -88,13 +88,12 @@ def _is_list(path: str) -> bool:
         return {"label", "youtube_id"} <= {name.strip() for name in file.readline().split(",")}
 
 
-def _example(row: Row, files: Mapping[str, str], source: str, number: int) -> tuple[str, Example | None]:
-    where = f"{source}, row {number}"
+def _example(row: Row, files: Mapping[str, str], source: str) -> tuple[str, Example | None]:
     video, label = row.get("youtube_id", ""), row.get("label", "").strip('"')
     if not video or not label:
-        raise DataError("an empty label or youtube_id", where, "fill it in or take the row out")
-    span = read_span(row.get("time_start", ""), row.get("time_end", ""), where)
-    part = part_of(row.get("split", "") or _part_in(source), where)
+        raise DataError("an empty label or youtube_id", row.where, "fill it in or take the row out")
+    span = read_span(row.get("time_start", ""), row.get("time_end", ""), row.where)
+    part = part_of(row.get("split", "") or _part_in(source), row.where)
     cut = video if span is None else f"{video}_{span.start_s:06.0f}_{span.end_s:06.0f}"
     if cut in files:
         return cut, Example(files[cut], (label,), split=part, group=video)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from kinema import formats
@@ -22,8 +23,6 @@ from kinema.errors import DataError, MissingExtra, UnknownName, UsageError
 from kinema.files import check_folder, whole_file, write_text
 from kinema.labels import Labels
 from kinema.types import Example, TimeSpan
-
-Row = dict[str, str]
 
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".parquet", ".pq"})
 COLUMNS = ("path", "label", "start", "end", "split", "group")
@@ -36,6 +35,18 @@ _SPELLINGS = {
     "split": ("split", "part", "subset", "set"),
     "group": ("group", "source"),
 }
+
+
+class Row(dict[str, str]):
+    """The cells of a row as text, by column name.
+
+    Attributes:
+        where: the file and the line that the row begins on, counted as an editor does; for Parquet the row.
+    """
+
+    def __init__(self, cells: Iterable[tuple[str, str]], where: str) -> None:
+        super().__init__(cells)
+        self.where = where
 
 
 def list_manifest(path: str, labels: Labels | None = None, group_by: Sequence[str] = ()) -> DataSet:
@@ -54,14 +65,14 @@ def list_manifest(path: str, labels: Labels | None = None, group_by: Sequence[st
     columns = _columns(rows[0], path)
     _check_groups(rows[0], group_by)
     folder = os.path.dirname(path)
-    examples = [_example(row, columns, group_by, folder, f"{path}, row {n}") for n, row in enumerate(rows, 1)]
+    examples = [_example(row, columns, group_by, folder) for row in rows]
     check_listed([example.path for example in examples], path)
     stem = Path(path).stem
     name = Path(path).absolute().parent.name if stem == "manifest" else stem
     return finish(name, path, examples, labels)
 
 
-def further_columns(path: str) -> dict[str, Row]:
+def further_columns(path: str) -> dict[str, dict[str, str]]:
     """What a manifest says of each example, by its key, beside the columns that have a meaning: cameras, places, notes.
 
     Raises: as `list_manifest`.
@@ -70,14 +81,12 @@ def further_columns(path: str) -> dict[str, Row]:
     columns, folder = _columns(rows[0], path), os.path.dirname(path)
     own = {*columns.values(), *COLUMNS}
     return {
-        _example(row, columns, (), folder, f"{path}, row {number}").key: {
-            name: value for name, value in row.items() if name not in own
-        }
-        for number, row in enumerate(rows, 1)
+        _example(row, columns, (), folder).key: {name: value for name, value in row.items() if name not in own}
+        for row in rows
     }
 
 
-def write_manifest(data: DataSet, path: str | Path, further: Mapping[str, Row] | None = None) -> None:
+def write_manifest(data: DataSet, path: str | Path, further: Mapping[str, Mapping[str, str]] | None = None) -> None:
     """Write a data set as a manifest that `open_data` reads back; paths count from the manifest's folder.
 
     Args:
@@ -156,8 +165,15 @@ def _read_csv(path: str) -> list[Row]:
         header = file.readline()
         delimiter = next((mark for mark in "\t,;" if mark in header), ",")
         file.seek(0)
-        table = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
-        return [{key.strip(): (value or "").strip() for key, value in row.items() if key} for row in table]
+        table = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+        names = [name.strip() for name in next(table, [])]
+        rows, first = [], table.line_num + 1
+        for cells in table:
+            if cells:  # an empty line is none
+                named = zip_longest(names, map(str.strip, cells[: len(names)]), fillvalue="")
+                rows.append(Row(((name, cell) for name, cell in named if name), f"{path}, line {first}"))
+            first = table.line_num + 1
+    return rows
 
 
 def _read_parquet(path: str) -> list[Row]:
@@ -169,7 +185,10 @@ def _read_parquet(path: str) -> list[Row]:
         rows = parquet.read_table(path).to_pylist()
     except ArrowInvalid as error:
         raise OSError(str(error)) from error
-    return [{key: _text(value) for key, value in row.items()} for row in rows]
+    return [
+        Row(((key, _text(value)) for key, value in row.items()), f"{path}, row {number}")
+        for number, row in enumerate(rows, 1)
+    ]
 
 
 def _text(value: object) -> str:
@@ -200,17 +219,17 @@ def _check_groups(row: Row, group_by: Sequence[str]) -> None:
             raise UnknownName("manifest column", name, row)
 
 
-def _example(row: Row, columns: dict[str, str], group_by: Sequence[str], folder: str, where: str) -> Example:
+def _example(row: Row, columns: dict[str, str], group_by: Sequence[str], folder: str) -> Example:
     values = {ours: row[theirs] for ours, theirs in columns.items()}
     names = split_labels(values["label"])
     if not values["path"] or not names:
-        raise DataError("an empty path or label", where, "fill it in or take the row out")
+        raise DataError("an empty path or label", row.where, "fill it in or take the row out")
     source = [row[name] for name in group_by] if group_by else [values.get("group", "")]
     return Example(
         path=os.path.join(folder, os.path.normpath(values["path"])),
         labels=names,
-        span=read_span(values.get("start", ""), values.get("end", ""), where),
-        split=part_of(values.get("split", ""), where),
+        span=read_span(values.get("start", ""), values.get("end", ""), row.where),
+        split=part_of(values.get("split", ""), row.where),
         group="/".join(source) if any(source) else None,
     )
 

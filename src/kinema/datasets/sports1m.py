@@ -18,7 +18,7 @@ from pathlib import Path
 
 from kinema.datasets.dataset import PART_OF, DataSet, finish
 from kinema.datasets.kinetics import leave_out_missing, media_by_stem
-from kinema.datasets.ucf101 import read_lines
+from kinema.datasets.ucf101 import numbered_lines
 from kinema.errors import DataError
 from kinema.labels import Labels
 from kinema.types import Example
@@ -60,7 +60,7 @@ def list_sports1m(path: str, labels: Labels | None = None) -> DataSet:
         )
     names = Labels.read(names_file)
     files = media_by_stem(path if os.path.isdir(path) else os.path.dirname(path) or ".")
-    listed = [_example(line, n, name, names, files) for name in lists for n, line in enumerate(read_lines(name), 1)]
+    listed = [_example(line, n, name, names, files) for name in lists for n, line in numbered_lines(name)]
     examples = _merged(leave_out_missing(listed, path))
     return finish("Sports-1M", path, examples, labels, own=names)
 

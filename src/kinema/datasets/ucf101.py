@@ -54,9 +54,18 @@ def read_lines(path: str) -> list[str]:
     Raises:
         DataError: it cannot be read.
     """
+    return [line for _, line in numbered_lines(path)]
+
+
+def numbered_lines(path: str) -> list[tuple[int, str]]:
+    """The same with the number of each in the file, from 1.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return [line.strip() for line in file if line.strip()]
+            return [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read this list", path, "check that the file is there and complete") from error
 

@@ -37,6 +37,9 @@ FIGURE_NAMES = {
     "f1_at_50": "Segment F1@50",
 }
 
+_SHORT = 20
+"""Words of longer cells may be broken, so that a table fits its page."""
+
 _MIMES = {".mp4": "video/mp4", ".webm": "video/webm"}
 
 
@@ -201,7 +204,7 @@ def _cell(value: object, head: Mapping[str, Any], shares: Sequence[str]) -> dict
     text = "" if value is None else str(value)
     if isinstance(value, float):
         text = f"{value:.3f}" if is_share else f"{value:.4g}"
-    style = ["num"] if head["numeric"] else ["long"] if len(text) > 40 else []
+    style = ["num"] if head["numeric"] else ["long"] if len(text) > _SHORT else []
     return {
         "text": text,
         "style": " ".join([*style, "share"] if is_share else style),

@@ -113,7 +113,7 @@ def evaluate_steps(
     failures: Sequence[Failed] = (),
     seed: int = 0,
 ) -> StepEvaluation:
-    """Judge scores at steps: figures with bootstrap intervals over videos, class table, confusion.
+    """Judge scores at steps: figures with bootstrap intervals over videos or their groups, class table, confusion.
 
     Args:
         videos: scores beside the truth, one entry a video; those without a judged step are left out.
@@ -136,7 +136,7 @@ def evaluate_steps(
     return StepEvaluation(
         labels=labels,
         figures={name: float(values[0]) for name, values in plain.items()},
-        intervals=intervals(counts.figures, [video.key for video in judged], seed=seed),
+        intervals=intervals(counts.figures, [video.group or video.key for video in judged], seed=seed),
         classes=_class_table(counts, labels),
         confusion=counts.confusion,
         videos=tuple(judged),

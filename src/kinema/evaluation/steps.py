@@ -31,6 +31,8 @@ Run = tuple[int, int, int]  # label, first step, one past the last
 class StepScores:
     """Scores [n classes] at the steps of one video, and the true classes [n]; `IGNORED` where there is none.
 
+    `group` names where the video comes from, such as a camera or a match; empty: it stands alone.
+
     Raises:
         ValueError: shapes that do not fit, or no step.
         KinemaError: scores that are not finite numbers.
@@ -39,6 +41,7 @@ class StepScores:
     key: str
     targets: NDArray[np.int64]
     scores: NDArray[np.float32]
+    group: str = ""
 
     def __post_init__(self) -> None:
         if self.scores.ndim != 2 or self.targets.shape != self.scores.shape[:1] or not self.scores.size:

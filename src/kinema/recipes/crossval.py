@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from kinema.errors import ConfigError, check_settings
+from kinema.errors import ConfigError, check_broken, check_settings
 from kinema.recipes.run_folder import check_same, choose_folder, is_main_process, resumable, start_folder
 from kinema.recipes.starting import rehearse
 from kinema.recipes.terminal import plain_console
@@ -128,15 +128,24 @@ def _check(config: CrossvalConfig) -> None:
 
 
 def run_folds(divisions: Sequence[DataSet], config: CrossvalConfig, folder: Path) -> Folds:
-    """Train and judge a network for each division; a finished one is not trained again with --resume."""
-    each = []
+    """Train and judge a network for each division; a finished one is not trained again with --resume.
+
+    Raises:
+        TooManyBroken: of all examples, more than `config.max_broken` cannot be read. Divisions hold the same examples, so
+            that this comes with the first of them.
+    """
+    each: list[Evaluation] = []
+    broken: dict[str, str] = {}
+    num_listed = sum(example.split != "test" for example in divisions[0].examples)
     for number, division in enumerate(divisions, 1):
         home = folder / f"fold-{number}"
         resume = config.resume and (home / "config.toml").exists()
         shared = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
         settings = TrainConfig(**{**shared, "out": str(home), "resume": resume, "json": False})
-        trained = run_training(division, settings, home, f"{config.model} fold {number}/{len(divisions)}")
+        trained = run_training(division, settings, home, f"{config.model} fold {number}/{len(divisions)}", num_listed)
         each.append(_judged(trained, division, config))
+        broken |= trained.summary["broken"] | {failed.key: failed.error for failed in each[-1].failures}
+        check_broken(broken, num_listed, config.max_broken)
     return Folds(tuple(each), pool(each))
 
 

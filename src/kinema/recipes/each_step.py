@@ -96,6 +96,7 @@ def evaluate_each_step(
         ConfigError: views that steps do not have.
         DataError: no timed labels, or not one video can be read.
     """
+    from kinema.datasets.splits import units_of
     from kinema.datasets.timed import timed_labels
     from kinema.evaluation import Failed
     from kinema.evaluation.step_result import evaluate_steps
@@ -111,7 +112,8 @@ def evaluate_each_step(
             network, card, labels, num_crops=options.crops, advance=advance,
             device=options.device, precision=options.precision, batch_size=options.batch_size,
         )  # fmt: skip
-    videos = [StepScores(path, *scored.steps[path]) for path in labels if path in scored.steps]
+    groups = {example.path: name for name, tied in units_of(data.examples).items() for example in tied}
+    videos = [StepScores(path, *scored.steps[path], groups[path]) for path in labels if path in scored.steps]
     failures = [Failed(path, scored.broken[path]) for path in labels if path in scored.broken]
     name = background_of(card)
     background = card.labels.index(name) if name in card.labels else None

@@ -75,21 +75,21 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
     Args:
         model: a checkpoint folder, a run folder with best/ in it, or published weights (`kinema models --weights`).
     """
-    from kinema.inference.export import check_int8, check_target, export
+    from kinema.inference.export import check_int8, export
     from kinema.models.trained import fed_otherwise
 
     if config.out:
-        check_target(Path(config.out), config.format)
-        check_folder(Path(config.out).parent)
+        _check_place(config.out, config.format)
     if config.precision == "int8":
         check_int8(config.format)
     network, card = open_trained(model)
+    path = config.out or default_name(model, card, config.format)
+    _check_place(path, config.format)
     changes: dict[str, Any] = {"size": parse_size(config.size) if config.size else None, "clip_len": config.clip_len}
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes:
         network = fed_otherwise(network, changes)
         card = replace(card, input=network.spec)
-    path = config.out or default_name(model, card, config.format)
     calibration = _calibration(card, config)
     written = export(
         network, card, path, format=config.format, static_batch=config.static_batch, calibration=calibration
@@ -99,6 +99,19 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
     else:
         _print(written)
     return 0
+
+
+def _check_place(path: str, format: str) -> None:
+    """Make sure that the file may be written there: better now than after the calibration.
+
+    Raises:
+        UsageError: the name does not fit the format.
+        OutputError: files of others stand there, or nothing may be written.
+    """
+    from kinema.inference.export import check_target
+
+    check_target(Path(path), format)
+    check_folder(Path(path).parent)
 
 
 def _calibration(card: ModelCard, config: ExportConfig) -> Calibration | None:

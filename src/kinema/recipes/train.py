@@ -90,10 +90,20 @@ def train(data: str, config: TrainConfig) -> int:
     return 0
 
 
-def run_training(data: DataSet, config: TrainConfig, folder: Path, title: str = "") -> Trained:
+def run_training(
+    data: DataSet, config: TrainConfig, folder: Path, title: str = "", num_listed: int | None = None
+) -> Trained:
     """Train one network in `folder` and judge its best epoch on the validation part.
 
+    Args:
+        data: divided into parts.
+        config: how to train.
+        folder: of the run; a new one, or with `config.resume` that of the run.
+        title: what the progress bar is called; the network's name where it is empty.
+        num_listed: of how many examples `config.max_broken` is the share; None: of those in the training part.
+
     Raises:
+        TooManyBroken: more of them cannot be read.
         DataError: a part of the data is missing.
         OutputError: the folder holds something already.
         CheckpointError, ConfigError: --resume finds no run, or another one.
@@ -118,7 +128,7 @@ def run_training(data: DataSet, config: TrainConfig, folder: Path, title: str = 
         start_folder(folder, config, {"data": str(data.root), "split_fingerprint": data.fingerprint})
         _write_split(data, folder)
     started = time.monotonic()
-    progress = _fit(config, (learning, validation), network, card, folder, title or config.model)
+    progress = _fit(config, (learning, validation), network, card, folder, title or config.model, num_listed)
     seconds = time.monotonic() - started
     return _finish(folder, (learning, validation), config, progress, seconds)
 
@@ -157,14 +167,21 @@ def _write_split(data: DataSet, folder: Path) -> None:
 
 
 def _fit(
-    config: TrainConfig, parts: tuple[DataSet, DataSet], network: Network, card: ModelCard, folder: Path, title: str
+    config: TrainConfig,
+    parts: tuple[DataSet, DataSet],
+    network: Network,
+    card: ModelCard,
+    folder: Path,
+    title: str,
+    num_listed: int | None,
 ) -> Any:
     from kinema.training.loop import Run, Trainer
     from kinema.training.record import Display, Recorder
 
     kind = step_material if config.each_step else feature_material if config.keep_features else _clip_material
     material = kind(config, parts, network, card)
-    run = Run(network=network, state_path=folder / "state.pt", listener=Recorder(folder, card), **material)
+    material |= {"network": network, "state_path": folder / "state.pt", "num_listed": num_listed}
+    run = Run(listener=Recorder(folder, card), **material)
     resume = config.resume and run.state_path.exists()  # a run that was killed before its first state begins again
     if not is_main_process():
         return Trainer(run).fit(resume)

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from kinema.datasets.clips import Batch, ClipDataset, collate
 from kinema.datasets.features import FeatureDataset
-from kinema.errors import CheckpointError, DataError, Diverged, TooManyBroken
+from kinema.errors import CheckpointError, DataError, Diverged, check_broken
 from kinema.machine import worker_count
 from kinema.models.device import channels_last, resolve_device, resolve_precision
 from kinema.models.network import Network
@@ -71,6 +71,8 @@ class Run:
     """How a batch becomes a loss; None is one label, or several, a clip."""
     collate: Callable[[Sequence[Any]], Any] = collate
     """Joins what `data` gives to a batch with `indices` and `broken`."""
+    num_listed: int | None = None
+    """Of how many examples `max_broken` is the share, where `data` is one division of several; None: of those in `data`."""
 
 
 def seed_weights(seed: int) -> None:
@@ -151,7 +153,7 @@ class Trainer:
         """Train to the end; with `resume` from the saved state on.
 
         Raises:
-            TooManyBroken: more of the training part is unreadable than `max_broken` allows.
+            TooManyBroken: more of the examples are unreadable than `max_broken` allows.
             CheckpointError: `resume` without a usable state.
         """
         if resume:
@@ -205,12 +207,10 @@ class Trainer:
             if item.key not in broken:
                 log.warning("left out, cannot be read: %s: %s", item.key, item.reason)
                 broken[item.key] = item.reason
-        number = len(self.run.data.data.examples)
-        if len(broken) > self.options.max_broken * number:
-            raise TooManyBroken(
-                f"{len(broken)} of {number} training examples cannot be read", next(iter(broken)),
-                "mend them, leave them out with `kinema check DATA --out manifest.csv`, or raise --max-broken",
-            )  # fmt: skip
+        if self.run.num_listed is None:
+            check_broken(broken, len(self.run.data.data), self.options.max_broken, "training examples")
+        else:
+            check_broken(broken, self.run.num_listed, self.options.max_broken)
 
     # one step
 

@@ -63,7 +63,7 @@ class FitOptions:
     workers: int | None = None
     """Processes that decode; without it one for each core but one, at most 8."""
     max_broken: float = 0.05
-    """Share of the training examples that may be unreadable before the run stops."""
+    """Share of the training examples that may be unreadable before the run stops; in a cross-validation, of all examples."""
     save_every_s: float = 60.0
     """Seconds between two saved states, from which --resume goes on."""
 

@@ -51,7 +51,7 @@ class Video(abc.ABC):
         info: name, length and size; rotation is already applied, pixels that are not square are left as stored.
         times_s: [n] when each frame appears, in seconds; the first is 0.0.
         promised_s: length by the file's header; 0.0 where it does not say.
-        num_damaged: frames that `iterate` had to leave out so far because they could not be decoded.
+        num_damaged: frames that `iterate` and `frames_near` had to leave out so far because they could not be decoded.
         pixel_aspect: width of a stored pixel over its height, 1.0 for square ones. Frames are never stretched by it.
     """
 
@@ -144,7 +144,7 @@ class Video(abc.ABC):
 
         Where a film has no such frames to choose (pictures; "nonref" where the codec does not mark them for certain;
         both where timestamps are missing), every frame stands for itself, and the log says so. A frame that cannot be
-        decoded is left out.
+        decoded is left out and counted in `num_damaged`; one that was not to be decoded at all is not counted.
 
         Args:
             indices: ascending numbers, each once.

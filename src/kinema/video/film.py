@@ -30,6 +30,7 @@ from kinema.video.container import open_container, packets_of, promised_s
 from kinema.video.contract import FastSeek, Frame, Video
 from kinema.video.packets import Flags, Run, scan
 from kinema.video.pixels import Painter, turn_of
+from kinema.video.referred import Referred
 from kinema.video.stand_ins import stand_ins
 
 if TYPE_CHECKING:
@@ -231,17 +232,25 @@ class Film(Video):
 
     def _decode_referred(self, indices: NDArray[np.int64]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Pictures in order, from the start of each run to its last frame or just past it, but those nobody refers to."""
+        notes = Referred(self._index.num_frames, self._codec)
         for run in self._index.runs(indices):
             self._run_number += 1
             self._restart(run.start)
             last = int(run.wanted[-1])
             for number, packet in itertools.chain(self._packets(run.start), [(-1, None)]):
                 self._codec.skip_frame = "NONREF"
+                if packet is not None:
+                    notes.feed(int(self._index.frame_of[number]), packet)
                 pictures = list(self._named(self._send(packet)))
+                notes.come([index for index, _ in pictures])
                 self._next, self._fresh = number + 1, False  # the next run starts anew
                 yield from pictures
                 if pictures and pictures[-1][0] >= last:
                     break
+            notes.end(last)
+        expected, missing = notes.stand_ins(indices)
+        found = sum(1 for _ in self._decode_runs(self._index.thorough_runs(missing), thorough=True))
+        self._tell_missing(len(missing) - found, len(expected))
 
     def _decode(self, wanted: NDArray[np.int64], thorough: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
         """Pictures of sorted frames with their numbers; those that cannot be decoded are missing."""
@@ -367,7 +376,7 @@ class Film(Video):
                     first = next(packets)
                     number = self._index.packet_at(first.pts)
                     if number is not None and number <= start:
-                        return number, _chain(first, packets)
+                        return number, itertools.chain([first], packets)
         return 0, self._reopened()
 
     def _reopened(self) -> Iterator[av.Packet]:
@@ -385,8 +394,3 @@ class Film(Video):
         if self._container is not None:
             self._container.close()
             self._container = None
-
-
-def _chain(first: av.Packet, rest: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    yield first
-    yield from rest

@@ -164,6 +164,10 @@ class PacketIndex:
         key = int(np.searchsorted(self.keys, self.starts[frames].min()))
         return Run(int(self.keys[max(key - _EARLIER_KEYS, 0)]), frames)
 
+    def thorough_runs(self, frames: NDArray[np.int64]) -> list[Run]:
+        """Such a run for each of the runs of sorted frames, of which there may be none."""
+        return [self.thorough_run(run.wanted) for run in self.runs(frames)] if len(frames) else []
+
     def times_s(self, fps: float) -> NDArray[np.float64]:
         """[n] display times, the first at 0.0; counted by `fps` where there are no timestamps."""
         if self.counted is not None:
