@@ -1,9 +1,10 @@
 """From file to answer: kinema against the tutorials, on a folder of short clips and on one long 720p film.
 
-Against transformers' video-classification pipeline (VideoMAE), and against plain loops as tutorials have them: decode the
-whole film to RGB with PyAV (`--decord`: decord), sample uniformly, transform, one clip at a time in eager float32
-(torchvision's r3d_18; PyTorchVideo's slow_r50 and slowfast_r50). Both sides have the same weights and look at the same
-frames; the best labels are compared. Loading a network is in neither side's time. Sides run in turn, medians of the repeats:
+Against transformers' video-classification pipeline (VideoMAE and TimeSformer of base size), and against plain loops as
+tutorials have them: decode the whole film to RGB with PyAV (`--decord`: decord), sample uniformly, transform, one clip at a
+time in eager float32 (torchvision's r3d_18; PyTorchVideo's slow_r50 and slowfast_r50). Both sides have the same weights and
+look at the same frames; the best labels are compared. Loading a network is in neither side's time. Sides run in turn,
+medians of the repeats:
 
     ratio       their time by ours, through Python
     by_larger   ours by the larger of pure decoding and pure inference (the same clips, ready in memory); by_sum by both
@@ -197,20 +198,21 @@ def measure_side(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = ["transformers", "torchvision", "slow_r50", "slowfast_r50"]
+    names = ["videomae", "timesformer", "torchvision", "slow_r50", "slowfast_r50"]
     parser.add_argument("--sides", nargs="+", default=names, choices=names)
     parser.add_argument("--inputs", nargs="+", default=["short", "long"], choices=["short", "long"])
     parser.add_argument("--data", help="a folder of short clips; without it they are drawn")
     parser.add_argument("--films", type=int, default=20, help="most short clips; 0 takes all of the folder")
     parser.add_argument("--film", help="a long film; without it one is drawn")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the drawn long film")
-    parser.add_argument("--hf", help="a VideoMAE of transformers' hub in place of a small random one")
+    parser.add_argument("--hf", help="a network of transformers' hub in place of a random one; give its side alone")
+    parser.add_argument("--layers", type=int, default=12, help="of transformers' networks; 12 is as published")
     parser.add_argument("--decord", action="store_true", help="plain loops read with decord instead of PyAV")
     parser.add_argument("--width", type=int, default=64, help="of PyTorchVideo's networks; 64 is as published")
     parser.add_argument("--engine", default="auto", choices=["torch", "winograd", "openvino", "auto"])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--int8", action="store_true", help="8-bit numbers, calibrated by --data")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, help="clips that go through kinema's network at once")
     parser.add_argument("--readers", type=int, help="films that kinema reads at once")
     parser.add_argument("--threads", type=int, help="of each of kinema's decoders")
     parser.add_argument("--no-command", action="store_true", help="leave the command out")

@@ -172,11 +172,11 @@ def pytorchvideo_side(name: str, options: argparse.Namespace) -> Side:
     return Side(classify, ours, uniform_frames(count))
 
 
-def transformers_side(options: argparse.Namespace, folder: Path) -> Side:
-    """The video-classification pipeline of transformers with VideoMAE: a small random one, or one of the hub."""
+def transformers_side(name: str, options: argparse.Namespace, folder: Path) -> Side:
+    """The video-classification pipeline of transformers with VideoMAE or TimeSformer, random ones or from the hub."""
     import transformers
 
-    place = options.hf or str(draw_videomae(folder / "videomae"))
+    place = options.hf or str(draw_transformer(name, options.layers, folder / "transformer"))
     transformers.utils.logging.disable_progress_bar()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -194,8 +194,8 @@ def transformers_side(options: argparse.Namespace, folder: Path) -> Side:
         "short_side": processor.size["shortest_edge"], "mean": tuple(processor.image_mean), "std": tuple(processor.image_std),
     }  # fmt: skip
     ours = models.build(
-        "videomae_base", num_classes=len(names), width=config.hidden_size, depth=config.num_hidden_layers,
-        patch=(config.tubelet_size, config.patch_size, config.patch_size), spec=spec,
+        name, num_classes=len(names), width=config.hidden_size, depth=config.num_hidden_layers,
+        patch=(getattr(config, "tubelet_size", 1), config.patch_size, config.patch_size), spec=spec,
     )  # fmt: skip
     ours.load_state_dict(convert(pipe.model.state_dict(), FROM_TRANSFORMERS))
     if pipe.video_processor is None:  # an older transformers reads the start of the film
@@ -203,15 +203,13 @@ def transformers_side(options: argparse.Namespace, folder: Path) -> Side:
     return Side(classify, ours, lambda times_s, duration_s: (np.arange(count) * len(times_s) // count)[None])
 
 
-def draw_videomae(folder: Path) -> Path:
-    """A small VideoMAE with random weights, as `save_pretrained` writes it."""
+def draw_transformer(name: str, num_layers: int, folder: Path) -> Path:
+    """One of the published size with random weights, as `save_pretrained` writes it."""
     import transformers
 
-    config = transformers.VideoMAEConfig(
-        num_frames=16, image_size=224, hidden_size=384, num_hidden_layers=4, num_attention_heads=6,
-        intermediate_size=1536, num_labels=NUM_CLASSES,
-    )  # fmt: skip
-    model = transformers.VideoMAEForVideoClassification(config)
+    kind = {"videomae_base": "VideoMAE", "timesformer_base": "Timesformer"}[name]
+    config = getattr(transformers, f"{kind}Config")(num_hidden_layers=num_layers, num_labels=NUM_CLASSES)
+    model = getattr(transformers, f"{kind}ForVideoClassification")(config)
     draw_weights(model, model.classifier).save_pretrained(folder)
     transformers.VideoMAEImageProcessor().save_pretrained(folder)
     return folder
@@ -220,7 +218,8 @@ def draw_videomae(folder: Path) -> Path:
 def open_sides(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], Side]]:
     """What can be compared, by name; each is built when it is called."""
     return {
-        "transformers": lambda: transformers_side(options, folder),
+        "videomae": lambda: transformers_side("videomae_base", options, folder),
+        "timesformer": lambda: transformers_side("timesformer_base", options, folder),
         "torchvision": lambda: torchvision_side(options),
         "slow_r50": lambda: pytorchvideo_side("slow_r50", options),
         "slowfast_r50": lambda: pytorchvideo_side("slowfast_r50", options),

@@ -9,10 +9,10 @@ from kinema import models
 from kinema.datasets.clips import Batch, Views
 from kinema.datasets.dataset import DataSet
 from kinema.errors import UsageError
-from kinema.inference.scoring import Scorer, score, score_data, to_scores
+from kinema.inference.scoring import Scorer, score, score_data, to_scores, usual_batch
 from kinema.labels import Labels
 from kinema.models.device import resolve_precision
-from kinema.types import Example
+from kinema.types import Example, InputSpec
 
 
 def a_batch(levels: list[int], indices: list[int]) -> Batch:
@@ -106,3 +106,13 @@ def test_one_clip_goes_through_onednn_where_torch_would_not() -> None:
         network(clip / 255)
     slow = [sum(event.key == "aten::slow_conv3d_forward" for event in seen.events()) for seen in (scored, computed)]
     assert slow[0] < slow[1] / 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "on_cpu"),
+    [((16, (112, 112)), 8), ((8, (224, 224)), 4), ((16, (224, 224)), 2), ((32, (256, 256)), 2), ((1, (16, 16)), 8)],
+)
+def test_fewer_large_clips_go_through_a_network_at_once_on_a_cpu(shape: tuple[int, tuple[int, int]], on_cpu: int):
+    spec = InputSpec(clip_len=shape[0], size=shape[1])
+    assert usual_batch(spec, torch.device("cpu")) == on_cpu
+    assert usual_batch(spec, torch.device("cuda")) == 8

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from kinema.errors import ConfigError
 from kinema.models import VARIANTS, build, build_without_weights
@@ -94,6 +95,17 @@ def test_small_one_is_small():
     found = summarize(build_without_weights("video_vit_small", num_classes=17))
     assert found.params < 2e6
     assert 0.1e9 < found.macs < 0.5e9
+
+
+def test_rows_over_time_go_through_each_layer_at_once():
+    """In rows that lie apart torch multiplies each by a copy of the weights, which took three times as long."""
+    network = narrow(attention="divided", patch=(1, 8, 8), convolutions=False).eval()
+    bf16 = torch.autocast("cpu", torch.bfloat16)
+    with torch.inference_mode(), bf16, profile(activities=[ProfilerActivity.CPU]) as seen:
+        network(torch.randn(1, *network.spec.shape))
+    called = {event.key for event in seen.key_averages()}
+    assert "aten::addmm" in called
+    assert "aten::bmm" not in called
 
 
 @pytest.mark.parametrize("attention", ["joint", "divided"])

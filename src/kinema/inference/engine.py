@@ -54,7 +54,7 @@ TOLERANCE = {"f32": 1e-3, "bf16": 0.03, "fp16": 0.03}
 _COMPARED, _FIGURES = 5, ("difference", "usual_s", "winograd_s")
 """How often each engine is timed before one is chosen, and what is kept of that."""
 
-FORMAT = 2
+FORMAT = 3
 """Counts changes to how graphs are made; graphs of an older way are not found any more."""
 
 
@@ -109,7 +109,7 @@ def open_scorer(
     engine: str = "torch",
     device: str = "auto",
     precision: str = "auto",
-    batch_size: int = 8,
+    batch_size: int | None = None,
 ) -> ClipScorer:
     """A network ready to score clips.
 
@@ -120,7 +120,7 @@ def open_scorer(
             OpenVINO where it is installed, but "winograd" where that is faster, else torch.
         device: see `Scorer`.
         precision: see `Scorer`.
-        batch_size: most clips at once.
+        batch_size: most clips at once; None: see `usual_batch`.
 
     Raises:
         UsageError: no such engine, device or precision; an engine that cannot do both.

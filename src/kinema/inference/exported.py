@@ -18,7 +18,7 @@ import torch
 
 from kinema.errors import CheckpointError, KinemaError, MissingExtra, UsageError
 from kinema.inference.openvino_graph import ClipGraph, core
-from kinema.inference.scoring import ClipScorer, Scorer
+from kinema.inference.scoring import ClipScorer, Scorer, usual_batch
 from kinema.inference.step_windows import plan_steps
 from kinema.models.checkpoint import ModelCard
 from kinema.models.device import resolve_device, resolve_precision
@@ -51,16 +51,16 @@ class ExportedScorer(ClipScorer):
         run: scores of uint8 clips [b c t h w].
         fixed_batch: how many clips the graph takes at once; 0: any number.
         precision: f32, bf16, fp16 or int8.
-        batch_size: most clips at once.
+        batch_size: most clips at once; None: see `usual_batch`.
     """
 
     def __init__(
-        self, path: str, about: dict[str, Any], run: Run, *, fixed_batch: int, precision: str, batch_size: int
+        self, path: str, about: dict[str, Any], run: Run, *, fixed_batch: int, precision: str, batch_size: int | None
     ) -> None:
         self.path, self._run = path, run
         self.card, self.causal = ModelCard.from_json(about["card"]), bool(about["causal"])
         self.spec, self.device, self.precision = self.card.input, torch.device("cpu"), precision
-        self.batch_size = fixed_batch or batch_size
+        self.batch_size = fixed_batch or batch_size or usual_batch(self.spec, self.device)
 
     def __call__(self, clips: torch.Tensor) -> NDArray[np.float32]:
         """Logits [b classes]; [b t classes] of a network that answers at each frame."""
@@ -82,7 +82,12 @@ class ExportedScorer(ClipScorer):
 
 
 def open_exported(
-    path: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto", batch_size: int = 8, **others: Any
+    path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+    **others: Any,
 ) -> tuple[ExportedScorer, ModelCard]:
     """An exported file, ready to score clips, and its card.
 
@@ -90,7 +95,7 @@ def open_exported(
         path: an .onnx or .xml file of `kinema export`.
         device: "auto" or "cpu"; for .onnx "cuda" too, where ONNX Runtime has it.
         precision: an .onnx file has its own, "auto" or "f32", an int8 .xml "auto" or "int8"; other .xml any but int8.
-        batch_size: most clips at once.
+        batch_size: most clips at once; None: see `usual_batch`.
         others: `engine`; the file's ending chooses, so that "openvino" is refused for .onnx, and "winograd" for all.
 
     Raises:
@@ -118,7 +123,7 @@ def open_exported(
     return scorer, scorer.card
 
 
-def _open_onnx(path: str, device: str, precision: str, batch_size: int) -> ExportedScorer:
+def _open_onnx(path: str, device: str, precision: str, batch_size: int | None) -> ExportedScorer:
     if precision not in ("auto", "f32"):
         raise UsageError("an .onnx file has its own number format, f32", f"--precision {precision}", "leave it out")
     session = onnx_session(path, device)
@@ -154,7 +159,7 @@ def onnx_session(path: str, device: str = "auto") -> Any:
     return onnxruntime.InferenceSession(path, options, providers=providers)
 
 
-def _open_openvino(path: str, device: str, precision: str, batch_size: int) -> ExportedScorer:
+def _open_openvino(path: str, device: str, precision: str, batch_size: int | None) -> ExportedScorer:
     if device not in ("auto", "cpu"):
         raise UsageError("OpenVINO runs on the CPU here", f"--device {device}", "give --device cpu")
     model = core().read_model(path)
@@ -164,11 +169,11 @@ def _open_openvino(path: str, device: str, precision: str, batch_size: int) -> E
     if is_int8 and precision not in ("auto", "int8"):
         raise UsageError("this file has its own number format, int8", f"--precision {precision}", "leave it out")
     chosen = resolve_precision("auto" if is_int8 else precision, resolve_device("cpu"))
-    graph = ClipGraph(model, chosen, batch_size)  # of an int8 file its other layers
+    at_once = batch_size or usual_batch(ModelCard.from_json(about["card"]).input, torch.device("cpu"))
+    graph = ClipGraph(model, chosen, at_once)  # of an int8 file its other layers
     return ExportedScorer(
-        path, about, graph, fixed_batch=graph.fixed_batch, precision="int8" if is_int8 else chosen,
-        batch_size=batch_size,
-    )  # fmt: skip
+        path, about, graph, fixed_batch=graph.fixed_batch, precision="int8" if is_int8 else chosen, batch_size=at_once
+    )
 
 
 def _about(text: str | None, path: str) -> dict[str, Any]:

@@ -12,7 +12,6 @@ nothing that could be measured for r3d_18 and r2plus1d_18, which are all convolu
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,8 +25,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from kinema.inference.frame_scorer import FrameScorer
+from kinema.inference.lean import lean
 from kinema.inference.scoring import Scorer
 from kinema.models.device import channels_last
+from kinema.models.network import sharing_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,9 @@ Pair = tuple[str, str]
 
 
 class FoldedScorer(Scorer):
-    """A scorer in torch that folds norms when the first clips come; `network` stays as it is, and must from then on.
+    """A scorer in torch that folds norms, and leaves out what is not needed (see `lean`), when the first clips come.
+
+    `network` stays as it is, and must from then on.
 
     Logits at each frame come from the network itself: what was noted holds for its logits of whole clips.
     """
@@ -59,7 +62,7 @@ class FoldedScorer(Scorer):
 
     def _folded(self) -> Any:
         if self._fast is None:
-            self._fast = folded(self.network)
+            self._fast = folded(lean(self.network))
         return self._fast
 
 
@@ -78,12 +81,6 @@ def folded(network: AnyNetwork) -> AnyNetwork:
         parent, _, name = norm.rpartition(".")
         setattr(copied.get_submodule(parent), name, _rest(copied.get_submodule(norm)))
     return copied
-
-
-def sharing_weights(network: AnyNetwork) -> AnyNetwork:
-    """A copy with layers of its own and the same weights."""
-    shared: dict[int, Any] = {id(value): value for value in [*network.parameters(), *network.buffers()]}
-    return copy.deepcopy(network, shared)
 
 
 def foldable(network: Network) -> Iterator[Pair]:

@@ -100,7 +100,7 @@ class Predictor:
         card: names the classes.
         device: "auto", "cpu", "cuda", "cuda:1" …
         precision: "auto" (bf16 where the hardware is fast at it, else f32), "f32", "bf16" or "fp16".
-        batch_size: clips that go through the network at once.
+        batch_size: clips that go through the network at once; None: as many as serve it (`scoring.usual_batch`).
         engine: what computes: "torch", "openvino", or "auto"; see `kinema.inference.engine`.
 
     Raises:
@@ -116,7 +116,7 @@ class Predictor:
         *,
         device: str = "auto",
         precision: str = "auto",
-        batch_size: int = 8,
+        batch_size: int | None = None,
         engine: Engine = "torch",
     ) -> None:
         check_flow(network.spec)

@@ -41,6 +41,19 @@ if TYPE_CHECKING:
     from kinema.types import InputSpec
 
 
+_MOST_CLIPS, _MOST_PIXELS = 8, 2 * 16 * 224 * 224
+
+
+def usual_batch(spec: InputSpec, device: torch.device) -> int:
+    """Clips that go through a network at once where nobody says how many: eight, on a CPU fewer of large ones, but two.
+
+    What layers make of more pixels leaves the processor's caches: OpenVINO took 67 in place of 57 ms a clip of x3d_m, 517 in
+    place of 468 of mvit_v2_s; torch gained nothing by more. A small batch is also ready sooner.
+    """
+    frames, rows, columns = spec.shape[1:]
+    return _MOST_CLIPS if device.type != "cpu" else min(max(_MOST_PIXELS // (frames * rows * columns), 2), _MOST_CLIPS)
+
+
 class ClipScorer(ABC):
     """What gives clips their logits: a network in torch, a converted one, or an exported file."""
 
@@ -90,13 +103,16 @@ class Scorer(ClipScorer):
         network: with its input in `network.spec`.
         device: "auto" leaves a network on a GPU where it is, and takes one on the CPU to the GPU if there is one.
         precision: "auto", "f32", "bf16" or "fp16".
-        batch_size: most clips that go through the network at once.
+        batch_size: most clips that go through the network at once; None: see `usual_batch`.
     """
 
-    def __init__(self, network: Network, *, device: str = "auto", precision: str = "auto", batch_size: int = 8) -> None:
-        self.network, self.spec, self.batch_size = network, network.spec, batch_size
+    def __init__(
+        self, network: Network, *, device: str = "auto", precision: str = "auto", batch_size: int | None = None
+    ) -> None:
+        self.network, self.spec = network, network.spec
         self._home = next(network.parameters()).device
         self.device = self._home if device == "auto" and self._home.type != "cpu" else resolve_device(device)
+        self.batch_size = batch_size or usual_batch(self.spec, self.device)
         self.precision = resolve_precision(precision, self.device)
         self._was_training = network.training
         has_clips = any(isinstance(module, nn.Conv3d) for module in network.modules())

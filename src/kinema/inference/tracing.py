@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from kinema.errors import OutputError
+from kinema.inference.lean import lean
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -63,7 +64,7 @@ def trace(network: Network, card: ModelCard, ending: Ending, *, static_batch: bo
     Raises:
         OutputError: it takes decisions that depend on what it sees, which no graph can hold.
     """
-    graph = PixelGraph(network, card, ending).eval()
+    graph = PixelGraph(lean(network), card, ending).eval()
     clips = torch.zeros(1 if static_batch else 2, *network.spec.shape, dtype=torch.uint8)
     dims = None if static_batch else ({0: torch.export.Dim.DYNAMIC},)
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinema.inference.folding import FoldedScorer, folded, sharing_weights
+from kinema.inference.folding import FoldedScorer, folded
 from kinema.inference.winograd import with_winograd
+from kinema.models.network import sharing_weights
 
 
 class WinogradScorer(FoldedScorer):

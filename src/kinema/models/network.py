@@ -7,10 +7,11 @@ everywhere.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -166,6 +167,15 @@ def filters_see_time(network: Network) -> bool:
     filters = [layer for layer in network.modules() if isinstance(layer, nn.Conv3d)]
     longest = max((max(layer.kernel_size[0], layer.stride[0]) for layer in filters), default=1)
     return longest > 1 or "nonlocal_stages" in network.arguments
+
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
+
+
+def sharing_weights(network: AnyNetwork) -> AnyNetwork:
+    """A copy with layers of its own and the same weights."""
+    shared: dict[int, Any] = {id(value): value for value in [*network.parameters(), *network.buffers()]}
+    return copy.deepcopy(network, shared)
 
 
 def new_classifier(feature_dim: int, num_classes: int) -> nn.Linear:

@@ -53,12 +53,14 @@ class Attention(nn.Module):
             self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, tokens: Float[Tensor, "b n f"]) -> Float[Tensor, "b n f"]:
-        """What each token takes from all tokens of its row."""
-        parts = (
-            self.qkv(tokens).chunk(3, -1) if self.fused else (self.query(tokens), self.key(tokens), self.value(tokens))
-        )
-        query, key, value = (rearrange(part, "b n (h d) -> b h n d", h=self.num_heads) for part in parts)
+    def forward(self, tokens: Float[Tensor, "b n f"], num_queries: int | None = None) -> Float[Tensor, "b m f"]:
+        """What the first tokens, or all of them, take from all tokens of their row."""
+        if self.fused:
+            query, key, value = self.qkv(tokens).chunk(3, -1)
+            query = query[:, :num_queries]
+        else:
+            query, key, value = self.query(tokens[:, :num_queries]), self.key(tokens), self.value(tokens)
+        query, key, value = (rearrange(part, "b n (h d) -> b h n d", h=self.num_heads) for part in (query, key, value))
         attended = F.scaled_dot_product_attention(query, key, value)
         return self.output(rearrange(attended, "b h n d -> b n (h d)"))
 
@@ -92,6 +94,12 @@ class JointBlock(nn.Module):
         tokens = tokens + self.attention(self.norm1(tokens))
         return tokens + self.mlp(self.norm2(tokens))
 
+    def read(self, tokens: Float[Tensor, "b n f"]) -> Float[Tensor, "b 1 f"]:
+        """The mean of the next tokens: the last layer is linear, so that it can take the mean of what comes to it."""
+        tokens = tokens + self.attention(self.norm1(tokens))
+        hidden = self.mlp.gelu(self.mlp.fc1(self.norm2(tokens)))
+        return tokens.mean(1, keepdim=True) + self.mlp.fc2(hidden.mean(1, keepdim=True))
+
 
 class DividedBlock(JointBlock):
     """Attention over time, attention over space, a perceptron.
@@ -105,25 +113,38 @@ class DividedBlock(JointBlock):
         self.num_times = num_times
         self.time_norm = nn.LayerNorm(width, eps=1e-6)
         self.time_attention = Attention(width, key_bias=True)
-        self.time_output = nn.Linear(width, width)
+        self.time_output: nn.Module = nn.Linear(width, width)
 
     def forward(self, tokens: Float[Tensor, "b n f"]) -> Float[Tensor, "b n f"]:
         """The next tokens: the class token, then those of the first frame, and so on."""
-        whole, places = tokens[:, :1], tokens[:, 1:]
-        places = places + self.time_output(self._over_time(self.time_norm(places)))
+        whole, places = self._over_time(tokens)
         gathered = self._over_space(whole, places)
-        tokens = torch.cat([whole, places], dim=1) + gathered
+        taken = torch.cat([gathered[:, :, 0].mean(1, keepdim=True), gathered[:, :, 1:].flatten(1, 2)], dim=1)
+        tokens = torch.cat([whole, places], dim=1) + taken
         return tokens + self.mlp(self.norm2(tokens))
 
-    def _over_time(self, places: Float[Tensor, "b m f"]) -> Float[Tensor, "b m f"]:
-        rows = rearrange(places, "b (t n) f -> (b n) t f", t=self.num_times)
-        return rearrange(self.time_attention(rows), "(b n) t f -> b (t n) f", b=places.shape[0])
+    def read(self, tokens: Float[Tensor, "b n f"]) -> Float[Tensor, "b 1 f"]:
+        """The next class token, for which the other tokens need not be known beyond the attention over time."""
+        whole, places = self._over_time(tokens)
+        whole = whole + self._over_space(whole, places, num_queries=1).mean(1)
+        return whole + self.mlp(self.norm2(whole))
 
-    def _over_space(self, whole: Float[Tensor, "b 1 f"], places: Float[Tensor, "b m f"]) -> Float[Tensor, "b n f"]:
+    def _over_time(self, tokens: Float[Tensor, "b n f"]) -> tuple[Float[Tensor, "b 1 f"], Float[Tensor, "b m f"]]:
+        """The class token as it is, and the others after the attention over time."""
+        whole, places = tokens[:, :1], tokens[:, 1:]
+        rows = rearrange(self.time_norm(places), "b (t n) f -> (b n) t f", t=self.num_times)
+        rows = rows.contiguous()  # of rows that lie apart torch makes a product for each, with a copy of the weights
+        taken = rearrange(self.time_attention(rows), "(b n) t f -> b (t n) f", b=places.shape[0])
+        return whole, places + self.time_output(taken)
+
+    def _over_space(
+        self, whole: Float[Tensor, "b 1 f"], places: Float[Tensor, "b m f"], num_queries: int | None = None
+    ) -> Float[Tensor, "b t q f"]:
+        """What the first tokens of each frame, or all of them, take from their frame; the class token is the first."""
         copies = repeat(whole, "b 1 f -> (b t) 1 f", t=self.num_times)
         rows = torch.cat([copies, rearrange(places, "b (t n) f -> (b t) n f", t=self.num_times)], dim=1)
-        gathered = rearrange(self.attention(self.norm1(rows)), "(b t) n f -> b t n f", t=self.num_times)
-        return torch.cat([gathered[:, :, 0].mean(1, keepdim=True), gathered[:, :, 1:].flatten(1, 2)], dim=1)
+        taken = self.attention(self.norm1(rows), num_queries)
+        return rearrange(taken, "(b t) q f -> b t q f", t=self.num_times)
 
 
 class TubeletEmbedding(nn.Module):

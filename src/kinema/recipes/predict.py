@@ -71,8 +71,8 @@ class PredictConfig:
     fast_seek: Literal["none", "nonref", "keyframes"] = "none"
     """Decode less of the film: all frames but those that no other frame refers to (nonref), or keyframes only; the nearest
     one before stands for a frame that is left out. Quicker, and scores change: see `predict` in the documentation."""
-    batch_size: int = 8
-    """Clips that go through the network at once; videos share batches."""
+    batch_size: int | None = None
+    """Clips that go through the network at once; videos share batches. Left out: eight, on a CPU fewer of large clips."""
     engine: EngineName = "auto"
     """What computes: torch, openvino or winograd (on a CPU, prepared at the first use), or auto: what is usually the fastest."""
     flow_method: FlowMethod | None = None
