@@ -100,7 +100,7 @@ def quantised(checkpoint: Path, out: Path, options: argparse.Namespace) -> Path:
     if not options.data:
         raise SystemExit("--int8 needs clips to calibrate by: give --data")
     command = ["export", str(checkpoint), "--format", "openvino", "--precision", "int8", "--out", str(out)]
-    command += ["--calibrate", options.data, "--calibration-clips", "32"]
+    command += ["--calibrate", options.data, "--calibration-clips", str(options.calibration_clips)]
     subprocess.run([sys.executable, "-m", "kinema", *command], check=True, stdout=sys.stderr)
     return out
 
@@ -212,13 +212,17 @@ def main() -> None:
     parser.add_argument("--engine", default="auto", choices=["torch", "winograd", "openvino", "auto"])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--int8", action="store_true", help="8-bit numbers, calibrated by --data")
+    parser.add_argument("--calibration-clips", type=int, default=32, help="that set the 8-bit ranges")
     parser.add_argument("--batch", type=int, help="clips that go through kinema's network at once")
     parser.add_argument("--readers", type=int, help="films that kinema reads at once")
     parser.add_argument("--threads", type=int, help="of each of kinema's decoders")
+    parser.add_argument("--network-threads", type=int, help="of kinema's network; fewer than cores leave some to decoders")
     parser.add_argument("--no-command", action="store_true", help="leave the command out")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.network_threads:
+        torch.set_num_threads(options.network_threads)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(options, Path(folder))
     print(json.dumps(found) if options.json else json.dumps(found, indent=2))
