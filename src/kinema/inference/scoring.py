@@ -48,7 +48,7 @@ def usual_batch(spec: InputSpec, device: torch.device) -> int:
     """Clips that go through a network at once where nobody says how many: eight, on a CPU fewer of large ones, but two.
 
     What layers make of more pixels leaves the processor's caches: OpenVINO took 67 in place of 57 ms a clip of x3d_m, 517 in
-    place of 468 of mvit_v2_s; r3d_18 and torch gained nothing by more. The network also begins sooner, while films are still read.
+    place of 468 of mvit_v2_s; r3d_18 and torch gained nothing by more. The network also begins sooner.
     """
     frames, rows, columns = spec.shape[1:]
     return _MOST_CLIPS if device.type != "cpu" else min(max(_MOST_PIXELS // (frames * rows * columns), 2), _MOST_CLIPS)
