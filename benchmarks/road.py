@@ -216,7 +216,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="clips that go through kinema's network at once")
     parser.add_argument("--readers", type=int, help="films that kinema reads at once")
     parser.add_argument("--threads", type=int, help="of each of kinema's decoders")
-    parser.add_argument("--network-threads", type=int, help="of kinema's network; fewer than cores leave some to decoders")
+    parser.add_argument(
+        "--network-threads", type=int, help="of kinema's network; fewer than cores leave some to decoders"
+    )
     parser.add_argument("--no-command", action="store_true", help="leave the command out")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
