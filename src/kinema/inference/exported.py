@@ -51,16 +51,16 @@ class ExportedScorer(ClipScorer):
         run: scores of uint8 clips [b c t h w].
         fixed_batch: how many clips the graph takes at once; 0: any number.
         precision: f32, bf16, fp16 or int8.
-        batch_size: most clips at once; None: see `usual_batch`.
+        batch_size: most clips at once.
     """
 
     def __init__(
-        self, path: str, about: dict[str, Any], run: Run, *, fixed_batch: int, precision: str, batch_size: int | None
+        self, path: str, about: dict[str, Any], run: Run, *, fixed_batch: int, precision: str, batch_size: int
     ) -> None:
         self.path, self._run = path, run
         self.card, self.causal = ModelCard.from_json(about["card"]), bool(about["causal"])
         self.spec, self.device, self.precision = self.card.input, torch.device("cpu"), precision
-        self.batch_size = fixed_batch or batch_size or usual_batch(self.spec, self.device)
+        self.batch_size = fixed_batch or batch_size
 
     def __call__(self, clips: torch.Tensor) -> NDArray[np.float32]:
         """Logits [b classes]; [b t classes] of a network that answers at each frame."""
@@ -134,7 +134,9 @@ def _open_onnx(path: str, device: str, precision: str, batch_size: int | None) -
         return session.run(["scores"], {"clip": clips})[0]
 
     fixed = batch if isinstance(batch, int) else 0
-    return ExportedScorer(path, about, run, fixed_batch=fixed, precision="f32", batch_size=batch_size)
+    return ExportedScorer(
+        path, about, run, fixed_batch=fixed, precision="f32", batch_size=batch_size or _usual_batch(about)
+    )
 
 
 def onnx_session(path: str, device: str = "auto") -> Any:
@@ -169,11 +171,15 @@ def _open_openvino(path: str, device: str, precision: str, batch_size: int | Non
     if is_int8 and precision not in ("auto", "int8"):
         raise UsageError("this file has its own number format, int8", f"--precision {precision}", "leave it out")
     chosen = resolve_precision("auto" if is_int8 else precision, resolve_device("cpu"))
-    at_once = batch_size or usual_batch(ModelCard.from_json(about["card"]).input, torch.device("cpu"))
+    at_once = batch_size or _usual_batch(about)
     graph = ClipGraph(model, chosen, at_once)  # of an int8 file its other layers
     return ExportedScorer(
         path, about, graph, fixed_batch=graph.fixed_batch, precision="int8" if is_int8 else chosen, batch_size=at_once
     )
+
+
+def _usual_batch(about: dict[str, Any]) -> int:
+    return usual_batch(ModelCard.from_json(about["card"]).input, torch.device("cpu"))
 
 
 def _about(text: str | None, path: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from kinema.inference.frame_scorer import FrameScorer
 from kinema.inference.lean import lean
 from kinema.inference.scoring import Scorer
 from kinema.models.device import channels_last
-from kinema.models.network import sharing_weights
+from kinema.models.network import AnyNetwork, sharing_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from kinema.models.network import Network
 
-AnyNetwork = TypeVar("AnyNetwork", bound="Network")
 Pair = tuple[str, str]
 """The names of a convolution and of the norm behind it."""
 

@@ -10,18 +10,13 @@ Of timesformer_base, a tenth of the products is saved (two cores, milliseconds a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kinema.models.network import sharing_weights
+from kinema.models.network import AnyNetwork, sharing_weights
 from kinema.models.transformer import Attention, DividedBlock, VideoTransformer
-
-if TYPE_CHECKING:
-    from kinema.models.network import Network
-
-AnyNetwork = TypeVar("AnyNetwork", bound="Network")
 
 
 def lean(network: AnyNetwork) -> AnyNetwork:
