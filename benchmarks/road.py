@@ -8,11 +8,14 @@ medians of the repeats:
 
     ratio       their time by ours, through Python
     by_larger   ours by the larger of pure decoding and pure inference (the same clips, ready in memory); by_sum by both
+    hits        best labels that are the names of films' folders, theirs and ours; with `--learn` they can be
     by_floor    ours by what no program can undercut: the larger of the two, or, where both want the same cores, the
                 processor time of both shared out evenly among all cores
     command_s   `kinema predict --json` as a command, with its start and loading; as many clips, of frames between theirs
 
-With `--int8` kinema runs the network as an 8-bit OpenVINO file, quantised with the short clips by `kinema export`.
+With `--int8` kinema runs the network as an 8-bit OpenVINO file, quantised with clips of `--data` by `kinema export`. Transformers
+have random weights; with `--learn` their last layer tells the folders of 100 other films apart, so that best labels mean
+something. Their pipeline reads films with torchcodec, which needs FFmpeg's libraries (Debian's package ffmpeg).
 
     python benchmarks/road.py [--sides torchvision …] [--data hockey/] [--film match.mp4] [--engine auto] [--int8] [--json]
 """
@@ -38,7 +41,7 @@ from typing import Any
 import numpy as np
 import torch
 from predict import draw_film, timed
-from tutorials import CLIP_S, Side, Theirs, open_sides
+from tutorials import CLIP_S, TRANSFORMERS, Side, Theirs, learned_transformer, open_sides
 
 from kinema.clips.transforms import decode_size
 from kinema.inference.predictor import Predictor, load
@@ -48,13 +51,14 @@ from kinema.models.checkpoint import ModelCard, save_checkpoint
 from kinema.types import Prediction
 from kinema.video import list_media, open_video
 
+LEARNED_FROM = 100
+
 
 class Ours:
     """kinema with a side's weights, on the frames that the side looks at."""
 
     def __init__(self, side: Side, options: argparse.Namespace, folder: Path) -> None:
-        labels = tuple(f"class {index}" for index in range(side.network.num_classes))
-        card = ModelCard.of(side.network, labels)
+        card = ModelCard.of(side.network, side.labels)
         self.checkpoint, self.options = folder / "checkpoint", options
         save_checkpoint(self.checkpoint, side.network, card)
         self.given = ["--engine", options.engine, "--precision", options.precision]
@@ -72,6 +76,11 @@ class Ours:
     def predict(self, paths: list[str]) -> list[np.ndarray]:
         outcomes = self.predictor.predict_many(paths, readers=self.options.readers, decode_threads=self.options.threads)
         return [outcome.scores for outcome in outcomes if isinstance(outcome, Prediction)]
+
+    def hits(self, paths: list[str], scores: list[np.ndarray]) -> int:
+        """How many best labels are the names of the folders that films lie in."""
+        labels = self.predictor.labels
+        return sum(labels[row.argmax()] == Path(path).parent.name for path, row in zip(paths, scores, strict=True))
 
     def decode(self, paths: list[str]) -> int:
         """Every frame that is wanted, at the size that is wanted; gives the number of clips."""
@@ -148,6 +157,7 @@ def compare(other: Theirs, ours: Ours, paths: list[str], options: argparse.Names
         "by_floor": round(wall / max(decode_s, infer_s, shared_s), 3),
         "by_sum": round(wall / (decode_s + infer_s), 3),
         "same_top_1": sum(int(a.argmax() == b.argmax()) for a, b in zip(theirs, found, strict=True)),
+        "hits": [ours.hits(paths, theirs), ours.hits(paths, found)],
         "largest_difference": round(max(float(np.abs(a - b).max()) for a, b in zip(theirs, found, strict=True)), 4),
     }
     if "command_s" in seconds:
@@ -158,22 +168,32 @@ def compare(other: Theirs, ours: Ours, paths: list[str], options: argparse.Names
 def inputs(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     """A folder of short clips and a long film, as they were given or drawn."""
     if options.data:
-        short = list_media([options.data])[: options.films or None]
+        short = spread(list_media([options.data]), options.films)
     else:
         short = [draw_film(folder / f"{n}.mp4", 1.7, (288, 360)) for n in range(options.films)]
     long = options.film or draw_film(folder / "long.mp4", options.seconds, (720, 1280))
     return {name: paths for name, paths in (("short", short), ("long", [long])) if name in options.inputs}
 
 
+def spread(paths: list[str], count: int) -> list[str]:
+    """So many of them, evenly spaced; 0 takes all."""
+    return [paths[number * len(paths) // count] for number in range(count)] if 0 < count < len(paths) else paths
+
+
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     films = inputs(options, folder)
     found: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "engine": options.engine}
-    for name, build in open_sides(options, folder).items():
-        if name not in options.sides:
-            continue
+    for name in options.sides:
         found[name] = {}
+        place = folder / name
+        place.mkdir()
+        given = argparse.Namespace(**vars(options))
+        torch.manual_seed(0)
         try:
-            measure_side(build, films, found[name], options, folder / name)
+            if options.learn and name in TRANSFORMERS:
+                others = [path for path in list_media([options.learn]) if path not in films.get("short", [])]
+                given.hf = str(learned_transformer(name, spread(others, LEARNED_FROM), options, place))
+            measure_side(open_sides(given, place)[name], films, found[name], given, place)
         except (ImportError, OSError) as error:
             found[name]["cannot_run"] = str(error)
     return found
@@ -187,7 +207,6 @@ def measure_side(
     place: Path,
 ) -> None:
     torch.manual_seed(0)
-    place.mkdir()
     ours = Ours(build(), options, place)
     found["ours"] = repr(ours.predictor)
     with Theirs(place.name, options, place / "theirs") as other:
@@ -203,6 +222,9 @@ def main() -> None:
     parser.add_argument("--inputs", nargs="+", default=["short", "long"], choices=["short", "long"])
     parser.add_argument("--data", help="a folder of short clips; without it they are drawn")
     parser.add_argument("--films", type=int, default=20, help="most short clips; 0 takes all of the folder")
+    parser.add_argument(
+        "--learn", help="a folder of films in a folder a class: transformers' last layers learn from 100 of them"
+    )
     parser.add_argument("--film", help="a long film; without it one is drawn")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the drawn long film")
     parser.add_argument("--hf", help="a network of transformers' hub in place of a random one; give its side alone")

@@ -27,6 +27,8 @@ import torch
 from numpy.typing import NDArray
 
 from kinema import models
+from kinema.inference.predictor import Predictor
+from kinema.models.checkpoint import ModelCard
 from kinema.models.convert import convert
 from kinema.models.network import Network
 from kinema.models.resnet3d import FROM_TORCHVISION
@@ -35,6 +37,7 @@ from kinema.models.slowfast import FROM_PYTORCHVIDEO as FROM_SLOWFAST
 from kinema.models.transformer import FROM_TRANSFORMERS
 
 NUM_CLASSES = 16
+TRANSFORMERS = {"videomae": "videomae_base", "timesformer": "timesformer_base"}
 CLIP_S = 2.0
 """Longer films are cut into clips of this many seconds; what is left at the end is not looked at."""
 
@@ -49,6 +52,7 @@ class Side:
     network: Network
     frames: Callable[[NDArray[np.float64], float], Frames]
     """Of display times and a duration."""
+    labels: tuple[str, ...] = tuple(f"class {index}" for index in range(NUM_CLASSES))
 
 
 def parts_of(times_s: NDArray[np.float64], duration_s: float) -> list[tuple[int, int]]:
@@ -173,10 +177,10 @@ def pytorchvideo_side(name: str, options: argparse.Namespace) -> Side:
 
 
 def transformers_side(name: str, options: argparse.Namespace, folder: Path) -> Side:
-    """The video-classification pipeline of transformers with VideoMAE or TimeSformer, random ones or from the hub."""
+    """The video-classification pipeline of transformers with VideoMAE or TimeSformer, drawn ones or from the hub."""
     import transformers
 
-    place = options.hf or str(draw_transformer(name, options.layers, folder / "transformer"))
+    place = options.hf or str(draw_transformer(name, NUM_CLASSES, options.layers, folder / "transformer"))
     transformers.utils.logging.disable_progress_bar()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -194,32 +198,68 @@ def transformers_side(name: str, options: argparse.Namespace, folder: Path) -> S
         "short_side": processor.size["shortest_edge"], "mean": tuple(processor.image_mean), "std": tuple(processor.image_std),
     }  # fmt: skip
     ours = models.build(
-        name, num_classes=len(names), width=config.hidden_size, depth=config.num_hidden_layers,
+        TRANSFORMERS[name], num_classes=len(names), width=config.hidden_size, depth=config.num_hidden_layers,
         patch=(getattr(config, "tubelet_size", 1), config.patch_size, config.patch_size), spec=spec,
     )  # fmt: skip
     ours.load_state_dict(convert(pipe.model.state_dict(), FROM_TRANSFORMERS))
-    if pipe.video_processor is None:  # an older transformers reads the start of the film
-        return Side(classify, ours, lambda times_s, duration_s: np.arange(count)[None])
-    return Side(classify, ours, lambda times_s, duration_s: (np.arange(count) * len(times_s) // count)[None])
+    at_start = pipe.video_processor is None  # an older transformers reads the start of the film
+
+    def frames(times_s: NDArray[np.float64], duration_s: float) -> Frames:
+        return (np.arange(count) * (1 if at_start else len(times_s) / count)).astype(np.int64)[None]
+
+    return Side(classify, ours, frames, tuple(names))
 
 
-def draw_transformer(name: str, num_layers: int, folder: Path) -> Path:
+def draw_transformer(name: str, num_labels: int, num_layers: int, folder: Path) -> Path:
     """One of the published size with random weights, as `save_pretrained` writes it."""
     import transformers
 
-    kind = {"videomae_base": "VideoMAE", "timesformer_base": "Timesformer"}[name]
-    config = getattr(transformers, f"{kind}Config")(num_hidden_layers=num_layers, num_labels=NUM_CLASSES)
+    kind = {"videomae": "VideoMAE", "timesformer": "Timesformer"}[name]
+    config = getattr(transformers, f"{kind}Config")(num_hidden_layers=num_layers, num_labels=num_labels)
     model = getattr(transformers, f"{kind}ForVideoClassification")(config)
     draw_weights(model, model.classifier).save_pretrained(folder)
     transformers.VideoMAEImageProcessor().save_pretrained(folder)
     return folder
 
 
+def learned_transformer(name: str, films: list[str], options: argparse.Namespace, folder: Path) -> Path:
+    """A drawn one whose last layer tells apart the folders that some films lie in."""
+    import transformers
+
+    names = sorted({Path(film).parent.name for film in films})
+    place = draw_transformer(name, len(names), options.layers, folder / "learned")
+    side = transformers_side(name, argparse.Namespace(**vars(options) | {"hf": str(place)}), folder)
+    card = ModelCard.of(side.network, tuple(names))
+    features = [rows for film in Predictor(side.network, card).extract(films) for _, rows in film.chunks()]
+    weight, bias = separate(np.concatenate(features), [names.index(Path(film).parent.name) for film in films])
+    model = transformers.AutoModelForVideoClassification.from_pretrained(place)
+    with torch.no_grad():
+        model.classifier.weight.copy_(torch.from_numpy(weight))
+        model.classifier.bias.copy_(torch.from_numpy(bias))
+    model.config.id2label, model.config.label2id = dict(enumerate(names)), {label: n for n, label in enumerate(names)}
+    model.save_pretrained(place)
+    return place
+
+
+def separate(features: NDArray[np.float32], targets: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights and bias of a layer that tells classes apart: ridge regression, its strength by leave-one-out."""
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.preprocessing import StandardScaler
+
+    scale = StandardScaler().fit(features)
+    ridge = RidgeClassifierCV(alphas=np.logspace(-2, 5, 29)).fit(scale.transform(features), targets)
+    weight = np.atleast_2d(ridge.coef_) / scale.scale_
+    bias = np.atleast_1d(ridge.intercept_) - weight @ scale.mean_
+    if len(weight) == 1:  # one value tells two classes apart
+        weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
+    return weight, bias
+
+
 def open_sides(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], Side]]:
     """What can be compared, by name; each is built when it is called."""
     return {
-        "videomae": lambda: transformers_side("videomae_base", options, folder),
-        "timesformer": lambda: transformers_side("timesformer_base", options, folder),
+        "videomae": lambda: transformers_side("videomae", options, folder),
+        "timesformer": lambda: transformers_side("timesformer", options, folder),
         "torchvision": lambda: torchvision_side(options),
         "slow_r50": lambda: pytorchvideo_side("slow_r50", options),
         "slowfast_r50": lambda: pytorchvideo_side("slowfast_r50", options),
@@ -261,7 +301,10 @@ class Theirs:
     def _ask(self, paths: list[str]) -> dict[str, Any]:
         self._process.stdin.write(json.dumps(paths) + "\n")
         self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise OSError("the other side ended; it says above why")
+        return json.loads(answer)
 
 
 def main() -> None:
