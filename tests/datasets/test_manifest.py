@@ -29,6 +29,14 @@ def test_paths_count_from_the_manifests_folder(manifest):
     assert list(data.labels) == ["jump", "run"]
 
 
+@pytest.mark.parametrize("above", ["\n", " \n\n", ",,\n"])
+def test_lines_without_a_word_may_stand_above_the_heads(manifest, above):
+    data = open_data(manifest(f"{above}path,label\na.mp4,run\nb.mp4,jump\n"))
+    assert list(data.labels) == ["jump", "run"]
+    tabs = open_data(manifest("\npath\tlabel\na.mp4\trun, fast\nb.mp4\tjump\n", "list.tsv"))
+    assert list(tabs.labels) == ["jump", "run, fast"]
+
+
 def test_all_columns_are_understood(manifest):
     data = open_data(
         manifest("path,label,start,end,split,group\na.mp4,run,1.5,3,train,g1\nb.mp4,jump,,,train,\nc.mp4,run,,,val,\n")

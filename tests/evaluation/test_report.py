@@ -100,6 +100,12 @@ def test_columns_of_numbers_stand_to_the_right_and_shares_get_a_bar() -> None:
     assert "--share: 100.0%" in page
 
 
+def test_large_numbers_are_written_out() -> None:
+    page = Report("x").add_table(["s"], [[12345.6], [0.00001234], [999.96]]).html()
+    assert all(f">{text}<" in page for text in ("12346", "1.234e-05", "1000"))
+    assert "e+04" not in page
+
+
 def styles_of(page: str) -> dict[str, str]:
     """The declarations of the page's style sheet, by selector; those for other widths and media aside."""
     sheet = page[page.index("<style>") + len("<style>") : page.index("</style>")]

@@ -145,6 +145,19 @@ def test_resuming_with_other_settings_says_which(films, run_folder, capsys):
     assert f"--config {run_folder}/config.toml" in err
 
 
+def test_a_run_that_lost_too_many_files_goes_on_when_more_may_be_lost(films, tmp_path, capsys):
+    data, out = tmp_path / "films", tmp_path / "run"
+    shutil.copytree(films, data)
+    for victim in sorted((data / "train").rglob("*.mp4"))[::3]:
+        victim.write_bytes(b"not a video")
+    command = ["train", str(data), "--model", "slow_fusion_tiny", "--out", str(out), *FAST]
+    status, err = fails(capsys, *command)
+    assert status == 1
+    assert "--max-broken" in err
+    assert cli.run([*command, "--resume", "--max-broken", "0.5"]) == 0
+    assert len(json.loads((out / "summary.json").read_text())["broken"]) > 1
+
+
 def test_a_run_resumed_with_its_own_settings_needs_no_other(films, run_folder, caplog):
     command = ["train", str(films), "--config", str(run_folder / "config.toml"), "--resume", "--out", str(run_folder)]
     with caplog.at_level(logging.INFO, logger="kinema"):

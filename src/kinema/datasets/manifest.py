@@ -162,11 +162,11 @@ def part_of(text: str, where: str) -> str | None:
 
 def _read_csv(path: str) -> list[Row]:
     with open(path, encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
+        header = next(filter(str.strip, file), "")
         delimiter = next((mark for mark in "\t,;" if mark in header), ",")
         file.seek(0)
         table = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
-        names = [name.strip() for name in next(table, [])]
+        names = next((cells for cells in (list(map(str.strip, row)) for row in table) if any(cells)), [])
         rows, first = [], table.line_num + 1
         for cells in table:
             if cells:  # an empty line is none

@@ -203,7 +203,7 @@ def _cell(value: object, head: Mapping[str, Any], shares: Sequence[str]) -> dict
     is_share = head["name"] in shares and isinstance(value, int | float)
     text = "" if value is None else str(value)
     if isinstance(value, float):
-        text = f"{value:.3f}" if is_share else f"{value:.4g}"
+        text = f"{value:.3f}" if is_share else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
     style = ["num"] if head["numeric"] else ["long"] if len(text) > _SHORT else []
     return {
         "text": text,

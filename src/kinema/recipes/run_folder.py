@@ -20,7 +20,7 @@ from kinema.files import write_json, write_text
 from kinema.machine import num_cores, processor
 
 NOT_PART_OF_A_RUN = frozenset(
-    {"resume", "workers", "save_every_s", "json", "out", "tensorboard", "cache", "flow_cache"}
+    {"resume", "workers", "save_every_s", "json", "out", "tensorboard", "cache", "flow_cache", "max_broken"}
 )
 """Settings that may differ when a run is resumed, because they do not change what is learned."""
 
