@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinema.errors import OutputError
-from kinema.inference import native, winograd_conv, workers
+from kinema.inference import native, winograd_conv, winograd_products, workers
 from kinema.inference.folding import folded
-from kinema.inference.packed_conv import PackedConv
+from kinema.inference.packed_conv import HAS_ONEDNN, PackedConv
 from kinema.inference.winograd import WinogradConv, WinogradTimeConv, kind_of, with_winograd
+from kinema.inference.winograd_products import BatchedProducts, GroupedProducts, kind_of_products
 from kinema.models import build
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -35,6 +36,15 @@ def always(monkeypatch) -> None:
     """Clips of any size are enough."""
     for kind in (WinogradConv, WinogradTimeConv):
         monkeypatch.setattr(kind, "_is_enough", lambda conv, x: True)
+
+
+@pytest.fixture(autouse=True, params=[BatchedProducts, GroupedProducts])
+def products(request, monkeypatch) -> type:
+    """Either way of multiplying, whichever is the quicker here."""
+    if request.param is GroupedProducts and not HAS_ONEDNN:
+        pytest.skip("torch has no oneDNN here")
+    monkeypatch.setattr(winograd_conv, "kind_of_products", lambda: request.param)
+    return request.param
 
 
 @pytest.fixture
@@ -190,7 +200,7 @@ def test_nothing_is_read_or_written_beside_the_pictures(size: tuple[int, int], k
     x = torch.randn(2, 35, 3, *size)
     clips.copy_(x.movedim(1, -1))
     before = read.clone()
-    workers.share_out(lambda block: layer._compute(clips, layer._transformed(), out, block), layer._blocks(clips))
+    workers.share_out(lambda block: layer._compute(clips, layer._made(), out, block), layer._blocks(clips))
     assert_near(out.movedim(-1, 1), exactly(conv, x))
     assert torch.equal(before.view(torch.int32), read.view(torch.int32))
     assert written[:fence].isnan().all()
@@ -214,16 +224,35 @@ def test_tensors_of_every_mode_go_in_and_come_out(mode: Callable, threads: int, 
     assert first.is_inference()
 
 
-def test_filters_are_transformed_once_and_not_saved():
+@pytest.mark.skipif(not HAS_ONEDNN, reason="torch has no oneDNN here")
+@pytest.mark.parametrize(
+    ("batched_s", "quicker"), [(2.0, GroupedProducts), (1.1, BatchedProducts), (0.5, BatchedProducts)]
+)
+def test_the_quicker_products_are_taken(batched_s: float, quicker: type, monkeypatch):
+    times = {BatchedProducts: batched_s, GroupedProducts: 1.0}
+    monkeypatch.setattr(winograd_products, "_seconds", lambda products, block: times[type(products)])
+    assert kind_of_products.__wrapped__() is quicker
+    monkeypatch.undo()
+    assert kind_of_products.__wrapped__() in times
+
+
+def test_filters_are_transformed_once_and_not_saved(products: type, monkeypatch):
+    made: list[torch.Size] = []
+    transform = winograd_conv.transformed
+    monkeypatch.setattr(
+        winograd_conv, "transformed", lambda *given: made.append(transform(*given).shape) or transform(*given)
+    )
     conv = make()
     layer = quick(conv)
     assert layer.filters is None
     x = torch.randn(1, 32, 8, 16, 16)
     layer(x)
-    filters = layer.filters
+    filters, times = layer.filters, len(made)
     layer(x)
     assert layer.filters is filters
-    assert filters.shape == (3, 36, 32, 40)
+    assert isinstance(filters, products)
+    assert set(made) == {(3, 36, 32, 40)}
+    assert len(made) == times
     assert list(layer.state_dict()) == ["weight", "bias"]
     assert layer.weight is conv.weight
 

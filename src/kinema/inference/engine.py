@@ -54,7 +54,7 @@ TOLERANCE = {"f32": 1e-3, "bf16": 0.03, "fp16": 0.03}
 _COMPARED, _FIGURES = 5, ("difference", "usual_s", "winograd_s")
 """How often each engine is timed before one is chosen, and what is kept of that."""
 
-FORMAT = 3
+FORMAT = 4
 """Counts changes to how graphs are made; graphs of an older way are not found any more."""
 
 

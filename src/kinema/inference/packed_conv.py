@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_HAS_ONEDNN = (
+HAS_ONEDNN = (
     torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
     and hasattr(torch._C._nn, "mkldnn_reorder_conv3d_weight")
@@ -51,7 +51,7 @@ class PackedConv(nn.Module):
     @classmethod
     def suits(cls, conv: nn.Conv2d | nn.Conv3d) -> bool:
         """Whether it has filters enough, in float32 on a CPU, and pads with zeros."""
-        return _HAS_ONEDNN and is_plain(conv) and conv.weight.numel() >= _LEAST_WEIGHTS and conv.groups == 1
+        return HAS_ONEDNN and is_plain(conv) and conv.weight.numel() >= _LEAST_WEIGHTS and conv.groups == 1
 
     def forward(self, x: Float[Tensor, "b c *t h w"]) -> Float[Tensor, "b d *u v w"]:
         """As `nn.Conv2d` or `nn.Conv3d`; with channels side by side in memory where it has few places."""
@@ -97,7 +97,7 @@ class PackedConv(nn.Module):
     def _has_few_places(self, x: Tensor) -> bool:
         """Whether putting filters in order would take long beside the convolution."""
         many = self.weight.numel() >= _LEAST_WEIGHTS and self._how[-1] == 1
-        return _HAS_ONEDNN and many and 0 < len(x) * prod(self._sizes(x)) <= _MOST_PLACES
+        return HAS_ONEDNN and many and 0 < len(x) * prod(self._sizes(x)) <= _MOST_PLACES
 
     def _sizes(self, x: Tensor) -> list[int]:
         """Of the output: t, h and w."""

@@ -8,10 +8,10 @@
  * 144. Summed over channels, each of the 36 places is a matrix product of its own, which a matrix library does between the
  * two functions here. The filters G g G^T are made once, elsewhere.
  *
- *     winograd_data      pictures [clips frames height width channels] -> B^T d B, as [36 frames count channels]
+ *     winograd_data      pictures [clips frames height width channels] -> B^T d B, of [36 frames count channels]
  *     winograd_inverse   sums of products [36 frames count channels]   -> A^T m A + bias, into the pictures
  *
- * Both work on a block of `count` tiles of 4 x 4 outputs, of each frame the same ones. Tiles are numbered row by row through
+ * The 36 numbers of a tile may lie side by side or far apart. Both work on a block of `count` tiles of 4 x 4 outputs, of each frame the same ones. Tiles are numbered row by row through
  * a frame, and on through the frames at the same time in further clips. Outputs at the edges of a picture may fill a part
  * of their tile only, and what lies outside of a picture is zero.
  *
@@ -49,7 +49,7 @@ typedef struct {
     int64_t frames, height, width; /* of each clip */
     int64_t channels, pitch;       /* how many to compute; floats from one pixel to the next */
     int64_t first, count;          /* the tiles of this block */
-    int64_t step;                  /* floats from one of the 36 or 6 matrices to the next */
+    int64_t step, row;             /* floats from one of the 36 or 6 matrices to the next; from one tile to the next */
 } Block;
 
 typedef struct {
@@ -125,7 +125,7 @@ EXPORTED void winograd_data(const Block *block, const float *pictures, const flo
             Place place = place_of(block, block->first + k);
             const float *pixels[6][6];
             find_pixels(block, place, pictures + (place.clip * block->frames + t) * size, outside, pixels);
-            float *patch = patches + (t * block->count + k) * channels;
+            float *patch = patches + (t * block->count + k) * block->row;
             for (int64_t next = 0; next < channels; next += LANES) {
                 int64_t channel = least(next, channels - LANES);
                 Vector half[6][6], out[6]; /* half: [column row] */
@@ -157,7 +157,7 @@ EXPORTED void winograd_inverse(const Block *block, const float *products, const 
         for (int64_t k = 0; k < block->count; k++) {
             Place place = place_of(block, block->first + k);
             int64_t rows = least(4, block->height - place.row), columns = least(4, block->width - place.column);
-            const float *product = products + (t * block->count + k) * channels;
+            const float *product = products + (t * block->count + k) * block->row;
             float *corner = pictures + (place.clip * block->frames + t) * size +
                             (place.row * block->width + place.column) * block->pitch;
             for (int64_t next = 0; next < channels; next += LANES) {
@@ -196,7 +196,7 @@ EXPORTED void winograd_time_data(const Block *block, const float *clips, const f
             int64_t frame = moment.frame + i - 1;
             pixels[i] = frame >= 0 && frame < block->frames ? first + frame * size : outside;
         }
-        float *patch = patches + k * channels;
+        float *patch = patches + k * block->row;
         for (int64_t next = 0; next < channels; next += LANES) {
             int64_t channel = least(next, channels - LANES);
             Vector d[6], out[6];
@@ -219,7 +219,7 @@ EXPORTED void winograd_time_inverse(const Block *block, const float *products, c
     for (int64_t k = 0; k < block->count; k++) {
         Moment moment = moment_of(block, block->first + k);
         int64_t frames = least(4, block->frames - moment.frame);
-        const float *product = products + k * channels;
+        const float *product = products + k * block->row;
         float *first = clips + (moment.clip * block->frames + moment.frame) * size + moment.pixel * block->pitch;
         for (int64_t next = 0; next < channels; next += LANES) {
             int64_t channel = least(next, channels - LANES);

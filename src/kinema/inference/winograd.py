@@ -3,13 +3,15 @@
 Winograd's F(4x4, 3x3) turns each tile of 6 x 6 inputs and each filter into 36 numbers. Multiplied one by one and summed over
 channels they are 36 matrix products in place of 144, and filters over time are further ones that are added. With filters over
 time alone F(4, 3) does the same for 4 frames of a pixel: 6 products in place of 12. The transforms are in `winograd.c`, the
-products are torch's. Where a clip has become too small for either, filters are put in order once (`packed_conv`).
+products are torch's or oneDNN's (`winograd_products`). Where a clip has become too small for either, filters are put in order
+once (`packed_conv`).
 
-Milliseconds with two threads on an AMD EPYC for one clip, by oneDNN and by these layers. Filters of 3 x 3 x 3: 64 channels on
-16 frames of 56 x 56 46 -> 21, 128 on 8 of 28 x 28 22 -> 10, 256 on 4 of 14 x 14 11 -> 6.7, 512 on 2 of 7 x 7 8.1 -> 4.8. Filters
-over time alone: 144 to 64 channels on 16 frames of 56 x 56 14.4 -> 9.9, 288 to 128 on 8 of 28 x 28 6.3 -> 4.5, 576 to 256 on 4 of
-14 x 14 3.1 -> 2.2. All of r3d_18 355 -> 193, r2plus1d_18 406 -> 246, c3d 357 -> 169, slow_r50 563 -> 456. Numbers differ by up
-to 1e-5 of a layer's largest.
+Milliseconds with two threads on an AMD EPYC of the fourth generation for one clip, by oneDNN and by these layers. Filters of
+3 x 3 x 3: 64 channels on 16 frames of 56 x 56 46 -> 21, 128 on 8 of 28 x 28 22 -> 10, 256 on 4 of 14 x 14 11 -> 6.7, 512 on 2
+of 7 x 7 8.1 -> 4.8. Filters over time alone: 144 to 64 channels on 16 frames of 56 x 56 14.4 -> 9.9, 288 to 128 on 8 of
+28 x 28 6.3 -> 4.5, 576 to 256 on 4 of 14 x 14 3.1 -> 2.2. All of r3d_18 355 -> 193, r2plus1d_18 406 -> 246, c3d 357 -> 169,
+slow_r50 563 -> 456. On one of the fifth, by OpenVINO and by these layers: r3d_18 162 -> 100, r2plus1d_18 193 -> 131. Numbers
+differ by up to 1e-5 of a layer's largest.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import ceil, prod
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from kinema.inference.native import load_native
 from kinema.inference.packed_conv import PackedConv, is_plain
+from kinema.inference.winograd_products import LANES, Block, Products, kind_of_products
 from kinema.inference.workers import share_out
 
 _TILE = 4
 _LEAST_CHANNELS = 32
-_LANES = 16  # more than any processor's
 _LEAST_OUTPUTS = 512
 _LEAST_PRODUCTS = 20_000_000
 _LEAST_ROWS, _MOST_ROWS = 128, 256
@@ -31,7 +31,6 @@ _LEAST_TIME_CHANNELS = 64
 _LEAST_TIME_OUTPUTS = 256
 _LEAST_TIME_PRODUCTS = 75_000_000
 _TIME_ROWS = 512
-_PAGE = 1024  # of float32
 _FILTER_TRANSFORM = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # times 24
 _making = threading.Lock()
 
@@ -51,7 +50,7 @@ class WinogradConv(PackedConv):
         OutputError: the transforms cannot be compiled here.
     """
 
-    filters: Tensor | None
+    filters: Products | None
     zeros: Tensor
     _axes, _points = 2, 36
 
@@ -59,7 +58,7 @@ class WinogradConv(PackedConv):
         transforms()
         super().__init__(conv, relu)
         self.register_buffer("zeros", torch.zeros(max(conv.weight.shape[:2])), persistent=False)
-        self.register_buffer("filters", None, persistent=False)
+        self.filters = None
 
     @classmethod
     def suits(cls, conv: nn.Conv2d | nn.Conv3d) -> bool:
@@ -72,7 +71,7 @@ class WinogradConv(PackedConv):
         if not (self._can_take(x) and self._is_enough(x)):
             return super().forward(x)
         last = x.movedim(1, -1).contiguous()
-        clips, filters = self._clips(last), self._transformed()
+        clips, filters = self._clips(last), self._made()
         out = torch.empty(*clips.shape[:-1], len(self.weight))
         share_out(functools.partial(self._compute, clips, filters, out), self._blocks(clips))
         return out.view(*last.shape[:-1], -1).movedim(-1, 1)
@@ -94,36 +93,34 @@ class WinogradConv(PackedConv):
         """Inputs as [b t h w c], where filters see one frame as single ones."""
         return last if self.weight[0, 0].numel() > 9 else last.view(-1, 1, *last.shape[-3:])
 
-    def _transformed(self) -> Tensor:
+    def _made(self) -> Products:
+        """The filters with what multiplies them."""
         with _making, torch.inference_mode(False), torch.no_grad():
             if self.filters is None:
-                self.filters = transformed(self.weight, self._axes)
+                self.filters = kind_of_products()(functools.partial(transformed, self.weight, self._axes))
         return self.filters
 
-    def _blocks(self, clips: Tensor) -> Iterator[_Block]:
+    def _blocks(self, clips: Tensor) -> Iterator[Block]:
         """Cut the output of clips [b t h w c] into tiles, the same ones of each frame."""
         num_clips, frames, height, width, inputs = clips.shape
         return _blocks(num_clips * _tiles(height, width), frames, inputs, len(self.weight))
 
-    def _compute(self, clips: Tensor, filters: Tensor, out: Tensor, block: _Block) -> None:
+    def _compute(self, clips: Tensor, filters: Products, out: Tensor, block: Block) -> None:
         """A block of the output [b t h w d] of clips [b t h w c]."""
-        (_, frames, height, width, inputs), outputs = clips.shape, out.shape[-1]
+        sizes, tiles, pitches = clips.shape[1:4], (block.first, block.count), (clips.shape[-1], out.shape[-1])
         bias = self.zeros if self.bias is None else self.bias.contiguous()
-        rows = block.frames * block.count
-        steps = _step(rows * inputs), _step(rows * block.outputs)
-        memory = _scratch.take(self._points * sum(steps))
-        patches = memory.as_strided((self._points, rows, inputs), (steps[0], inputs, 1))
-        sums = memory.as_strided(
-            (self._points, rows, block.outputs), (steps[1], block.outputs, 1), self._points * steps[0]
-        )
-        tiles = (block.first, block.count)
-        shape = _Shape(frames, height, width, inputs, inputs, *tiles, steps[0])
         data, inverse = transforms()[self._axes]
-        data(shape, clips.data_ptr(), self.zeros.data_ptr(), patches.data_ptr())
-        _multiply(patches, filters.narrow(-1, block.channel, block.outputs), sums, block.count)
-        shape = _Shape(frames, height, width, block.outputs, outputs, *tiles, steps[1])
+        patches = filters.room(block)
+        shape = _Shape(*sizes, pitches[0], pitches[0], *tiles, patches.step, patches.row)
+        data(shape, clips.data_ptr(), self.zeros.data_ptr(), patches.numbers.data_ptr())
+        sums = filters.sums(patches, block)
+        shape = _Shape(*sizes, block.outputs, pitches[1], *tiles, sums.step, sums.row)
         bias, out = bias[block.channel :], out[..., block.channel :]
-        inverse(shape, sums.data_ptr(), bias.data_ptr(), self.relu, out.data_ptr())
+        inverse(shape, sums.numbers.data_ptr(), bias.data_ptr(), self.relu, out.data_ptr())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy gets: not the filters in their order, which cannot be copied."""
+        return super().__getstate__() | {"filters": None}
 
 
 class WinogradTimeConv(WinogradConv):
@@ -158,13 +155,13 @@ class WinogradTimeConv(WinogradConv):
     def _clips(self, last: Tensor) -> Tensor:
         return last
 
-    def _blocks(self, clips: Tensor) -> Iterator[_Block]:
+    def _blocks(self, clips: Tensor) -> Iterator[Block]:
         """Cut the output of clips [b t h w c] into pixels of four frames."""
         num_clips, frames, height, width, _ = clips.shape
         tiles, threads = num_clips * ceil(frames / _TILE) * height * width, torch.get_num_threads()
         count = ceil(tiles / threads / ceil(tiles / threads / _TIME_ROWS))
         for first in range(0, tiles, count):
-            yield _Block(1, first, min(count, tiles - first), 0, len(self.weight))
+            yield Block(1, first, min(count, tiles - first), 0, len(self.weight))
 
 
 def transformed(weight: Float[Tensor, "d c *size"], axes: int) -> Float[Tensor, "t points c d"]:
@@ -194,18 +191,7 @@ def _keeps_size(conv: nn.Conv2d | nn.Conv3d) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """What is computed at a time: tiles, the same ones of each frame, and output channels."""
-
-    frames: int
-    first: int
-    count: int
-    channel: int
-    outputs: int
-
-
-def _blocks(tiles: int, frames: int, inputs: int, outputs: int) -> Iterator[_Block]:
+def _blocks(tiles: int, frames: int, inputs: int, outputs: int) -> Iterator[Block]:
     """Cut tiles of each frame for the threads of torch.
 
     The more filters there are to read, the more rows of the matrix products share them. Where there are too few rows for all
@@ -217,12 +203,12 @@ def _blocks(tiles: int, frames: int, inputs: int, outputs: int) -> Iterator[_Blo
     if tiles * frames >= threads * _LEAST_ROWS:
         num_blocks = ceil(num_blocks / threads) * threads
     else:
-        group = max(ceil(outputs / threads / _LANES) * _LANES, _LEAST_CHANNELS)
+        group = max(ceil(outputs / threads / LANES) * LANES, _LEAST_CHANNELS)
     count = ceil(tiles / num_blocks)
-    starts = range(0, outputs - _LANES + 1, group)
+    starts = range(0, outputs - LANES + 1, group)
     for channel, end in zip(starts, [*starts[1:], outputs], strict=True):
         for first in range(0, tiles, count):
-            yield _Block(frames, first, min(count, tiles - first), channel, end - channel)
+            yield Block(frames, first, min(count, tiles - first), channel, end - channel)
 
 
 def _tiles(height: int, width: int) -> int:
@@ -230,35 +216,12 @@ def _tiles(height: int, width: int) -> int:
     return ceil(height / _TILE) * ceil(width / _TILE)
 
 
-def _multiply(patches: Tensor, filters: Tensor, sums: Tensor, count: int) -> None:
-    """Sums over channels and time.
-
-    Args:
-        patches: [points rows c], with `count` rows for each frame.
-        filters: [t points c d].
-        sums: [points rows d]; written.
-        count: of tiles.
-    """
-    rows, middle = sums.shape[1], len(filters) // 2
-    torch.bmm(patches, filters[middle], out=sums)
-    for tap, of_tap in enumerate(filters):
-        shift = abs(tap - middle) * count
-        if 0 < shift < rows:
-            early, late = slice(0, rows - shift), slice(shift, rows)
-            here, there = (early, late) if tap > middle else (late, early)
-            sums[:, here].baddbmm_(patches[:, there], of_tap)
-
-
-def _step(size: int) -> int:
-    """Numbers from one of the matrices to the next; a multiple of a page would let them share lines of the cache."""
-    return (size // _PAGE + 1) * _PAGE + _LANES
-
-
 class _Shape(ctypes.Structure):
     """`Block` of winograd.c."""
 
     _fields_ = [
-        (name, ctypes.c_int64) for name in ("frames", "height", "width", "channels", "pitch", "first", "count", "step")
+        (name, ctypes.c_int64)
+        for name in ("frames", "height", "width", "channels", "pitch", "first", "count", "step", "row")
     ]
 
 
@@ -283,18 +246,3 @@ def transforms() -> dict[int, tuple[_Transform, _Transform]]:
         inverse.argtypes = (shape, pointer, pointer, ctypes.c_int, pointer)
         data.restype = inverse.restype = None
     return dict(found)
-
-
-class _Scratch(threading.local):
-    """A thread's memory, kept from call to call, because fresh pages take long."""
-
-    _memory: Tensor | None = None
-
-    def take(self, size: int) -> Tensor:
-        """At least that many numbers, of any value."""
-        if self._memory is None or len(self._memory) < size:
-            self._memory = torch.empty(size)
-        return self._memory
-
-
-_scratch = _Scratch()
