@@ -97,7 +97,8 @@ class WinogradConv(PackedConv):
         """The filters with what multiplies them."""
         with _making, torch.inference_mode(False), torch.no_grad():
             if self.filters is None:
-                self.filters = kind_of_products()(functools.partial(transformed, self.weight, self._axes))
+                size = (self.weight[0, 0].numel() // 3**self._axes, self._points, self.weight.shape[1])
+                self.filters = kind_of_products()(functools.partial(transformed, self.weight, self._axes), size)
         return self.filters
 
     def _blocks(self, clips: Tensor) -> Iterator[Block]:

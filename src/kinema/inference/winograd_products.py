@@ -68,20 +68,21 @@ class BatchedProducts:
 
     Args:
         filters: makes them, [t points c d].
+        size: t, points, c.
     """
 
-    def __init__(self, filters: Callable[[], Float[Tensor, "t points c d"]]) -> None:
-        self.filters = filters()
+    def __init__(self, filters: Callable[[], Float[Tensor, "t points c d"]], size: tuple[int, int, int]) -> None:
+        self.filters, self.size = filters(), size
 
     def room(self, block: Block) -> Room:
         """As `Products`; behind the patches there is room for the sums."""
-        points, inputs = self.filters.shape[1:3]
+        _, points, inputs = self.size
         steps = _step(block.rows * inputs), _step(block.rows * block.outputs)
         return Room(_scratch.take(points * sum(steps)), steps[0], inputs)
 
     def sums(self, patches: Room, block: Block) -> Room:
         """As `Products`."""
-        (taps, points, inputs), rows, outputs = self.filters.shape[:3], block.rows, block.outputs
+        (taps, points, inputs), rows, outputs = self.size, block.rows, block.outputs
         step, middle = _step(rows * outputs), taps // 2
         before = patches.numbers.as_strided((points, rows, inputs), (patches.step, inputs, 1))
         sums = patches.numbers.as_strided((points, rows, outputs), (step, outputs, 1), points * patches.step)
@@ -100,15 +101,15 @@ class GroupedProducts:
     """One convolution over frames and tiles, with a group of channels for each point; oneDNN's.
 
     Args:
-        filters: makes them, [t points c d]; called once for all output channels and once for each part of them.
+        filters: makes them, [t points c d]; called once for each part of the output channels that blocks have.
+        size: t, points, c.
     """
 
-    def __init__(self, filters: Callable[[], Float[Tensor, "t points c d"]]) -> None:
-        self.filters = filters
+    def __init__(self, filters: Callable[[], Float[Tensor, "t points c d"]], size: tuple[int, int, int]) -> None:
+        self.filters, (taps, self.points, self.inputs) = filters, size
         self._packed: dict[tuple[int, int], Tensor] = {}
         self._packing = threading.Lock()
-        self.taps, self.points, self.inputs = filters().shape[:3]
-        self._how = ([self.taps // 2, 0], [1, 1], [1, 1], self.points)
+        self._how = ([taps // 2, 0], [1, 1], [1, 1], self.points)
 
     def room(self, block: Block) -> Room:
         """As `Products`."""
@@ -138,8 +139,8 @@ def kind_of_products() -> type[BatchedProducts] | type[GroupedProducts]:
     """The quicker one on this machine, measured once; the batched ones if it is a matter of chance, so that it stays the same."""
     if not HAS_ONEDNN:
         return BatchedProducts
-    filters, block = torch.zeros(1, _POINTS, _CHANNELS, _CHANNELS), Block(1, 0, _ROWS, 0, _CHANNELS)
-    both = BatchedProducts(lambda: filters), GroupedProducts(lambda: filters)
+    size, block = (1, _POINTS, _CHANNELS), Block(1, 0, _ROWS, 0, _CHANNELS)
+    both = [kind(lambda: torch.zeros(*size, _CHANNELS), size) for kind in (BatchedProducts, GroupedProducts)]
     with torch.inference_mode():
         batched_s, grouped_s = (min(_seconds(products, block) for _ in range(6)) for products in both)
     return GroupedProducts if batched_s > _CLEARLY * grouped_s else BatchedProducts
