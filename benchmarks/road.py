@@ -13,9 +13,9 @@ medians of the repeats:
                 processor time of both shared out evenly among all cores
     command_s   `kinema predict --json` as a command, with its start and loading; as many clips, of frames between theirs
 
-With `--int8` kinema runs the network as an 8-bit OpenVINO file, quantised with clips of `--data` by `kinema export`. Transformers
-have random weights; with `--learn` their last layer tells the folders of 100 other films apart, so that best labels mean
-something. Their pipeline reads films with torchcodec, which needs FFmpeg's libraries (Debian's package ffmpeg).
+With `--int8` kinema runs the network as an 8-bit OpenVINO file, quantised with clips of `--data` by `kinema export`. Weights are
+random; with `--learn` the last layer tells the folders of 100 other films apart, so that best labels mean something.
+Transformers' pipeline reads films with torchcodec, which needs FFmpeg's libraries (Debian's package ffmpeg).
 
     python benchmarks/road.py [--sides torchvision …] [--data hockey/] [--film match.mp4] [--engine auto] [--int8] [--json]
 """
@@ -41,9 +41,10 @@ from typing import Any
 import numpy as np
 import torch
 from predict import draw_film, timed
-from tutorials import CLIP_S, TRANSFORMERS, Side, Theirs, learned_transformer, open_sides
+from tutorials import CLIP_S, Side, Theirs, learn, open_sides
 
 from kinema.clips.transforms import decode_size
+from kinema.errors import KinemaError
 from kinema.inference.predictor import Predictor, load
 from kinema.inference.sources import read_frames
 from kinema.inference.windows import Windows
@@ -187,12 +188,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         found[name] = {}
         place = folder / name
         place.mkdir()
-        given = argparse.Namespace(**vars(options))
+        given = argparse.Namespace(**vars(options), labels=None, weights=None)
         torch.manual_seed(0)
         try:
-            if options.learn and name in TRANSFORMERS:
+            if options.learn:
                 others = [path for path in list_media([options.learn]) if path not in films.get("short", [])]
-                given.hf = str(learned_transformer(name, spread(others, LEARNED_FROM), options, place))
+                given = learn(name, spread(others, LEARNED_FROM), given, place)
             measure_side(open_sides(given, place)[name], films, found[name], given, place)
         except (ImportError, OSError) as error:
             found[name]["cannot_run"] = str(error)
@@ -222,9 +223,7 @@ def main() -> None:
     parser.add_argument("--inputs", nargs="+", default=["short", "long"], choices=["short", "long"])
     parser.add_argument("--data", help="a folder of short clips; without it they are drawn")
     parser.add_argument("--films", type=int, default=20, help="most short clips; 0 takes all of the folder")
-    parser.add_argument(
-        "--learn", help="a folder of films in a folder a class: transformers' last layers learn from 100 of them"
-    )
+    parser.add_argument("--learn", help="a folder of films in a folder a class: last layers learn from 100 of them")
     parser.add_argument("--film", help="a long film; without it one is drawn")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the drawn long film")
     parser.add_argument("--hf", help="a network of transformers' hub in place of a random one; give its side alone")
@@ -245,10 +244,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.learn and options.hf:
+        parser.error("--learn is for random weights, and a network of the hub has its own: leave --learn or --hf out")
     if options.network_threads:
         torch.set_num_threads(options.network_threads)
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(options, Path(folder))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(options, Path(folder))
+    except KinemaError as error:
+        raise SystemExit(f"error: {error}") from None
     print(json.dumps(found) if options.json else json.dumps(found, indent=2))
 
 

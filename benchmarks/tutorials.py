@@ -27,8 +27,6 @@ import torch
 from numpy.typing import NDArray
 
 from kinema import models
-from kinema.inference.predictor import Predictor
-from kinema.models.checkpoint import ModelCard
 from kinema.models.convert import convert
 from kinema.models.network import Network
 from kinema.models.resnet3d import FROM_TORCHVISION
@@ -37,6 +35,8 @@ from kinema.models.slowfast import FROM_PYTORCHVIDEO as FROM_SLOWFAST
 from kinema.models.transformer import FROM_TRANSFORMERS
 
 NUM_CLASSES = 16
+SETTLED_BY = 10
+"""Films that batch normalisation is settled by."""
 TRANSFORMERS = {"videomae": "videomae_base", "timesformer": "timesformer_base"}
 CLIP_S = 2.0
 """Longer films are cut into clips of this many seconds; what is left at the end is not looked at."""
@@ -49,10 +49,14 @@ class Side:
     """A tutorial's way from file to answer, our network with its weights, and the frames [clips t] it looks at."""
 
     classify: Callable[[str], NDArray[np.float32]]
+    model: torch.nn.Module
+    """The tutorial's."""
+    last: torch.nn.Linear
+    """The layer of `model` that gives the logits."""
     network: Network
     frames: Callable[[NDArray[np.float64], float], Frames]
     """Of display times and a duration."""
-    labels: tuple[str, ...] = tuple(f"class {index}" for index in range(NUM_CLASSES))
+    labels: tuple[str, ...]
 
 
 def parts_of(times_s: NDArray[np.float64], duration_s: float) -> list[tuple[int, int]]:
@@ -94,8 +98,15 @@ def scores_of(model: torch.nn.Module, clips: list[Any]) -> NDArray[np.float32]:
         return torch.stack([model(clip).softmax(dim=1)[0] for clip in clips]).mean(dim=0).numpy()
 
 
-def draw_weights(model: torch.nn.Module, last: torch.nn.Linear) -> torch.nn.Module:
-    """Random weights whose scores differ from class to class."""
+def labels_of(options: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(options.labels or (f"class {index}" for index in range(NUM_CLASSES)))
+
+
+def draw_weights(model: torch.nn.Module, last: torch.nn.Linear, options: argparse.Namespace) -> torch.nn.Module:
+    """Weights that were learned, or random ones whose scores differ from class to class."""
+    if options.weights:
+        model.load_state_dict(torch.load(options.weights))
+        return model.eval()
     with torch.no_grad():
         last.weight.normal_(std=1.0 / last.in_features**0.5)
         last.bias.normal_(std=0.5)
@@ -109,8 +120,9 @@ def torchvision_side(options: argparse.Namespace) -> Side:
     """
     from torchvision.models.video import R3D_18_Weights, r3d_18
 
-    model = r3d_18(num_classes=NUM_CLASSES)
-    draw_weights(model, model.fc)
+    labels = labels_of(options)
+    model = r3d_18(num_classes=len(labels))
+    draw_weights(model, model.fc, options)
     transform, count = R3D_18_Weights.KINETICS400_V1.transforms(), 16
 
     def classify(path: str) -> NDArray[np.float32]:
@@ -121,15 +133,15 @@ def torchvision_side(options: argparse.Namespace) -> Side:
         ]
         return scores_of(model, clips)
 
-    ours = models.build("r3d_18", num_classes=NUM_CLASSES, spec={"sampling": "spread", "window_s": CLIP_S, "fps": None})
+    ours = models.build("r3d_18", num_classes=len(labels), spec={"sampling": "spread", "window_s": CLIP_S, "fps": None})
     ours.load_state_dict(convert(model.state_dict(), FROM_TORCHVISION))
-    return Side(classify, ours, uniform_frames(count))
+    return Side(classify, model, model.fc, ours, uniform_frames(count), labels)
 
 
 def pytorchvideo_side(name: str, options: argparse.Namespace) -> Side:
     """PyTorchVideo's slow_r50 or slowfast_r50 in eager float32, with the loading and transforms of its tutorial."""
-    spec = {"sampling": "spread", "window_s": CLIP_S, "fps": None, "frame_stride": 1}
-    ours = models.build(name, num_classes=NUM_CLASSES, width=options.width, spec=spec)
+    spec, labels = {"sampling": "spread", "window_s": CLIP_S, "fps": None, "frame_stride": 1}, labels_of(options)
+    ours = models.build(name, num_classes=len(labels), width=options.width, spec=spec)
     count, alpha = ours.spec.clip_len, getattr(ours, "alpha", 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -139,7 +151,7 @@ def pytorchvideo_side(name: str, options: argparse.Namespace) -> Side:
             model = create_slowfast(
                 stem_dim_outs=(options.width, options.width // 8),
                 head_pool_kernel_sizes=((count // alpha, 7, 7), (count, 7, 7)),
-                model_num_class=NUM_CLASSES,
+                model_num_class=len(labels),
                 head_activation=None,
             )
         else:
@@ -149,10 +161,11 @@ def pytorchvideo_side(name: str, options: argparse.Namespace) -> Side:
                 stem_conv_kernel_size=(1, 7, 7),
                 stem_dim_out=options.width,
                 head_pool_kernel_size=(count, 7, 7),
-                model_num_class=NUM_CLASSES,
+                model_num_class=len(labels),
                 head_activation=None,
             )
-    draw_weights(model, model.blocks[-1].proj)
+    last = model.blocks[-1].proj
+    draw_weights(model, last, options)
     ours.load_state_dict(convert(model.state_dict(), FROM_SLOWFAST if alpha else FROM_SLOW))
     mean, std = (torch.tensor(values).view(-1, 1, 1, 1) for values in (ours.spec.mean, ours.spec.std))
 
@@ -173,14 +186,14 @@ def pytorchvideo_side(name: str, options: argparse.Namespace) -> Side:
         film = torch.from_numpy(pixels).permute(3, 0, 1, 2)
         return scores_of(model, [clip_of(film, first, end) for first, end in parts_of(times_s, duration_s)])
 
-    return Side(classify, ours, uniform_frames(count))
+    return Side(classify, model, last, ours, uniform_frames(count), labels)
 
 
 def transformers_side(name: str, options: argparse.Namespace, folder: Path) -> Side:
     """The video-classification pipeline of transformers with VideoMAE or TimeSformer, drawn ones or from the hub."""
     import transformers
 
-    place = options.hf or str(draw_transformer(name, NUM_CLASSES, options.layers, folder / "transformer"))
+    place = options.hf or str(draw_transformer(name, options, folder / "transformer"))
     transformers.utils.logging.disable_progress_bar()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -207,38 +220,65 @@ def transformers_side(name: str, options: argparse.Namespace, folder: Path) -> S
     def frames(times_s: NDArray[np.float64], duration_s: float) -> Frames:
         return (np.arange(count) * (1 if at_start else len(times_s) / count)).astype(np.int64)[None]
 
-    return Side(classify, ours, frames, tuple(names))
+    return Side(classify, pipe.model, pipe.model.classifier, ours, frames, tuple(names))
 
 
-def draw_transformer(name: str, num_labels: int, num_layers: int, folder: Path) -> Path:
+def draw_transformer(name: str, options: argparse.Namespace, folder: Path) -> Path:
     """One of the published size with random weights, as `save_pretrained` writes it."""
     import transformers
 
     kind = {"videomae": "VideoMAE", "timesformer": "Timesformer"}[name]
-    config = getattr(transformers, f"{kind}Config")(num_hidden_layers=num_layers, num_labels=num_labels)
+    labels = dict(enumerate(labels_of(options)))
+    config = getattr(transformers, f"{kind}Config")(num_hidden_layers=options.layers, id2label=labels)
     model = getattr(transformers, f"{kind}ForVideoClassification")(config)
-    draw_weights(model, model.classifier).save_pretrained(folder)
+    draw_weights(model, model.classifier, options).save_pretrained(folder)
     transformers.VideoMAEImageProcessor().save_pretrained(folder)
     return folder
 
 
-def learned_transformer(name: str, films: list[str], options: argparse.Namespace, folder: Path) -> Path:
-    """A drawn one whose last layer tells apart the folders that some films lie in."""
-    import transformers
+def learn(name: str, films: list[str], options: argparse.Namespace, folder: Path) -> argparse.Namespace:
+    """The options with labels and weights of a side whose last layer tells apart the folders that films lie in.
 
-    names = sorted({Path(film).parent.name for film in films})
-    place = draw_transformer(name, len(names), options.layers, folder / "learned")
-    side = transformers_side(name, argparse.Namespace(**vars(options) | {"hf": str(place)}), folder)
-    card = ModelCard.of(side.network, tuple(names))
-    features = [rows for film in Predictor(side.network, card).extract(films) for _, rows in film.chunks()]
-    weight, bias = separate(np.concatenate(features), [names.index(Path(film).parent.name) for film in films])
-    model = transformers.AutoModelForVideoClassification.from_pretrained(place)
+    Its other layers stay random; averages and deviations that batch normalisation subtracts and divides by are those of the
+    films, without which the features of one film are those of every other.
+    """
+    labels = sorted({Path(film).parent.name for film in films})
+    options = argparse.Namespace(**vars(options) | {"labels": labels})
+    side = open_sides(options, folder)[name]()
+    settle_norms(side, films[:: max(len(films) // SETTLED_BY, 1)])
+    features, targets = features_of(side, films), [labels.index(Path(film).parent.name) for film in films]
+    weight, bias = separate(features, targets)
     with torch.no_grad():
-        model.classifier.weight.copy_(torch.from_numpy(weight))
-        model.classifier.bias.copy_(torch.from_numpy(bias))
-    model.config.id2label, model.config.label2id = dict(enumerate(names)), {label: n for n, label in enumerate(names)}
-    model.save_pretrained(place)
-    return place
+        side.last.weight.copy_(torch.from_numpy(weight))
+        side.last.bias.copy_(torch.from_numpy(bias))
+    options.weights = str(folder / "learned.pt")
+    torch.save(side.model.state_dict(), options.weights)
+    return options
+
+
+def settle_norms(side: Side, films: list[str]) -> None:
+    """Mean values over films for batch normalisation."""
+    norms = [layer for layer in side.model.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = None
+        norm.reset_running_stats()
+        norm.train()
+    for film in films if norms else []:
+        side.classify(film)
+    side.model.eval()
+
+
+def features_of(side: Side, films: list[str]) -> NDArray[np.float32]:
+    """What the last layer is given for each film, [films features], the mean of its clips."""
+    seen: list[torch.Tensor] = []
+    hook = side.last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(1)))
+    rows = []
+    for film in films:
+        side.classify(film)
+        rows.append(torch.cat(seen).mean(dim=0).numpy())
+        seen.clear()
+    hook.remove()
+    return np.stack(rows)
 
 
 def separate(features: NDArray[np.float32], targets: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

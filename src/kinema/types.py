@@ -106,8 +106,10 @@ class InputSpec:
         sampling: "dense" takes T frames tau apart; "spread" spreads T frames evenly over the whole video or span (TSN's
             snippets, Wang et al. 2016), whatever its length or frame rate.
         fps: frame rate at which strides are counted, by timestamp; None counts the file's own frames.
-        resize: "crop" scales the short side and cuts the centre, "stretch" squeezes the whole frame to `size`.
+        resize: "crop" scales frames and cuts the centre, "stretch" squeezes the whole frame to `size`.
         short_side: short side in pixels before the crop; 0 means as large as the crop.
+        squeezed: height and width, no less than `size`, that the frame is squeezed to before the crop, as C3D's authors and
+            torchvision do it; None keeps its shape.
         window_s: for "spread", the usual length in seconds of what the network learned from; longer videos are seen in windows
             of it. None means the whole video at once.
         modality: "rgb" (3 channels), "flow" (2: u to the right, v downwards) or "rgb+flow" (5, in this order). The flow of a
@@ -128,6 +130,7 @@ class InputSpec:
     window_s: float | None = None
     modality: Literal["rgb", "flow", "rgb+flow"] = "rgb"
     flow: str = ""
+    squeezed: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.clip_len < 1 or self.frame_stride < 1 or min(self.size) < 1:
@@ -136,6 +139,8 @@ class InputSpec:
             raise ValueError(f"mean and std need one positive value a channel, got {self.mean=}, {self.std=}")
         if self.sampling not in ("dense", "spread") or self.resize not in ("crop", "stretch"):
             raise ValueError(f"unknown {self.sampling=} or {self.resize=}")
+        if self.squeezed and (self.squeezed[0] < self.size[0] or self.squeezed[1] < self.size[1]):
+            raise ValueError(f"{self.size} cannot be cut out of {self.squeezed=}")
         self._check_modality()
 
     def _check_modality(self) -> None:
@@ -197,7 +202,14 @@ class InputSpec:
         return cls(**arguments)
 
     def with_(self, **changes: Any) -> InputSpec:
-        """A copy with some fields changed."""
+        """A copy with some fields changed; of another size, frames are squeezed in proportion.
+
+        >>> InputSpec(size=(112, 112), squeezed=(128, 171)).with_(size=(56, 224)).squeezed
+        (64, 342)
+        """
+        if self.squeezed and "size" in changes:
+            sides = zip(self.squeezed, changes["size"], self.size, strict=True)
+            changes = {"squeezed": tuple(round(side * new / old) for side, new, old in sides)} | changes
         return replace(self, **changes)
 
 

@@ -129,6 +129,39 @@ def test_evaluation_scales_the_short_side_and_cuts_the_middle():
     assert torch.equal(view[0, :, 0], ramp(40, 80)[0, :, 10:30, 30:50])
 
 
+@pytest.mark.parametrize("name", ["r3d_18", "s3d", "mvit_v2_s"])
+@pytest.mark.parametrize("size", [(90, 160), (120, 120), (127, 90)])
+def test_a_published_network_sees_what_its_publisher_showed_it(name: str, size: tuple[int, int]):
+    """Of frames that are smaller than what it sees; larger ones torchvision shrinks without antialiasing."""
+    from torchvision.models import get_model_weights
+
+    from kinema.models import VARIANTS
+
+    spec, theirs = VARIANTS[name].input, get_model_weights(name).DEFAULT.transforms()
+    frames = noise(2, *size)
+    ours = normalize(view_transform(spec)(frames), spec)[0]
+    assert (ours - theirs(frames)).abs().max() <= 1 / 255 / min(spec.std) + 1e-4  # pixels are whole numbers here
+
+
+def test_frames_can_be_squeezed_before_the_crop():
+    spec = InputSpec(size=(20, 20), squeezed=(40, 60))
+    frames = ramp(40, 120)
+    (view,) = view_transform(spec)(frames)
+    assert view[0, 0, 0, [0, -1]].tolist() == pytest.approx([255 / 3, 255 * 2 / 3], abs=3)
+    left, _, right = view_transform(spec, 3)(frames)
+    assert left[0, 0, 0, 0] < 5
+    assert right[0, 0, 0, -1] > 250
+    assert decode_size(spec, train=False) == (40, 60)
+    assert decode_size(spec.with_(size=(30, 30)), train=False) == (60, 90)
+    assert decode_size(spec, True, Augment(crop="random", short_sides=(40, 50))) == (50, 75)
+    assert decode_size(spec, True, PRESETS["standard"]) == (23, 34)
+    cuts = [train_transform(replace(PRESETS["light"], flip=0.0), spec)(frames, rng(seed)) for seed in range(20)]
+    widths = {int(cut[0, 0, 0, -1]) - int(cut[0, 0, 0, 0]) for cut in cuts}
+    assert min(widths) > 255 * 19 / 34 - 12  # 20 of 34 columns, not of 69
+    with pytest.raises(ValueError, match="cannot be cut"):
+        InputSpec(size=(20, 20), squeezed=(40, 19))
+
+
 def test_evaluation_can_squeeze_the_whole_frame():
     view = view_transform(InputSpec(size=(20, 20), resize="stretch"))(ramp())
     assert view[0, 0, 0, 10, 0] < 10
@@ -159,11 +192,15 @@ def test_views_that_cannot_be_are_refused(crops: int, resize: str):
         view_transform(SPEC.with_(resize=resize), crops)
 
 
+@pytest.mark.parametrize("squeezed", [None, (36, 48), (33, 32)])
 @pytest.mark.parametrize("size", [(10, 200), (48, 48), (7, 9), (31, 33)])
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def test_frames_of_any_size_come_out_as_the_network_wants_them(size: tuple[int, int], name: str):
-    assert train_transform(PRESETS[name], SPEC)(noise(2, *size), rng()).shape == (3, 2, 32, 32)
-    assert view_transform(SPEC, 3)(noise(2, *size)).shape == (3, 3, 2, 32, 32)
+def test_frames_of_any_size_come_out_as_the_network_wants_them(
+    size: tuple[int, int], name: str, squeezed: tuple[int, int] | None
+):
+    spec = SPEC.with_(squeezed=squeezed)
+    assert train_transform(PRESETS[name], spec)(noise(2, *size), rng()).shape == (3, 2, 32, 32)
+    assert view_transform(spec, 3)(noise(2, *size)).shape == (3, 3, 2, 32, 32)
 
 
 def test_the_decoder_is_asked_for_what_is_needed_and_no_more():

@@ -41,7 +41,8 @@ def test_input_is_the_one_the_weights_were_measured_with():
     spec = build_without_weights("r3d_18").spec
     published = torchvision.models.video.R3D_18_Weights.DEFAULT.transforms()
     assert (list(spec.size), list(spec.mean), list(spec.std)) == (published.crop_size, published.mean, published.std)
-    assert (spec.short_side, spec.clip_len, spec.frame_stride, spec.fps) == (published.resize_size[0], 16, 1, 15.0)
+    assert spec.squeezed == tuple(published.resize_size)
+    assert (spec.clip_len, spec.frame_stride, spec.fps) == (16, 1, 15.0)
 
 
 def test_factored_filters_have_as_many_weights_as_whole_ones():

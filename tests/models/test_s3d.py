@@ -54,7 +54,7 @@ def test_input_is_the_one_the_weights_were_measured_with():
     spec = build_without_weights("s3d").spec
     published = torchvision.models.video.S3D_Weights.DEFAULT.transforms()
     assert (list(spec.size), list(spec.mean), list(spec.std)) == (published.crop_size, published.mean, published.std)
-    assert (spec.short_side, spec.frame_stride, spec.fps) == (published.resize_size[0], 1, 15.0)
+    assert (spec.squeezed, spec.frame_stride, spec.fps) == (tuple(published.resize_size), 1, 15.0)
 
 
 @pytest.mark.parametrize("change", [{"clip_len": 4}, {"size": (16, 64)}])

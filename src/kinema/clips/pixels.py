@@ -74,7 +74,12 @@ def center_crop(frames: Frames, size: PixelSize) -> Frames:
     """Cut the middle; smaller frames are scaled up first."""
     frames = cover(frames, size) if _too_small(frames, size) else frames
     height, width = frames.shape[-2:]
-    return crop(frames, Box((height - size[0]) // 2, (width - size[1]) // 2, *size))
+    return crop(frames, Box(_half(height - size[0]), _half(width - size[1]), *size))
+
+
+def _half(margin: int) -> int:
+    """Pixels above or left of the middle; of 59 it is 30, of 57 28, as torchvision's centre crop has it."""
+    return round(margin / 2)
 
 
 def random_crop(frames: Frames, size: PixelSize, rng: np.random.Generator) -> Frames:
@@ -115,8 +120,8 @@ def three_crops(frames: Frames, size: PixelSize) -> UInt8[Tensor, "3 t c _ _"]:
     frames = cover(frames, size) if _too_small(frames, size) else frames
     down, across = frames.shape[-2] - size[0], frames.shape[-1] - size[1]
     wide = across >= down
-    places = (0, across // 2, across) if wide else (0, down // 2, down)
-    boxes = [Box(down // 2, at, *size) if wide else Box(at, across // 2, *size) for at in places]
+    places = (0, _half(across), across) if wide else (0, _half(down), down)
+    boxes = [Box(_half(down), at, *size) if wide else Box(at, _half(across), *size) for at in places]
     return torch.stack([crop(frames, box) for box in boxes])
 
 

@@ -129,11 +129,27 @@ def decode_size(spec: InputSpec, train: bool, augment: Augment | None = None) ->
     """
     if spec.has_flow:
         room = round(spec.size[0] * _MARGIN), round(spec.size[1] * _MARGIN)
-        return room if spec.resize == "stretch" else max(*room, spec.short_side)
+        return room if spec.resize == "stretch" else _before_crop(spec, max(*room, spec.short_side))
     if not train or augment is None or augment.crop == "center":
-        return spec.size if spec.resize == "stretch" else max(*spec.size, spec.short_side)
+        return spec.size if spec.resize == "stretch" else _before_crop(spec, max(*spec.size, _usual_side(spec)))
     room = _room_size(spec, augment)
-    return room if spec.resize == "stretch" else max(*(augment.short_sides or room), *spec.size)
+    return room if spec.resize == "stretch" else _before_crop(spec, max(*(augment.short_sides or room), *spec.size))
+
+
+def _usual_side(spec: InputSpec) -> int:
+    """Short side in pixels before the crop of evaluation."""
+    return min(spec.squeezed) if spec.squeezed else spec.short_side
+
+
+def _before_crop(spec: InputSpec, short_side: int) -> int | PixelSize:
+    """A short side, or height and width where frames are squeezed."""
+    return short_side if spec.squeezed is None else _squeezed(spec.squeezed, spec.size, short_side)
+
+
+def _squeezed(shape: PixelSize, room: PixelSize, short_side: int) -> PixelSize:
+    """Height and width of this shape that hold `room` and have no smaller short side than that."""
+    scale = max(short_side / min(shape), room[0] / shape[0], room[1] / shape[1])
+    return round(shape[0] * scale), round(shape[1] * scale)
 
 
 def normalize(clips: UInt8[Tensor, "*b c t h w"], spec: InputSpec) -> Float[Tensor, "*b c t h w"]:
@@ -186,9 +202,9 @@ def _room(frames: Frames, augment: Augment, spec: InputSpec, rng: np.random.Gene
     if spec.resize == "stretch":
         return resize(frames, room)
     if augment.center_first:
-        return center_crop(cover(frames, room), room)
+        return center_crop(_scaled(frames, spec, room), room)
     least, greatest = augment.short_sides or (min(room), min(room))
-    return cover(frames, spec.size, int(rng.integers(least, greatest + 1)))
+    return _scaled(frames, spec, spec.size, int(rng.integers(least, greatest + 1)))
 
 
 def _room_size(spec: InputSpec, augment: Augment) -> PixelSize:
@@ -197,7 +213,14 @@ def _room_size(spec: InputSpec, augment: Augment) -> PixelSize:
 
 
 def _covered(frames: Frames, spec: InputSpec) -> Frames:
-    return cover(frames, spec.size, spec.short_side)
+    return _scaled(frames, spec, spec.size, _usual_side(spec))
+
+
+def _scaled(frames: Frames, spec: InputSpec, room: PixelSize, short_side: int = 0) -> Frames:
+    """Frames out of which `room` can be cut, in the shape that the network wants."""
+    if spec.squeezed is None:
+        return cover(frames, room, short_side)
+    return resize(frames, _squeezed(spec.squeezed, room, short_side))
 
 
 def _fitted(frames: Frames, spec: InputSpec) -> Frames:

@@ -74,7 +74,7 @@ class BackboneSource:
         """
         card = self.card
         size = tuple(card["input_size"][1:])
-        fed = default.with_(size=size, short_side=0)
+        fed = default.with_(size=size, short_side=0, squeezed=None)
         if default.modality == "flow":
             return fed
         mean, std = ((*card[name], *getattr(default, name)[3:]) for name in ("mean", "std"))

@@ -139,7 +139,7 @@ FROM_DAVIDEA: tuple[tuple[str, str], ...] = (
 _PAPER = "Tran et al. 2015, Learning Spatiotemporal Features with 3D Convolutional Networks"
 NUM_CLASSES = 487  # Sports-1M
 INPUT = InputSpec(
-    clip_len=16, size=(112, 112), short_side=128, mean=(104 / 255, 117 / 255, 128 / 255), std=(1 / 255,) * 3
+    clip_len=16, size=(112, 112), squeezed=(128, 171), mean=(104 / 255, 117 / 255, 128 / 255), std=(1 / 255,) * 3
 )
 INPUT_BN = INPUT.with_(std=(0.226,) * 3)
 SMALL_INPUT = InputSpec(clip_len=16, size=(96, 96), sampling="spread")

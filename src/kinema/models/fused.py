@@ -245,7 +245,7 @@ def joint_input(first: InputSpec, second: InputSpec) -> InputSpec:
         ValueError: names what differs.
     """
     longer, other = (first, second) if first.clip_len >= second.clip_len else (second, first)
-    names = ["size", "resize", "short_side"]
+    names = ["size", "resize", "short_side", "squeezed"]
     names += ["clip_len", "frame_stride", "sampling", "fps"] if other.clip_len > 1 else []
     for name in names:
         if getattr(longer, name) != getattr(other, name):

@@ -145,7 +145,7 @@ FROM_TORCHVISION: tuple[tuple[str, str], ...] = (
 
 _PAPER = "Tran et al. 2018, A Closer Look at Spatiotemporal Convolutions for Action Recognition"
 _MEAN, _STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
-INPUT = InputSpec(clip_len=16, fps=15.0, size=(112, 112), short_side=128, mean=_MEAN, std=_STD)
+INPUT = InputSpec(clip_len=16, fps=15.0, size=(112, 112), squeezed=(128, 171), mean=_MEAN, std=_STD)
 SMALL_INPUT = InputSpec(clip_len=16, size=(96, 96), sampling="spread")
 _SMALL: dict[str, Any] = {"depths": (1, 1, 1), "width": 0.375, "stem_stride": (2, 4, 4), "dropout": 0.2}
 

@@ -66,7 +66,7 @@ FROM_TORCHVISION: tuple[tuple[str, str], ...] = (
 
 _PAPER = "Xie et al. 2018, Rethinking Spatiotemporal Feature Learning"
 _MEAN, _STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
-INPUT = InputSpec(clip_len=128, fps=15.0, size=(224, 224), short_side=256, mean=_MEAN, std=_STD)
+INPUT = InputSpec(clip_len=128, fps=15.0, size=(224, 224), squeezed=(256, 256), mean=_MEAN, std=_STD)
 
 VARIANTS: dict[str, Variant] = {
     "s3d": Variant(S3d, {}, INPUT, _PAPER, note="I3D with filters split into space and time"),

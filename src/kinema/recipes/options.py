@@ -77,7 +77,7 @@ class ModelOptions:
     size: str | None = None
     """Height and width that the network sees, as 112x112 or 112."""
     resize: Literal["crop", "stretch"] | None = None
-    """crop: scale the short side and cut the centre; stretch: squeeze the whole frame."""
+    """crop: scale frames and cut the centre; stretch: squeeze the whole frame to what the network sees."""
     mean: tuple[float, ...] = ()
     """Mean of each channel (0 to 1) that is subtracted; without it the network's own."""
     std: tuple[float, ...] = ()
