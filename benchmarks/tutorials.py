@@ -114,21 +114,22 @@ def draw_weights(model: torch.nn.Module, last: torch.nn.Linear, options: argpars
 
 
 def torchvision_side(options: argparse.Namespace) -> Side:
-    """The r3d_18 of torchvision in eager float32 behind the transforms of its weights.
-
-    These squeeze every film to 128 x 171 before the crop; ours keeps the shape, so scores differ for films that are not 4:3.
-    """
+    """The r3d_18 of torchvision in eager float32 behind the transforms of its weights, which shrink without antialiasing."""
     from torchvision.models.video import R3D_18_Weights, r3d_18
+    from torchvision.transforms.v2.functional import resize
 
     labels = labels_of(options)
     model = r3d_18(num_classes=len(labels))
     draw_weights(model, model.fc, options)
     transform, count = R3D_18_Weights.KINETICS400_V1.transforms(), 16
 
+    def clip_of(frames: torch.Tensor) -> torch.Tensor:
+        return transform(resize(frames, transform.resize_size) if options.antialias else frames)[None]
+
     def classify(path: str) -> NDArray[np.float32]:
         pixels, times_s, duration_s = read_film(path, options.decord)
         clips = [
-            transform(torch.from_numpy(pixels[uniform(first, end, count)]).permute(0, 3, 1, 2))[None]
+            clip_of(torch.from_numpy(pixels[uniform(first, end, count)]).permute(0, 3, 1, 2))
             for first, end in parts_of(times_s, duration_s)
         ]
         return scores_of(model, clips)
@@ -174,7 +175,7 @@ def pytorchvideo_side(name: str, options: argparse.Namespace) -> Side:
         frames = (frames - mean) / std
         short = min(frames.shape[-2:])
         size = [round(side * 256 / short) for side in frames.shape[-2:]]
-        frames = torch.nn.functional.interpolate(frames, size=size, mode="bilinear", align_corners=False)
+        frames = torch.nn.functional.interpolate(frames, size=size, mode="bilinear", antialias=options.antialias)
         top, left = (size[0] - 256) // 2, (size[1] - 256) // 2
         clip = frames[None, :, :, top : top + 256, left : left + 256]
         if not alpha:
@@ -330,16 +331,17 @@ class Theirs:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def predict(self, paths: list[str]) -> list[NDArray[np.float32]]:
-        return [np.array(scores, np.float32) for scores in self._ask(paths)["scores"]]
+    def predict(self, paths: list[str], antialias: bool = False) -> NDArray[np.float32]:
+        """Scores [films classes]; `antialias` lets plain loops shrink frames as kinema does."""
+        return np.array(self._ask(paths, antialias)["scores"], np.float32)
 
     def times(self, paths: list[str]) -> tuple[float, float]:
         """Seconds on the clock and of all cores."""
         found = self._ask(paths)
         return found["wall_s"], found["used_s"]
 
-    def _ask(self, paths: list[str]) -> dict[str, Any]:
-        self._process.stdin.write(json.dumps(paths) + "\n")
+    def _ask(self, paths: list[str], antialias: bool = False) -> dict[str, Any]:
+        self._process.stdin.write(json.dumps([paths, antialias]) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
@@ -349,11 +351,13 @@ class Theirs:
 
 def main() -> None:
     name, folder, options = json.loads(sys.argv[1])
+    given = argparse.Namespace(**options)
     torch.manual_seed(0)
-    side = open_sides(argparse.Namespace(**options), Path(folder))[name]()
+    side = open_sides(given, Path(folder))[name]()
     for line in sys.stdin:
+        paths, given.antialias = json.loads(line)
         wall_s, used_s = time.perf_counter(), time.process_time()
-        scores = [side.classify(path).tolist() for path in json.loads(line)]
+        scores = [side.classify(path).tolist() for path in paths]
         found = {"wall_s": time.perf_counter() - wall_s, "used_s": time.process_time() - used_s, "scores": scores}
         print(json.dumps(found), flush=True)
 
