@@ -270,9 +270,11 @@ def settle_norms(side: Side, films: list[str]) -> None:
 
 
 def features_of(side: Side, films: list[str]) -> NDArray[np.float32]:
-    """What the last layer is given for each film, [films features], the mean of its clips."""
+    """What the last layer is given for each film, [films features], the mean of its clips and places."""
     seen: list[torch.Tensor] = []
-    hook = side.last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(1)))
+    hook = side.last.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0].reshape(-1, side.last.in_features))
+    )
     rows = []
     for film in films:
         side.classify(film)

@@ -184,3 +184,5 @@ def test_errors_survive_the_way_between_processes():
 def test_a_span_is_part_of_an_examples_key():
     whole, part = Example("a.mp4", ("x",)), Example("a.mp4", ("x",), TimeSpan(1, 2.5))
     assert (whole.key, part.key, part.label) == ("a.mp4", "a.mp4[1,2.5)", "x")
+    late = [Example("a.mp4", ("x",), TimeSpan(start_s, 20000.0)).key for start_s in (12345.04, 12345.08)]
+    assert late == ["a.mp4[12345.04,20000)", "a.mp4[12345.08,20000)"]

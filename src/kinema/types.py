@@ -81,7 +81,7 @@ class Example:
     @property
     def key(self) -> str:
         """Path and span, unique within a data set."""
-        return self.path if self.span is None else f"{self.path}[{self.span.start_s:g},{self.span.end_s:g})"
+        return self.path if self.span is None else f"{self.path}[{self.span.start_s:.12g},{self.span.end_s:.12g})"
 
 
 FLOW_METHODS = ("dis", "farneback", "tvl1", "raft_small", "raft_large")

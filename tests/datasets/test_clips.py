@@ -124,6 +124,21 @@ def test_a_span_in_which_the_last_frame_is_held_shows_it(held_video, read_count,
     assert "nothing at 4.5 s: the video ends at 4.5 s" in data[2].reason
 
 
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("span", [None, TimeSpan(1.0, 4.5)])
+def test_clips_at_a_rate_of_their_own_see_the_last_frame_for_as_long_as_it_stays(
+    held_video, read_count, tmp_path, cached, span
+):
+    spec = SPEC.with_(fps=2.0, clip_len=2, frame_stride=1)
+    listed, cache = data_of(Example(str(held_video), ("yes",), span)), FrameCache(tmp_path) if cached else None
+    middle = ClipDataset(listed, spec, cache=cache)[0].clips[0]
+    assert counts(middle, read_count) == [3, 3]
+    drawn = ClipDataset(listed, spec, augment=WHOLE, cache=cache)
+    seen = [tuple(counts(drawn[epoch, 0].clips[0], read_count)) for epoch in range(40)]
+    assert seen.count((3, 3)) > 20  # five of six or of eight clips
+    assert set(seen) - {(3, 3)} == ({(2, 3)} if span else {(0, 1), (1, 2), (2, 3)})
+
+
 def test_the_last_frame_that_a_cache_has_does_not_stand_for_those_it_lacks(held_video, tmp_path):
     cache = FrameCache(tmp_path)
     data = ClipDataset(data_of(Example(str(held_video), ("yes",), TimeSpan(3.0, 4.0))), SPEC, cache=cache)

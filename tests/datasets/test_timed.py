@@ -114,6 +114,19 @@ def test_each_frame_of_a_clip_has_the_class_that_is_shown_then(listed, read_coun
     assert batch.clips.shape == (2, 3, 6, 32, 48)
 
 
+def test_a_frame_that_stays_is_learned_with_the_label_of_each_moment(listed, held_video, read_count):
+    """Frames at 0, 0.5, 1, and at 1.5 s one that stays until 4.5 s."""
+    data = listed(("a", 0, 3), ("b", 3, 4.5), path=held_video)
+    spec = SPEC.with_(fps=2.0, clip_len=2, frame_stride=1)
+    clips = StepClips(data, spec, timed_labels(data), augment=PRESETS["none"])
+    seen = set()
+    for epoch in range(60):
+        sample = clips[(epoch, 0)]
+        frames = [read_count(frame) for frame in sample.clips[0].permute(1, 2, 3, 0).numpy()]
+        seen |= set(zip(frames, sample.target.tolist(), strict=True))
+    assert seen == {(0, 0), (1, 0), (2, 0), (3, 0), (3, 1)}
+
+
 def test_a_clip_depends_on_seed_epoch_and_number_alone(listed):
     data = with_background(listed(("a", 1, 2), ("b", 3, 4)))
     one, other = (StepClips(data, SPEC, timed_labels(data), augment=PRESETS["standard"], seed=7) for _ in range(2))

@@ -130,6 +130,21 @@ def test_a_film_that_is_whole_without_clean_keyframes_has_lost_nothing(wanted, t
         assert video.num_damaged == 0
 
 
+@pytest.mark.parametrize("wanted", [[200], [30, 100, 200], range(240)])
+def test_keyframes_that_are_no_clean_start_are_decoded_from_further_back(
+    wanted, tmp_path, write_frames, draw_count, read_count
+):
+    options = X264 | {"bf": "0", "g": "24", "x264-params": "intra-refresh=1"}
+    path = write_frames(tmp_path / "refresh.mp4", map(draw_count, range(240)), options=options)
+    with open_video(path) as video:
+        found = near(video, wanted, "keyframes")
+        assert video.num_damaged == 0
+        keys = video._index.key_frames
+    assert len(keys) > 5
+    assert list(found) == np.unique(keys[np.searchsorted(keys, wanted, side="right") - 1]).tolist()
+    assert [read_count(frame) for frame in found.values()] == list(found)
+
+
 def test_a_film_knows_what_its_header_promises(counting_video, still_image) -> None:
     with open_video(counting_video) as film, open_video(still_image) as picture:
         assert film.promised_s == pytest.approx(4.8, abs=0.1)

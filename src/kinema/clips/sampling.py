@@ -109,6 +109,18 @@ def usable_frames(
     return resample(times_s[first:end], float(spec.fps), held_s) + first
 
 
+def shown_times(spec: InputSpec, times_s: NDArray[np.float64], usable: Indices) -> NDArray[np.float64]:
+    """When each entry of `usable_frames` is looked at, in seconds, [n]; a frame that stays is looked at several times."""
+    return times_s[usable] if spec.fps is None else times_s[usable[0]] + np.arange(len(usable)) / spec.fps
+
+
+def train_places(spec: InputSpec, num_usable: int, rng: np.random.Generator, time_scale: float = 1.0) -> Indices:
+    """The entries of `usable_frames` that one training clip takes, [t]; see `plan_train_clip`."""
+    if spec.sampling == "spread":
+        return random_spread_clip(num_usable, spec.clip_len, rng, time_scale)
+    return random_clip(num_usable, spec.clip_len, spec.frame_stride, rng)
+
+
 def plan_train_clip(
     spec: InputSpec,
     times_s: NDArray[np.float64],
@@ -122,9 +134,7 @@ def plan_train_clip(
     For `end_s`, and what is raised, see `usable_frames`.
     """
     frames = usable_frames(spec, times_s, span, end_s)
-    if spec.sampling == "spread":
-        return frames[random_spread_clip(len(frames), spec.clip_len, rng, time_scale)]
-    return frames[random_clip(len(frames), spec.clip_len, spec.frame_stride, rng)]
+    return frames[train_places(spec, len(frames), rng, time_scale)]
 
 
 def plan_clips(

@@ -161,7 +161,7 @@ class ClipDataset(Dataset[Sample | Broken]):
 
     def _plan(self, example: Example, frames: OpenFrames, rng: np.random.Generator) -> NDArray[np.int64]:
         """Frame numbers [n t] of the clips."""
-        times_s, span, end_s = frames.times_s, example.span, frames.end_s(example.span)
+        times_s, span, end_s = frames.times_s, example.span, frames.end_s(self.spec, example.span)
         if self._augment is not None:
             return plan_train_clip(self.spec, times_s, rng, span, self._augment.time_scale, end_s)[None]
         return plan_clips(self.spec, times_s, self.views.num_clips, span, end_s)

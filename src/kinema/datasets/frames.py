@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinema.clips.flow import channels_at, joined
-from kinema.datasets.cache import FrameCache
+from kinema.datasets.cache import FrameCache, file_state
 from kinema.datasets.flow_cache import FlowCache
 from kinema.types import InputSpec, TimeSpan
 from kinema.video import Size, open_video
@@ -30,9 +31,14 @@ class OpenFrames:
     at: Callable[[Rows], Pixels]
     held_until_s: Callable[[], float | None]
 
-    def end_s(self, span: TimeSpan | None) -> float | None:
-        """The end of the video, for a span that begins after its last frame; None for others, which do without it."""
-        return self.held_until_s() if span is not None and span.start_s > self.times_s[-1] else None
+    def end_s(self, spec: InputSpec, span: TimeSpan | None = None) -> float | None:
+        """The end of the video where clips of a span may reach it; None for others, which do without it.
+
+        Networks that count frames at a rate of their own see the last one for as long as it stays, the others once.
+        """
+        start_s, end_s = (0.0, float("inf")) if span is None else (span.start_s, span.end_s)
+        last_s = self.times_s[-1]
+        return self.held_until_s() if start_s > last_s or (spec.fps is not None and end_s > last_s) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +103,12 @@ class FrameSource:
 
 def _held_until_s(path: str, times_s: NDArray[np.float64]) -> float | None:
     """When the last of the frames that a cache has of a film goes; None where it is not the film's last one."""
+    last_s, end_s = _end_of(path, file_state(path))
+    return end_s if last_s <= times_s[-1] else None
+
+
+@cache
+def _end_of(path: str, state: tuple[object, ...]) -> tuple[float, float]:
+    """When the last frame of a film comes and goes; `state` changes with the file."""
     with open_video(path, threads=1) as video:
-        return video.info.duration_s if video.times_s[-1] <= times_s[-1] else None
+        return float(video.times_s[-1]), video.info.duration_s

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kinema.clips.sampling import plan_train_clip
+from kinema.clips.sampling import shown_times, train_places, usable_frames
 from kinema.clips.transforms import Augment
 from kinema.datasets.clips import Broken, ClipDataset, Sample
 from kinema.datasets.dataset import DataSet
@@ -42,9 +42,10 @@ class StepClips(ClipDataset):
         rng = self.generator(epoch, index)
         try:
             with self._frames.open(example.path) as frames:
-                plan = plan_train_clip(self.spec, frames.times_s, rng)
-                targets = self.labels[example.path].at(frames.times_s[plan])
-                pixels = frames.at(plan)
+                usable = usable_frames(self.spec, frames.times_s, end_s=frames.end_s(self.spec))
+                places = train_places(self.spec, len(usable), rng)
+                targets = self.labels[example.path].at(shown_times(self.spec, frames.times_s, usable)[places])
+                pixels = frames.at(usable[places])
         except (VideoError, OSError) as error:
             return Broken(index, example.key, str(error))
         return self._sample(pixels[None], torch.from_numpy(targets), index, rng)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema.clips.sampling import usable_frames
+from kinema.clips.sampling import shown_times, usable_frames
 from kinema.errors import CheckpointError
 from kinema.inference.windows import Plan, WindowOptions, Windows
 from kinema.models.network import StepNetwork, StreamingNetwork
@@ -59,10 +59,9 @@ def plan_steps(
     Raises:
         EmptyVideo: there is no frame.
     """
-    usable = usable_frames(spec, times_s, end_s=duration_s)[:: spec.frame_stride]
-    shown_s = times_s[usable]
-    if spec.fps is not None:
-        shown_s = times_s[0] + np.arange(len(usable)) * spec.frame_stride / spec.fps
+    usable = usable_frames(spec, times_s, end_s=duration_s)
+    shown_s = shown_times(spec, times_s, usable)[:: spec.frame_stride]
+    usable = usable[:: spec.frame_stride]
     starts = _starts(spec, shown_s, options or WindowOptions())
     places = starts[:, None] + np.arange(spec.clip_len)
     ends_s = np.append(shown_s[1:], max(duration_s, shown_s[-1] + _EPSILON_S))

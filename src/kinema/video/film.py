@@ -11,13 +11,11 @@ once more from some keyframes earlier, with nothing left out, before it is calle
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -26,15 +24,12 @@ from numpy.typing import NDArray
 from kinema.errors import EmptyVideo, UnreadableVideo
 from kinema.machine import num_cores
 from kinema.types import VideoInfo
-from kinema.video.container import open_container, packets_of, promised_s
 from kinema.video.contract import FastSeek, Frame, Video
-from kinema.video.packets import Flags, Run, scan
+from kinema.video.feed import Feed
+from kinema.video.packets import Flags, Run
 from kinema.video.pixels import Painter, turn_of
 from kinema.video.referred import Referred
 from kinema.video.stand_ins import stand_ins
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
 
 _log = logging.getLogger("kinema")
 
@@ -67,13 +62,12 @@ class Film(Video):
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
         self._path = os.fspath(path)
         self._threads = threads
-        self._container: InputContainer | None = None
+        self._feed: Feed | None = None
         self._run_number = 0  # which call the decoder works for: a generator notices when another took it over
         self._next = self._emitted = 0  # next packet to feed; frames that came out since the start (counted films)
         self._fresh, self._steady = True, False
         self._spare: dict[int, av.VideoFrame] = {}
         self._flying: set[int] = set()  # packets whose frames are wanted and still inside the decoder
-        self._feed: Iterator[tuple[int, av.Packet]] | None = None
         try:
             self._open()
             self._describe()
@@ -84,14 +78,13 @@ class Film(Video):
     # Opening ----------------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._container, self._track = open_container(self._path)
-        self.promised_s = promised_s(self._container, self._track)
-        self._index = scan(self._container, self._track)
-        if self._index.leaps:
-            self.promised_s = 0.0
+        feed = self._feed = Feed(self._path)
+        self._index = feed.index
+        self.promised_s = 0.0 if self._index.leaps else feed.promised_s
         if not self._index.num_frames:
             raise EmptyVideo("no frames in this video", self._path, "record or export it again")
-        self._codec = self._track.codec_context
+        self._packets, self._codec, self._nominal_fps = feed.packets, feed.codec, feed.nominal_fps
+        self.pixel_aspect = feed.pixel_aspect
         self._set_threads()
         self._skips = self._codec.name in _SKIPPING_CODECS and self._index.counted is None
         if self._index.counted is not None:
@@ -131,15 +124,12 @@ class Film(Video):
         picture = self._first_picture()
         self._turn = turn_of(picture)
         height, width = (picture.width, picture.height) if self._turn.transposed else (picture.height, picture.width)
-        rate = self._track.guessed_rate or self._track.average_rate
-        nominal = float(rate) if rate and 0 < rate <= 1000 else 25.0
+        nominal = self._nominal_fps
         self.times_s = self._index.times_s(nominal)
         num_frames = self._index.num_frames
         duration_s = float(self.times_s[-1]) + (self._last_s() or 1 / nominal)
         measured = num_frames / duration_s
         fps = nominal if abs(measured / nominal - 1) < 0.01 else measured
-        aspect = self._track.sample_aspect_ratio
-        self.pixel_aspect = float(aspect) if aspect else 1.0
         self.info = VideoInfo(self._path, num_frames, fps, duration_s, height, width)
 
     def _last_s(self) -> float:
@@ -222,13 +212,19 @@ class Film(Video):
         keys = self._index.key_frames
         if how == "keyframes" and len(keys):
             chosen = np.unique(keys[np.maximum(np.searchsorted(keys, indices, side="right") - 1, 0)])
-            runs = [Run(int(self._index.starts[key]), np.array([key])) for key in chosen]
-            return len(chosen), self._decode_runs(runs)
+            return len(chosen), self._decode_keys(chosen)
         if how == "nonref" and self._skips:
             return None, stand_ins(indices, self._decode_referred(indices))
         if how != "none":
             _log.info("%s: every frame is decoded; this film does not say which ones are %s", self._path, _KINDS[how])
         return len(indices), self._decode(indices)
+
+    def _decode_keys(self, keys: NDArray[np.int64]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Keyframes by themselves; those that are no clean start, as in films without whole keyframes, from further back."""
+        for key in keys[:, None]:
+            self._run_number += 1
+            alone = list(self._decode_run(int(self._index.starts[key[0]]), key, drain=True, thorough=False))
+            yield from alone or self._decode(key, thorough=True)
 
     def _decode_referred(self, indices: NDArray[np.int64]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Pictures in order, from the start of each run to its last frame or just past it, but those nobody refers to."""
@@ -325,7 +321,8 @@ class Film(Video):
         self._codec.flush_buffers()
         self._fresh, self._next, self._emitted = True, packet, 0
         self._spare, self._flying = {}, set()
-        self._feed = None
+        if self._feed is not None:
+            self._feed.stop()
 
     def _send(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         """Give a packet to the decoder; a damaged one gives no picture."""
@@ -334,63 +331,8 @@ class Film(Video):
         except (av.FFmpegError, EOFError):
             return []
 
-    def _packets(self, start: int) -> Iterator[tuple[int, av.Packet]]:
-        """Number and packet from `start` on, from memory or from the file."""
-        if self._index.packets is not None:
-            numbers = range(start, len(self._index.packets))
-            return zip(numbers, map(self._index.packets.__getitem__, numbers), strict=True)
-        if self._feed is None:
-            self._feed = self._packets_of_file(start)
-        return self._feed
-
-    def _packets_of_file(self, start: int) -> Iterator[tuple[int, av.Packet]]:
-        number, packets = self._seek(start)
-        sought = number > 0
-        with contextlib.suppress(av.FFmpegError):
-            while True:
-                for packet in packets:
-                    if not packet.size and packet.pts is None:
-                        return
-                    if sought and not self._is_packet(number, packet):
-                        break
-                    if number >= start:
-                        yield number, packet
-                    number += 1
-                else:
-                    return
-                # Behind a jump an MPEG program stream may have other packets: read on from its start.
-                packets = self._reopened()
-                start, number, sought = max(start, number), 0, False
-
-    def _is_packet(self, number: int, packet: av.Packet) -> bool:
-        return number < len(self._index.pts) and packet.pts == self._index.pts[number]
-
-    def _seek(self, start: int) -> tuple[int, Iterator[av.Packet]]:
-        """Seek to packet `start` or before it; says where it landed. Where that fails the file is opened again."""
-        assert self._container is not None
-        if self._index.counted is None and start > 0:
-            for key in self._index.keys[self._index.keys <= start][::-1][:2]:
-                with contextlib.suppress(av.FFmpegError, StopIteration):
-                    self._container.seek(int(self._index.pts[key]), stream=self._track)
-                    packets = packets_of(self._container, self._track)
-                    first = next(packets)
-                    number = self._index.packet_at(first.pts)
-                    if number is not None and number <= start:
-                        return number, itertools.chain([first], packets)
-        return 0, self._reopened()
-
-    def _reopened(self) -> Iterator[av.Packet]:
-        assert self._container is not None
-        self._container.close()
-        self._container, self._track = open_container(self._path)
-        return packets_of(self._container, self._track)
-
     def close(self) -> None:
         """Let go of the file and the decoder's memory."""
-        if self._feed is not None:
-            self._feed.close()  # type: ignore[attr-defined]
-            self._feed = None
         self._spare = {}
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        if self._feed is not None:
+            self._feed.close()
