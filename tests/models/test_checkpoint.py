@@ -34,6 +34,18 @@ def test_card_can_be_read_by_people_and_comes_back_the_same(folder, network):
     assert card.metrics == {"macro_f1": 0.5}
 
 
+def test_an_older_card_is_read_and_one_that_lacks_what_it_always_had_is_not(folder, network):
+    values = json.loads((folder / CARD).read_text())
+    for newer in ("squeezed", "flow"):
+        del values["input"][newer]
+    (folder / CARD).write_text(json.dumps(values))
+    assert load_checkpoint(folder)[1].input == network.spec
+    del values["input"]["short_side"]
+    (folder / CARD).write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="short_side"):
+        read_card(folder)
+
+
 def test_a_checkpoint_is_replaced_as_a_whole(folder, network):
     (folder / "old.txt").write_text("of the last epoch")
     with torch.no_grad():

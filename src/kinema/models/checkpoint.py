@@ -94,9 +94,9 @@ class ModelCard:
 def _input(values: Mapping[str, Any]) -> InputSpec:
     """How a network wants to be fed: nothing may be missing, because a default would feed it wrongly in silence.
 
-    Cards from before there was optical flow do not say how it is computed.
+    Cards from before there was optical flow do not say how it is computed; frames of older ones were never squeezed.
     """
-    unsaid = {"flow"} if values.get("modality") == "rgb" else set()
+    unsaid = {"squeezed", "flow"} if values.get("modality") == "rgb" else {"squeezed"}
     missing = set(InputSpec().to_json()) - set(values) - unsaid
     if missing:
         raise KeyError(min(missing))
