@@ -139,7 +139,7 @@ class InputSpec:
             raise ValueError(f"mean and std need one positive value a channel, got {self.mean=}, {self.std=}")
         if self.sampling not in ("dense", "spread") or self.resize not in ("crop", "stretch"):
             raise ValueError(f"unknown {self.sampling=} or {self.resize=}")
-        if self.squeezed and (self.squeezed[0] < self.size[0] or self.squeezed[1] < self.size[1]):
+        if self.squeezed is not None and not _holds(self.squeezed, self.size):
             raise ValueError(f"{self.size} cannot be cut out of {self.squeezed=}")
         self._check_modality()
 
@@ -211,6 +211,10 @@ class InputSpec:
             sides = zip(self.squeezed, changes["size"], self.size, strict=True)
             changes = {"squeezed": tuple(round(side * new / old) for side, new, old in sides)} | changes
         return replace(self, **changes)
+
+
+def _holds(frame: tuple[int, int], crop: tuple[int, int]) -> bool:
+    return len(frame) == len(crop) == 2 and frame[0] >= crop[0] and frame[1] >= crop[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,15 @@ def test_an_older_card_is_read_and_one_that_lacks_what_it_always_had_is_not(fold
         read_card(folder)
 
 
+@pytest.mark.parametrize("squeezed", [[128], [], "128x171", [1, 1], 128, [None, 5]])
+def test_a_card_whose_frames_cannot_be_squeezed_like_this_is_damaged(folder, squeezed):
+    values = json.loads((folder / CARD).read_text())
+    values["input"]["squeezed"] = squeezed
+    (folder / CARD).write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="damaged model card"):
+        read_card(folder)
+
+
 def test_a_checkpoint_is_replaced_as_a_whole(folder, network):
     (folder / "old.txt").write_text("of the last epoch")
     with torch.no_grad():
