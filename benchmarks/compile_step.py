@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 
 from kinema import models
-from kinema.training.one_step import training_step
+from kinema.profiling.one_step import training_step
 from kinema.training.options import FitOptions
 
 

@@ -21,7 +21,7 @@ from predict import build_predictor, draw_film
 
 import kinema
 from kinema.inference.predictor import Predictor
-from kinema.types import Prediction
+from kinema.predictions import Prediction
 from kinema.video import list_media
 
 WAYS = ("none", "nonref", "keyframes")

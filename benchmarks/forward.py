@@ -1,6 +1,6 @@
 """The forward pass of published networks: kinema against torchvision and PyTorchVideo as they come, in eager float32.
 
-Both sides have the same random weights, copied through `kinema.models.convert`, and see the same clips; kinema gets bytes
+Both sides have the same random weights, copied through `kinema.weights.convert`, and see the same clips; kinema gets bytes
 and normalises them, the reference gets numbers that are normalised already. All sides run in turn, the reference in a
 process of its own where torch is as it comes; medians, and how often kinema's goes into the reference's. Scores are
 compared after scaling logits to a deviation of 3, because those of random weights hardly differ: the largest difference
@@ -37,14 +37,14 @@ from apart import Apart, build_reference
 from torch import Tensor, nn
 
 from kinema.clips.transforms import normalize
-from kinema.inference.engine import open_scorer
-from kinema.inference.parity import probe_clips
+from kinema.engines.choose import open_scorer
+from kinema.engines.parity import probe_clips
+from kinema.inspection.summary import summarize
 from kinema.models import build, mvit, resnet3d, s3d, slowfast, x3d
-from kinema.models.checkpoint import ModelCard
-from kinema.models.convert import Renames, convert
 from kinema.models.network import Network
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
+from kinema.weights.checkpoint import ModelCard
+from kinema.weights.convert import Renames, convert
 
 NUM_CLASSES = 400
 DEVIATION = 3.0
@@ -172,7 +172,7 @@ def peaks(clock: str) -> dict[str, dict[str, float]]:
 
 def convolution_peak(precision: str, clock: str) -> dict[str, float]:
     try:
-        from kinema.inference.openvino_graph import compile_graph, to_openvino
+        from kinema.engines.openvino import compile_graph, to_openvino
 
         layer, clip = nn.Conv3d(256, 256, 3, padding=1, bias=False), torch.randn(1, 256, 8, 28, 28)
         with torch.no_grad():

@@ -16,10 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kinema.commands.train import TrainConfig, run_training
 from kinema.datasets import open_data
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.synthetic import write_motion_set
-from kinema.recipes.train import TrainConfig, run_training
 
 Rows = list[dict[str, float]]
 

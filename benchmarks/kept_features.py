@@ -18,11 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from kinema.commands.train import TrainConfig, run_training
 from kinema.datasets import open_data
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.synthetic import write_motion_set
-from kinema.recipes import kept_features
-from kinema.recipes.train import TrainConfig, run_training
+from kinema.runs.tasks import kept as kept_features
 from kinema.training.record import Recorder
 
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from kinema import models
-from kinema.inference.live import goes_frame_by_frame
-from kinema.inference.pace import Pace
+from kinema.inference.live.clips import watch
+from kinema.inference.live.latency import Pace
+from kinema.inference.live.types import goes_frame_by_frame
 from kinema.inference.predictor import Predictor
-from kinema.inference.streaming import watch
 from kinema.machine import num_cores, processor
-from kinema.models.checkpoint import ModelCard
 from kinema.video.writer import VideoWriter
+from kinema.weights.checkpoint import ModelCard
 
 FPS = 30
 NETWORKS = "causal_small,tsm_causal_small,conv_gru_small,cnn_gru_small,slow_fusion_small"

@@ -22,8 +22,8 @@ from collections.abc import Callable
 import torch
 
 from kinema import models
+from kinema.inspection.summary import summarize
 from kinema.models.device import autocast, resolve_device, resolve_precision
-from kinema.models.summary import summarize
 
 NAMES = ("single_frame", "early_fusion", "late_fusion", "slow_fusion")
 

@@ -35,13 +35,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.inference.engine import Engine
+from kinema.clips.windows import plan_windows
+from kinema.engines.choose import Engine
 from kinema.inference.predictor import Predictor
-from kinema.inference.sources import read_frames
-from kinema.inference.windows import plan_windows
-from kinema.models.checkpoint import ModelCard
+from kinema.inference.reader import read_frames
 from kinema.video import list_media, open_video
 from kinema.video.writer import VideoWriter
+from kinema.weights.checkpoint import ModelCard
 
 LABELS = tuple("abcdefgh")
 

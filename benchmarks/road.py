@@ -46,13 +46,13 @@ from predict import draw_film, timed
 from tutorials import CLIP_S, Side, Theirs, learn, open_sides
 
 from kinema.clips.transforms import decode_size
+from kinema.clips.windows import Windows
 from kinema.errors import KinemaError
 from kinema.inference.predictor import Predictor, load
-from kinema.inference.sources import read_frames
-from kinema.inference.windows import Windows
-from kinema.models.checkpoint import ModelCard, save_checkpoint
-from kinema.types import Prediction
+from kinema.inference.reader import read_frames
+from kinema.predictions import Prediction
 from kinema.video import list_media, open_video
+from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
 LEARNED_FROM = 100
 

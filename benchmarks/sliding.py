@@ -30,9 +30,9 @@ import torch
 from predict import draw_film
 
 from kinema import models
-from kinema.inference.gathering import SharedFrames, WholeClips
+from kinema.inference.batching import SharedFrames, WholeClips
 from kinema.inference.predictor import Predictor
-from kinema.models.checkpoint import ModelCard
+from kinema.weights.checkpoint import ModelCard
 
 FPS = 25
 CLASSES = tuple("abcdefgh")

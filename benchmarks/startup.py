@@ -43,7 +43,7 @@ def draw_film(path: Path, seconds: float = 4.0, fps: int = 25) -> None:
 
 def write_checkpoint(folder: Path, name: str) -> None:
     from kinema import models
-    from kinema.models.checkpoint import ModelCard, save_checkpoint
+    from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
     network = models.build(name, num_classes=8)
     save_checkpoint(folder, network, ModelCard.of(network, tuple("abcdefgh")))

@@ -27,12 +27,12 @@ import torch
 from numpy.typing import NDArray
 
 from kinema import models
-from kinema.models.convert import convert
 from kinema.models.network import Network
 from kinema.models.resnet3d import FROM_TORCHVISION
 from kinema.models.resnet_bottleneck3d import FROM_PYTORCHVIDEO as FROM_SLOW
 from kinema.models.slowfast import FROM_PYTORCHVIDEO as FROM_SLOWFAST
 from kinema.models.transformer import FROM_TRANSFORMERS
+from kinema.weights.convert import convert
 
 NUM_CLASSES = 16
 SETTLED_BY = 10

@@ -123,7 +123,7 @@ def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def torch_by_itself(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """ "auto" is torch, since converting each small network takes seconds; tests marked `openvino` go by what is installed."""
     if request.node.get_closest_marker("openvino") is None:
-        monkeypatch.setattr("kinema.inference.engine.usual_engines", lambda: ())
+        monkeypatch.setattr("kinema.engines.choose.usual_engine", lambda: "torch")
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch) -> None:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> str:
     from kinema import models
-    from kinema.models.checkpoint import ModelCard, save_checkpoint
+    from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
     folder = tmp_path_factory.mktemp("run") / "best"
     network = models.build("slow_fusion_tiny", num_classes=2)
@@ -391,7 +391,7 @@ def test_an_interruption_is_one_word(run, monkeypatch):
     def interrupted() -> list[object]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kinema.recipes.models._network_rows", interrupted)
+    monkeypatch.setattr("kinema.commands.models._network_rows", interrupted)
     assert run("models") == (130, "", ["kinema: stopped"])
 
 

@@ -15,7 +15,8 @@ from kinema.errors import ConfigError, DataError, MissingExtra, OutputError, Unk
 from kinema.files import whole_file, write_text
 from kinema.labels import Labels
 from kinema.machine import peak_memory_mib
-from kinema.types import Example, InputSpec, Prediction, Segment, Timeline, TimeSpan
+from kinema.predictions import Prediction, Segment, Timeline
+from kinema.types import Example, InputSpec, TimeSpan
 
 
 def test_predictions_print_in_one_line():

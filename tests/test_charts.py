@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kinema import charts
-from kinema.types import Prediction, Segment, Timeline, TimeSpan
+from kinema.predictions import Prediction, Segment, Timeline
+from kinema.types import TimeSpan
 
 LABELS = ("a", "b", "c")
 

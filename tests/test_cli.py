@@ -5,7 +5,7 @@ import pytest
 
 from kinema import cli, models
 from kinema.errors import KinemaError
-from kinema.models.checkpoint import ModelCard, save_checkpoint
+from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -65,10 +65,10 @@ def test_only_the_command_that_is_called_is_imported():
     for words in (["--help"], ["watch", "--help"]):
         found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
         modules = found.stdout.splitlines()[-1].split()
-        seen[words[0]] = {name for name in modules if name.startswith("kinema.recipes.") or name == "numpy"}
+        seen[words[0]] = {name for name in modules if name.startswith("kinema.commands.") or name == "numpy"}
     assert seen["--help"] == set()
-    assert "kinema.recipes.watch" in seen["watch"]
-    assert not {"kinema.recipes.train", "kinema.recipes.predict", "numpy"} & seen["watch"]
+    assert "kinema.commands.watch" in seen["watch"]
+    assert not {"kinema.commands.train", "kinema.commands.predict", "numpy"} & seen["watch"]
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -161,7 +161,7 @@ def test_a_full_disk_is_one_line(capsys, monkeypatch):
 
 
 def _recipe_that(action):
-    from kinema.recipes.demo import DemoConfig
+    from kinema.commands.demo import DemoConfig
 
     def demo(config: DemoConfig = DemoConfig()) -> int:
         """Do it."""

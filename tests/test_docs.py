@@ -92,8 +92,8 @@ def test_every_command_line_parses(block: Block, app, tmp_path):
 
 def _with_settings(words: list[str], page: Path, folder: Path) -> list[str]:
     """The command with its settings file in `folder`: the one that the page shows, or that of a run."""
-    from kinema.recipes.run_folder import to_toml
-    from kinema.recipes.train import TrainConfig
+    from kinema.commands.train import TrainConfig
+    from kinema.runs.folder import to_toml
 
     if "--config" not in words:
         return words
@@ -140,8 +140,8 @@ def workplace(tmp_path_factory, motion_folder: Path, write_frames: Callable[...,
     """What the examples talk of: videos/, films/, match.mp4, a run."""
     import numpy as np
 
-    from kinema.models.checkpoint import ModelCard, save_checkpoint
     from kinema.video.synthetic import MOTIONS, draw_motion
+    from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
     place = tmp_path_factory.mktemp("workplace")
     shutil.copytree(motion_folder, place / "videos")
@@ -229,9 +229,9 @@ def near(text: str, value: float) -> bool:
     ("page", "num_classes", "unit", "input_axes"), [("index.md", None, 1e9, 4), ("small.md", 17, 1e6, 3)]
 )
 def test_tables_of_networks_hold_their_costs(page: str, num_classes: int | None, unit: float, input_axes: int):
+    from kinema.inspection.summary import summarize
     from kinema.models import VARIANTS, build_without_weights
     from kinema.models import small as fusions
-    from kinema.models.summary import summarize
 
     rows = rows_of(page)
     small = [

@@ -12,40 +12,35 @@ Everything heavy is imported when it is first used.
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
 
-from kinema.machine import keep_freed_memory
+from kinema.version import __version__
 
 if TYPE_CHECKING:
     from kinema.datasets import open_data
     from kinema.errors import KinemaError
     from kinema.inference.predictor import Predictor, load
     from kinema.labels import Labels
+    from kinema.machine import tune_process
     from kinema.models import build
-    from kinema.types import InputSpec, Prediction, Segment, Timeline, TimeSpan
+    from kinema.predictions import Prediction, Segment, Timeline
+    from kinema.types import InputSpec, TimeSpan
     from kinema.video import open_video
-
-__version__ = "0.1.0"
-
-# OpenMP's threads by default spin while they wait for each other, and so keep decoders from working: with a second busy process
-# on two cores, a forward pass of MobileNetV2 took 2.2 s, and 0.4 s if they sleep. torch reads this when it is first imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-keep_freed_memory()
 
 _HOMES = {
     "InputSpec": "kinema.types",
     "KinemaError": "kinema.errors",
     "Labels": "kinema.labels",
-    "Prediction": "kinema.types",
+    "Prediction": "kinema.predictions",
     "Predictor": "kinema.inference.predictor",
-    "Segment": "kinema.types",
+    "Segment": "kinema.predictions",
     "TimeSpan": "kinema.types",
-    "Timeline": "kinema.types",
+    "Timeline": "kinema.predictions",
     "build": "kinema.models",
     "load": "kinema.inference.predictor",
     "open_data": "kinema.datasets",
     "open_video": "kinema.video",
+    "tune_process": "kinema.machine",
 }
 
 __all__ = [
@@ -57,10 +52,12 @@ __all__ = [
     "Segment",
     "TimeSpan",
     "Timeline",
+    "__version__",
     "build",
     "load",
     "open_data",
     "open_video",
+    "tune_process",
 ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from kinema.types import Prediction, Timeline
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 INK = "#262b33"
@@ -68,58 +67,47 @@ def figure_svg(figure: Figure, prefix: str = "") -> str:
     )
 
 
-def plot_prediction(prediction: Prediction, top: int = 5, colours: Mapping[str, str] | None = None) -> Figure:
-    """The timeline of the best labels over a ribbon of the segments; bars where there is only one moment.
+def timeline(
+    times_s: NDArray[np.float64],
+    scores: NDArray[np.float32],
+    labels: Sequence[str],
+    spans: Iterable[tuple[float, float, str]],
+    *,
+    raw: NDArray[np.float32] | None = None,
+    title: str = "",
+    colours: Mapping[str, str] | None = None,
+) -> Figure:
+    """Scores over time: a line a label, and a ribbon of labelled spans below.
 
     Args:
-        prediction: what is drawn.
-        top: how many labels are named.
-        colours: of the named labels, where several charts are to agree (`class_colours`); without it this chart's own.
+        times_s: of the scores, [n].
+        scores: of the labels that are drawn, [n k].
+        labels: their names, k.
+        spans: (start, end, label) each, in seconds; a label without a line is grey.
+        raw: scores before smoothing, drawn thin behind the others, [n k].
+        title: stands above.
+        colours: by label; None chooses them here.
     """
-    best = prediction.top(top)
-    named = [label for label, _ in best]
-    colours = colours or class_colours(named)
-    if prediction.timeline is None or len(prediction.timeline) < 2:
-        rows = [(label, score, score, score) for label, score in best]
-        return bars(rows, title=Path(prediction.path).name, colours=colours)
-    figure = timeline(prediction.timeline, named, colours)
-    ribbon = figure.axes[-1]
-    ribbon.clear()
-    _plain(ribbon)
-    for segment in prediction.segments:
-        colour = colours[segment.label] if segment.label in named else REST
-        ribbon.broken_barh([(segment.span.start_s, segment.span.duration_s)], (0, 1), facecolor=colour)
-    _ribbon_axis(ribbon)
-    _title(figure, Path(prediction.path).name)
-    return figure
-
-
-def timeline(track: Timeline, shown: Sequence[str] = (), colours: Mapping[str, str] | None = None) -> Figure:
-    """Scores over time: smoothed lines, raw ones thin behind them, and a ribbon of the best label below.
-
-    Args:
-        track: scores along a video.
-        shown: labels to draw; empty means the five with the highest mean.
-        colours: of the labels that are drawn; without it this chart's own.
-    """
-    if not shown:
-        order = np.argsort(-track.scores.mean(axis=0), kind="stable")[:5]
-        shown = [track.labels[index] for index in order]
     figure, (lines, ribbon) = new_figure(9, 3.6, rows=2, height_ratios=(8, 1), sharex=True)
-    colours = colours or class_colours(shown)
-    for label in shown:
-        column = track.labels.index(label)
-        if track.rolling > 1:
-            lines.plot(track.times_s, track.raw[:, column], color=colours[label], linewidth=0.8, alpha=0.35)
-        lines.plot(track.times_s, track.scores[:, column], color=colours[label], linewidth=2, label=label)
+    colours = colours or class_colours(labels)
+    for column, label in enumerate(labels):
+        if raw is not None:
+            lines.plot(times_s, raw[:, column], color=colours[label], linewidth=0.8, alpha=0.35)
+        lines.plot(times_s, scores[:, column], color=colours[label], linewidth=2, label=label)
     lines.set_ylim(-0.02, 1.02)
     lines.set_ylabel("score", color=INK)
     lines.tick_params(axis="x", labelbottom=False)
-    _legend(lines, min(len(shown), 5))
-    edges = _cell_edges(track)
-    for left, right, label in zip(edges[:-1], edges[1:], track.top_labels, strict=True):
-        ribbon.broken_barh([(left, right - left)], (0, 1), facecolor=colours[label] if label in shown else REST)
-    _ribbon_axis(ribbon)
+    _legend(lines, min(len(labels), 5))
+    for start_s, end_s, label in spans:
+        colour = colours[label] if label in labels else REST
+        ribbon.broken_barh([(start_s, end_s - start_s)], (0, 1), facecolor=colour)
+    ribbon.set_ylim(0, 1)
+    ribbon.set_yticks([])
+    ribbon.grid(False)
+    ribbon.spines["left"].set_visible(False)
+    ribbon.set_xlabel("time in seconds", color=INK)
+    if title:
+        _title(figure, title)
     return figure
 
 
@@ -307,26 +295,12 @@ def _legend(ax: Axes, columns: int) -> None:
     )
 
 
-def _ribbon_axis(ax: Axes) -> None:
-    ax.set_ylim(0, 1)
-    ax.set_yticks([])
-    ax.grid(False)
-    ax.spines["left"].set_visible(False)
-    ax.set_xlabel("time in seconds", color=INK)
-
-
 def _class_ticks(ax: Axes, labels: Sequence[str]) -> None:
     every = max(1, len(labels) // 60)
     places = range(0, len(labels), every)
     size = 9 if len(labels) <= 25 else 6
     ax.set_xticks(places, [labels[i] for i in places], rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     ax.set_yticks(places, [labels[i] for i in places], fontsize=size)
-
-
-def _cell_edges(track: Timeline) -> NDArray[np.float64]:
-    """Borders midway between the centres, the outer ones where the first clip begins and the last ends."""
-    middle = (track.times_s[1:] + track.times_s[:-1]) / 2
-    return np.concatenate([track.spans_s[:1, 0], middle, track.spans_s[-1:, 1]])
 
 
 def class_colours(labels: Sequence[str]) -> dict[str, str]:

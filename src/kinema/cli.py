@@ -25,8 +25,9 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 import cyclopts
 from cyclopts import App, Group, Parameter
 
-from kinema import __version__
 from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
+from kinema.machine import tune_process
+from kinema.version import __version__
 
 
 class Command(NamedTuple):
@@ -72,7 +73,7 @@ COMMANDS = {
     ),
     "bench": Command("Networks", "Measure how fast networks are on this machine, and how much of it they use."),
 }
-"""Command name, which is also the module and the function in `kinema.recipes`. The list of commands is printed from here,
+"""Command name, which is also the module and the function in `kinema.commands`. The list of commands is printed from here,
 so that it needs none of those modules; a test holds the summaries to the docstrings."""
 
 HEADINGS = {"DataOptions": "Data", "ModelOptions": "Network and its input", "FitOptions": "Learning"}
@@ -83,7 +84,7 @@ Recipe = Callable[..., int]
 
 def recipe(name: str) -> Recipe:
     """The function behind a command."""
-    return getattr(importlib.import_module(f"kinema.recipes.{name}"), name)
+    return getattr(importlib.import_module(f"kinema.commands.{name}"), name)
 
 
 def settings_class(function: Recipe) -> type[Any]:
@@ -330,4 +331,5 @@ def fail(error: KinemaError) -> int:
 
 def main() -> None:
     """The entry point of the `kinema` command."""
+    tune_process()
     sys.exit(run(sys.argv[1:]))

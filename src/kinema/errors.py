@@ -3,6 +3,7 @@
 KinemaError                 anything below; the command line prints it as one line and leaves with `exit_status`
 ├── UsageError              the request itself is wrong (a name, an option, a combination): exit status 2
 │   ├── UnknownName         no network, data set, label, key … of that name; says the nearest ones
+│   │   └── UnknownClass    no class of that name in a data set or a network
 │   └── ConfigError         a configuration file or value cannot be used
 ├── VideoError              a file, camera or stream cannot be read or written
 │   ├── UnreadableVideo     not a video, damaged, or no picture track in it
@@ -66,6 +67,10 @@ class UnknownName(UsageError):
             do = f"known: {', '.join(sorted(names)[:40])}"
         super().__init__(f"no {kind} called {name!r}", do=do)
         self.args = (kind, name, names, do)  # what pickle calls the class with
+
+
+class UnknownClass(UnknownName):
+    """A class name that a data set or a network does not have."""
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinema.errors import ConfigError, DataError, UnknownName
+from kinema.errors import ConfigError, DataError, UnknownClass
 from kinema.files import write_text
+
+IGNORED = -100
+"""The target of a time without a label: nothing is learned from it or judged there; torch's losses ignore this value too."""
 
 
 def composed(name: str) -> str:
@@ -65,12 +68,12 @@ class Labels(Sequence[str]):
         """The index of a class name.
 
         Raises:
-            UnknownName: no such class; says the nearest names.
+            UnknownClass: no such class; says the nearest names.
         """
         try:
             return self._index[composed(name)]  # type: ignore[attr-defined]
         except KeyError:
-            raise UnknownName("class", name, self.names) from None
+            raise UnknownClass("class", name, self.names) from None
 
     def mirrored(self, pairs: Iterable[str]) -> tuple[int, ...]:
         """The class that each class turns into when a video is mirrored, as indices [classes].
@@ -79,7 +82,7 @@ class Labels(Sequence[str]):
             pairs: "swipe left=swipe right" for two classes that turn into each other; every other class stays itself.
 
         Raises:
-            UnknownName: no such class.
+            UnknownClass: no such class.
             ConfigError: not two names, a class with itself, or a class twice.
 
         >>> Labels(("left", "right", "up")).mirrored(["left=right"])
@@ -95,7 +98,7 @@ class Labels(Sequence[str]):
             pairs: "open=close" for two classes that turn into each other, "shake=shake" for one that looks the same.
 
         Raises:
-            UnknownName: no such class.
+            UnknownClass: no such class.
             ConfigError: not two names, or a class twice.
 
         >>> Labels(("open", "shake", "close", "wave")).reversed(["open=close", "shake=shake"])

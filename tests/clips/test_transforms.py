@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from kinema.clips.clip import Clip
 from torch import Tensor
 
 from kinema.clips import pixels
-from kinema.clips.clip import Clip
 from kinema.clips.transforms import (
     PRESETS,
     Augment,

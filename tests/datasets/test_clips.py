@@ -11,9 +11,9 @@ from kinema.clips.transforms import PRESETS, Augment
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.clips import Broken, ClipDataset, Sample, Views, collate, typical_duration_s
 from kinema.datasets.dataset import DataSet
-from kinema.datasets.step_clips import StepClips
-from kinema.datasets.timed import IGNORED, TimedLabels
-from kinema.datasets.turns import Turns
+from kinema.datasets.framewise_clips import StepClips
+from kinema.datasets.label_flips import Turns
+from kinema.datasets.temporal_labels import IGNORED, TimedLabels
 from kinema.labels import Labels
 from kinema.types import Example, InputSpec, TimeSpan
 from kinema.video.writer import VideoWriter

@@ -159,8 +159,8 @@ def test_sports1m_refuses_a_class_number_without_a_name(sports1m):
 
 @pytest.mark.real_data
 def test_the_official_lists_can_be_read(real_data, tmp_path):
-    from kinema.datasets.hmdb51 import list_hmdb51
-    from kinema.datasets.ucf101 import list_ucf101
+    from kinema.datasets.formats.hmdb51 import list_hmdb51
+    from kinema.datasets.formats.ucf101 import list_ucf101
 
     lists = real_data / "annotations/ucf101_hmdb51_splits/data"
     with pytest.raises(DataError, match="13320 of 13320"):

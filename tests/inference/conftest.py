@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kinema.engines.winograd import conv as winograd_conv
 from kinema.errors import OutputError
-from kinema.inference import winograd_conv
 from kinema.inference.predictor import Predictor
-from kinema.models.checkpoint import ModelCard
 from kinema.models.network import Network
 from kinema.types import InputSpec
+from kinema.weights.checkpoint import ModelCard
 
 
 @pytest.fixture

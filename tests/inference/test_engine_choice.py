@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 
+from kinema.engines import choose as engine
+from kinema.engines.choose import OpenVinoScorer, open_scorer
+from kinema.engines.fold_norms import FoldedScorer
+from kinema.engines.parity import probe_clips
+from kinema.engines.scorer import ClipScorer, Scorer
+from kinema.engines.winograd import replace as winograd
+from kinema.engines.winograd.replace import WinogradConv
+from kinema.engines.winograd.scorer import WinogradScorer
 from kinema.errors import OutputError, UsageError
-from kinema.inference import engine, winograd
-from kinema.inference.engine import OpenVinoScorer, open_scorer
-from kinema.inference.folding import FoldedScorer
-from kinema.inference.parity import probe_clips
-from kinema.inference.scoring import ClipScorer, Scorer
-from kinema.inference.winograd import WinogradConv
-from kinema.inference.winograd_scorer import WinogradScorer
 from kinema.models import build
-from kinema.models.checkpoint import ModelCard
 from kinema.models.network import Network
+from kinema.weights.checkpoint import ModelCard
 
 pytestmark = pytest.mark.usefixtures("compiled", "home")
 

@@ -9,8 +9,8 @@ import torch
 import kinema
 from kinema.errors import CheckpointError, VideoError
 from kinema.inference.predictor import Failure, Predictor, load
-from kinema.models.trained import checkpoint_folder
-from kinema.types import Prediction
+from kinema.predictions import Prediction
+from kinema.weights.open import checkpoint_folder
 
 
 def test_film_of_two_parts_gives_two_segments(make_predictor, two_part_film) -> None:
@@ -116,7 +116,7 @@ def test_a_film_with_lost_frames_says_how_many(make_predictor, damaged_video, sh
 
 def test_load_takes_a_checkpoint_and_a_run_folder(tmp_path, two_part_film) -> None:
     from kinema import models
-    from kinema.models.checkpoint import ModelCard, save_checkpoint
+    from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
     network = models.build("single_frame_tiny", num_classes=2)
     save_checkpoint(tmp_path / "run" / "best", network, ModelCard.of(network, ("dark", "light")))

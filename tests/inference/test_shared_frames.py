@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from kinema import models
+from kinema.clips.windows import WindowOptions
 from kinema.errors import UnknownName, UsageError
 from kinema.inference.predictor import Failure, Predictor
-from kinema.inference.sources import ClipReader, Clips, Frames
-from kinema.inference.windows import WindowOptions
-from kinema.models.checkpoint import ModelCard
+from kinema.inference.reader import ClipReader, Clips, Frames
 from kinema.types import InputSpec
 from kinema.video import open_video
+from kinema.weights.checkpoint import ModelCard
 
 LABELS = ("a", "b", "c")
 SIZE = {"size": (32, 32)}
@@ -122,7 +122,7 @@ def test_films_share_batches_and_come_in_order(make, counting_video, short_video
 
 
 def test_only_features_that_windows_still_need_are_kept(make, counting_video, monkeypatch) -> None:
-    from kinema.inference.gathering import SharedFrames
+    from kinema.inference.batching import SharedFrames
 
     most, finish = [], SharedFrames.finish
 

@@ -12,16 +12,16 @@ from einops import rearrange
 from torch import nn
 
 from kinema.clips.transforms import normalize
+from kinema.engines.export import export
+from kinema.engines.exported import open_exported
+from kinema.engines.parity import probe_clips
+from kinema.engines.scorer import Scorer, to_scores
+from kinema.engines.trace import trace
 from kinema.errors import ConfigError, UnknownName, UsageError
-from kinema.inference.export import export
-from kinema.inference.exported import open_exported
-from kinema.inference.parity import probe_clips
-from kinema.inference.scoring import Scorer, to_scores
-from kinema.inference.tracing import trace
+from kinema.inspection.summary import on_meta
 from kinema.models import VARIANTS, build, build_without_weights
-from kinema.models.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from kinema.models.network import Network
-from kinema.models.summary import on_meta
+from kinema.weights.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 
 ON_BACKBONES = {
     "single_frame on a CNN": {"name": "single_frame", "backbone": "test_resnet"},

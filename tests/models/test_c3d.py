@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
 from kinema.models.c3d import FROM_DAVIDEA, FROM_MMACTION, C3d
-from kinema.models.convert import convert
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
+from kinema.weights.convert import convert
 
 
 def test_counts_are_the_published_ones():

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
 from kinema.models.causal import RunningMean
-from kinema.models.summary import summarize
 
 
 def test_a0_is_about_the_size_of_movinet_a0_stream():

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
 from kinema.models.conv_rnn import CELLS, ConvCell, ConvGruCell, ConvLstmCell, ConvRnnCell
 from kinema.models.network import StreamingNetwork
-from kinema.models.summary import summarize
 
 NAMES = ("conv_rnn_small", "conv_gru_small", "conv_lstm_small")
 OF_TORCH = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}

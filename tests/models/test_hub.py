@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from kinema.errors import CheckpointError, ConfigError, UnknownName, UsageError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from kinema.models.hub import VideoEncoder
-from kinema.models.summary import summarize
 from kinema.training.options import FitOptions
 from kinema.training.transfer import freeze
+from kinema.weights.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 
 _TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 _SMALL_CLIP = {"num_frames": 4, "image_size": 32}
@@ -279,7 +279,7 @@ def test_names_say_what_they_mean(published):
 
 
 def test_transformers_is_imported_only_when_it_is_asked_for():
-    code = "import sys, kinema.models.zero_shot, kinema.models.hub; print('transformers' in sys.modules)"
+    code = "import sys, kinema.weights.zero_shot, kinema.models.hub; print('transformers' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
 

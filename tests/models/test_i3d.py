@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.convert import convert
 from kinema.models.i3d import FROM_HASSONY, FROM_PIERGIAJ, SameConv3d, SameMaxPool3d, SlidingAverage, same_padding
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
 from kinema.types import FLOW_ZERO
+from kinema.weights.convert import convert
 
 GOLDEN = Path(__file__).parent / "golden"
 

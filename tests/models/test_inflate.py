@@ -11,12 +11,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from kinema.errors import ConfigError, UnknownName
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.fold import Fold, Unfolded
 from kinema.models.inflate import Inflation, inflate
+from kinema.models.layers.fold import Fold, Unfolded
+from kinema.models.layers.time_conv import InflatedConv, TimeConv, TimePool
 from kinema.models.shift import Shift
-from kinema.models.summary import summarize
-from kinema.models.time_conv import InflatedConv, TimeConv, TimePool
 
 BACKBONES = {
     "resnet18": {},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
 from kinema.models.karpathy import ResponseNorm, Tower, look
-from kinema.models.summary import summarize
 
 CONV1, CONV2, CONV3 = 96 * 3 * 11 * 11, 256 * 96 * 5 * 5, 384 * 256 * 3 * 3
 CONV4, CONV5 = 384 * 384 * 3 * 3, 256 * 384 * 3 * 3

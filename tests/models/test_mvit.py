@@ -8,11 +8,11 @@ import torchvision
 from torchvision.models.video import mvit
 
 from kinema.errors import CheckpointError, ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.convert import convert
 from kinema.models.mvit import FROM_TORCHVISION
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
+from kinema.weights.convert import convert
 
 
 @pytest.mark.parametrize(

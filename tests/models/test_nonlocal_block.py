@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError, UnknownName
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from kinema.models.network import Network
 from kinema.models.nonlocal_block import NonLocalBlock, insert_nonlocal
-from kinema.models.summary import summarize
+from kinema.weights.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 
 HOSTS: dict[str, dict[str, object]] = {
     "slow_fusion_tiny": {},

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
+from kinema.models.layers.small_frames import SmallFrames
 from kinema.models.network import JoinedNetwork, StepNetwork, StreamingNetwork
 from kinema.models.recurrent import CnnRnn, Recurrence
-from kinema.models.small_frames import SmallFrames
-from kinema.models.summary import summarize
 from kinema.types import InputSpec
 
 SPEC = InputSpec(clip_len=6, size=(32, 32), sampling="spread")

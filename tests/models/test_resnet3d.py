@@ -8,11 +8,11 @@ import torchvision
 from torch import nn
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.convert import convert
 from kinema.models.resnet3d import FROM_TORCHVISION, ResNet3d
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
+from kinema.weights.convert import convert
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.convert import convert
 from kinema.models.resnet_bottleneck3d import FROM_PYTORCHVIDEO, FROM_PYTORCHVIDEO_POOLED, WindowedMean
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
+from kinema.weights.convert import convert
 
 FLAT = ((1, 1, 1),) * 4
 I3D_KERNELS = ((3, 1, 1), [(3, 1, 1), (1, 1, 1)], [(3, 1, 1), (1, 1, 1)], [(1, 1, 1), (3, 1, 1)])

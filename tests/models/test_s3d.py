@@ -7,11 +7,11 @@ import torch
 import torchvision
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.convert import convert
 from kinema.models.s3d import FROM_TORCHVISION
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
+from kinema.weights.convert import convert
 
 
 def test_counts_are_the_published_ones():

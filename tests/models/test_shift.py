@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.convert import convert
 from kinema.models.network import Network, StreamingNetwork
 from kinema.models.online_shift import CausalShift, Past, running_weights
 from kinema.models.shift import FROM_TSM, Shift, shifted_convs
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
+from kinema.weights.convert import convert
 
 
 def numbers(rows: list[list[float]]) -> Tensor:

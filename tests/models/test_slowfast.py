@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.convert import convert
 from kinema.models.slowfast import FROM_PYTORCHVIDEO, slow_frames
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
+from kinema.weights.convert import convert
 
 SOME = ((3, 1, 1),) * 6 + ((1, 1, 1),) * 17
 ONE, THREE = (1, 1, 1), (3, 1, 1)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import VARIANTS, build, build_without_weights
-from kinema.models.convert import convert
-from kinema.models.summary import summarize
+from kinema.models.state_dict import check_fit
 from kinema.models.transformer import FROM_TRANSFORMERS, padded, sinusoids
-from kinema.models.weights import check_fit
+from kinema.weights.convert import convert
 
 TINY = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512, "num_labels": 5}
 NETWORKS = {"videomae_base": "VideoMAE", "timesformer_base": "Timesformer"}

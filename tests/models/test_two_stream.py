@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from kinema.clips.transforms import normalize
 from kinema.errors import ConfigError
+from kinema.inspection.summary import summarize
 from kinema.models import VARIANTS, build, build_without_weights
 from kinema.models.backbone import BackboneSource
 from kinema.models.fused import Fused, joint_input
 from kinema.models.network import Network
-from kinema.models.summary import summarize
 from kinema.models.two_stream import CnnM, TemporalStream
 from kinema.types import InputSpec
 from kinema.video.flow import measure, quantise

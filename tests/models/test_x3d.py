@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.convert import convert
-from kinema.models.summary import summarize
-from kinema.models.weights import check_fit
+from kinema.models.state_dict import check_fit
 from kinema.models.x3d import FROM_PYTORCHVIDEO, round_width
+from kinema.weights.convert import convert
 
 TRAINED_AT = {"x3d_xs": (4, 160), "x3d_s": (13, 160), "x3d_m": (16, 224), "x3d_l": (16, 312)}
 

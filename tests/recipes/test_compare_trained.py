@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from kinema import cli, models
+from kinema.commands import evaluate as module
+from kinema.commands.compare import learned_mirrored
 from kinema.datasets.synthetic import write_motion_set
 from kinema.errors import CheckpointError
-from kinema.models.checkpoint import ModelCard
-from kinema.recipes import evaluate as module
-from kinema.recipes.compare import learned_mirrored
-from kinema.recipes.trained_before import list_checkpoints
+from kinema.runs.unseen import list_checkpoints
+from kinema.weights.checkpoint import ModelCard
 
 FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
 SHORT = [*FAST, "--epochs", "1", "--size", "32"]

@@ -19,8 +19,8 @@ pytest.importorskip("nncf")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     from kinema.models import build
-    from kinema.models.checkpoint import ModelCard, save_checkpoint
     from kinema.video.synthetic import MOTIONS
+    from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
     place = tmp_path_factory.mktemp("int8")
     torch.manual_seed(0)
@@ -84,7 +84,7 @@ def test_wrong_requests_are_named(capsys, motion_folder: Path):
 def test_files_of_others_are_refused_before_a_film_is_read(out, place: Path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "slow_fusion_tiny.json").write_text("[]")
-    monkeypatch.setattr("kinema.recipes.export._calibration", lambda *_: pytest.fail("films were read"))
+    monkeypatch.setattr("kinema.commands.export._calibration", lambda *_: pytest.fail("films were read"))
     options = ("--format", "openvino", "--precision", "int8", "--calibrate", "films")
     assert cli.run(["export", str(place / "run"), *options, *out]) == 1
     what = "an export would replace this file, which is not of an earlier one: slow_fusion_tiny.json"

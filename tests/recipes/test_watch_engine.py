@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.recipes.watch import WatchConfig, watch
+from kinema.commands.watch import WatchConfig, watch
 
 pytest.importorskip("openvino")
 pytestmark = pytest.mark.openvino
@@ -17,7 +17,7 @@ def test_a_network_that_looks_at_clips_runs_in_openvino(
     tmp_path, short_video: Path, monkeypatch, capsys, caplog
 ) -> None:
     from kinema import models
-    from kinema.models.checkpoint import ModelCard, save_checkpoint
+    from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path / "home"))
     network = models.build("slow_fusion_tiny", num_classes=2, spec={"clip_len": 4, "size": (32, 32)})

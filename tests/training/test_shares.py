@@ -15,13 +15,13 @@ from torch.utils.data import Dataset
 from kinema import models
 from kinema.datasets.clips import Broken, Sample
 from kinema.datasets.dataset import DataSet
-from kinema.datasets.timed import IGNORED
+from kinema.datasets.temporal_labels import IGNORED
 from kinema.labels import Labels
 from kinema.models.network import Network
+from kinema.training.frame_objective import StepObjective
 from kinema.training.loop import Run, Trainer
 from kinema.training.options import FitOptions
 from kinema.training.order import epoch_order
-from kinema.training.step_objective import StepObjective
 from kinema.types import Example
 
 OPTIONS = {

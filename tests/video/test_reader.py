@@ -11,7 +11,7 @@ from PIL import Image
 
 from kinema.errors import EmptyVideo, UnreadableVideo, UsageError
 from kinema.video import cut_off, open_video, packets
-from kinema.video import film as film_module
+from kinema.video import pyav_video as film_module
 from kinema.video.container import packets_of
 from kinema.video.contract import target_size
 

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from kinema.datasets.dataset import DataSet
-from kinema.datasets.looks import Looks, look_at, near_pairs
-from kinema.datasets.manifest import write_manifest
+from kinema.datasets.formats.manifest import write_manifest
+from kinema.datasets.perceptual_hash import Looks, look_at, near_pairs
 from kinema.datasets.splits import torn_groups
 from kinema.errors import EmptyVideo, VideoError
 from kinema.types import Example, VideoInfo

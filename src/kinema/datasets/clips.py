@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from kinema.datasets.cache import FrameCache
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.flow_cache import FlowCache
 from kinema.datasets.frames import FrameSource, OpenFrames
-from kinema.datasets.turns import Turns
+from kinema.datasets.label_flips import Turns
 from kinema.errors import UsageError, VideoError
 from kinema.types import Example, InputSpec
 from kinema.video import open_video
@@ -87,6 +88,17 @@ class Batch:
     def pin_memory(self) -> Batch:
         """The same in memory that a GPU copies from quickly; torch's loader calls it."""
         return Batch(self.clips.pin_memory(), self.targets.pin_memory(), self.indices.pin_memory(), self.broken)
+
+
+class ClipArguments(TypedDict, total=False):
+    """The keyword arguments of `ClipDataset`, for its subclasses."""
+
+    augment: Augment | None
+    views: Views
+    seed: int
+    cache: FrameCache | None
+    flow_cache: FlowCache | None
+    turns: Turns | None
 
 
 class ClipDataset(Dataset[Sample | Broken]):

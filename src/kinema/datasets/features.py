@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -20,8 +20,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from kinema.clips.transforms import Augment
-from kinema.datasets.clips import Broken, ClipDataset, Sample
+from kinema.datasets.clips import Broken, ClipArguments, ClipDataset, Sample
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.feature_cache import FeatureCache, is_kept, read_features
 from kinema.errors import UnreadableVideo
@@ -134,9 +133,9 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
 class DrawnViews(ClipDataset):
     """Examples as training draws them, where what is drawn depends on the example's name and not on its index."""
 
-    def __init__(self, data: DataSet, spec: InputSpec, augment: Augment, **others: Any) -> None:
-        super().__init__(data, spec, augment=augment, **others)
-        self.augment = augment
+    def __init__(self, data: DataSet, spec: InputSpec, **others: Unpack[ClipArguments]) -> None:
+        super().__init__(data, spec, **others)
+        self.augment = others["augment"]
 
     def name(self, view: int) -> str:
         """All that the pixels of a view depend on beside example and input."""

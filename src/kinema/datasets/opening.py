@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kinema.datasets import folder, hmdb51, kinetics, manifest, sports1m, ucf101
 from kinema.datasets.dataset import DataSet
+from kinema.datasets.formats import folder, hmdb51, kinetics, manifest, sports1m, ucf101
 from kinema.errors import DataError, UnknownName, UsageError
 from kinema.labels import Labels
 from kinema.video.listing import is_image

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kinema.evaluation.result import Evaluation, Failed, evaluate_scores
+from kinema.evaluation.judgement import Failed, Judgement
+from kinema.evaluation.result import Evaluation, evaluate_scores
 from kinema.evaluation.scores import VideoScores
 
-__all__ = ["Evaluation", "Failed", "VideoScores", "evaluate_scores"]
+__all__ = ["Evaluation", "Failed", "Judgement", "VideoScores", "evaluate_scores"]

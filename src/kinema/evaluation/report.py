@@ -8,19 +8,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from kinema import charts
 from kinema.errors import UsageError
-from kinema.files import write_text
+from kinema.evaluation.result import classes_table
+from kinema.files import write_json, write_text
+from kinema.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from kinema.evaluation.result import Evaluation
-    from kinema.evaluation.step_result import StepEvaluation
+    from kinema.evaluation.judgement import Judgement
 
-    Judged: TypeAlias = Evaluation | StepEvaluation
 
 FIGURE_NAMES = {
     "frame_accuracy": "Frame accuracy",
@@ -105,8 +105,6 @@ class Report:
         """The whole page."""
         import jinja2
 
-        from kinema import __version__
-
         loader = jinja2.PackageLoader("kinema.evaluation", "")
         page = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True).get_template("report.html.jinja")
         return page.render(title=self.title, subtitle=self.subtitle, sections=self._sections, version=__version__)
@@ -126,14 +124,36 @@ class Report:
         return self
 
 
-def evaluation_report(evaluation: Judged, title: str = "Evaluation", subtitle: str = "") -> Report:
+def evaluation_report(evaluation: Judgement, title: str = "Evaluation", subtitle: str = "") -> Report:
     """The page of one evaluation."""
     return add_evaluation(
         Report(title, subtitle or f"{evaluation.num_videos} videos, protocol {evaluation.protocol}"), evaluation
     )
 
 
-def add_evaluation(report: Report, evaluation: Judged) -> Report:
+FILES = ("evaluation.json", "per_class.csv", "predictions.csv", "report.html")
+"""What `save` writes."""
+
+
+def save(
+    evaluation: Judgement, folder: str | Path, title: str = "Evaluation", about: Mapping[str, object] | None = None
+) -> None:
+    """Write evaluation.json, per_class.csv, predictions.csv and report.html, each whole or not at all.
+
+    Args:
+        evaluation: what is written.
+        folder: where to.
+        title: of the report.
+        about: further facts for evaluation.json, such as the model's name.
+    """
+    folder = Path(folder)
+    write_json(folder / "evaluation.json", {**evaluation.to_json(), **(about or {})})
+    write_text(folder / "per_class.csv", classes_table(evaluation.classes))
+    write_text(folder / "predictions.csv", evaluation.videos_csv())
+    evaluation_report(evaluation, title).write(folder / "report.html")
+
+
+def add_evaluation(report: Report, evaluation: Judgement) -> Report:
     """Add the sections of one evaluation: figures, classes, confusion, worst mistakes, failures."""
     report.add_section("Result").add_tiles(
         [_tile(evaluation, name) for name in FIGURE_NAMES if name in evaluation.figures and _says(evaluation, name)]
@@ -158,7 +178,7 @@ def add_evaluation(report: Report, evaluation: Judged) -> Report:
     return report
 
 
-def _add_mistakes(report: Report, evaluation: Judged) -> None:
+def _add_mistakes(report: Report, evaluation: Judgement) -> None:
     mistakes = [[m.key, ", ".join(m.true), m.predicted, m.score] for m in evaluation.mistakes()]
     if mistakes:
         report.add_section("Worst mistakes").add_table(
@@ -175,7 +195,7 @@ def add_training(report: Report, epochs: Sequence[Mapping[str, Any]], title: str
     return report.add_section(title).add_figure(charts.curves(epochs)) if epochs else report
 
 
-def add_comparison(report: Report, runs: Mapping[str, Evaluation], figure: str = "video_hit_at_1") -> Report:
+def add_comparison(report: Report, runs: Mapping[str, Judgement], figure: str = "video_hit_at_1") -> Report:
     """Add several networks on the same videos: bars with intervals of one figure, and a table of all."""
     bars = [
         (name, run.figures[figure], *run.intervals.get(figure, (run.figures[figure],) * 2))
@@ -188,12 +208,12 @@ def add_comparison(report: Report, runs: Mapping[str, Evaluation], figure: str =
     return report.add_table(heads, rows, shares=heads[1:])
 
 
-def _says(evaluation: Judged, name: str) -> bool:
+def _says(evaluation: Judgement, name: str) -> bool:
     """Whether a figure says anything: of five classes, the right one is always among the best five."""
     return not name.endswith("_at_5") or len(evaluation.labels) > 5
 
 
-def _tile(evaluation: Judged, name: str) -> tuple[str, str, str]:
+def _tile(evaluation: Judgement, name: str) -> tuple[str, str, str]:
     low_high = evaluation.intervals.get(name)
     remark = f"[{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else ""
     return FIGURE_NAMES[name], f"{evaluation.figures[name]:.3f}", remark

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema.errors import DataError
 from kinema.evaluation.bootstrap import intervals
 from kinema.evaluation.hits import best_classes
+from kinema.evaluation.judgement import Failed, Mistake
 from kinema.evaluation.metrics import (
     ClassScore,
     class_table,
@@ -20,7 +20,6 @@ from kinema.evaluation.metrics import (
     mean_average_precision,
     tally,
 )
-from kinema.files import write_json, write_text
 from kinema.formats import table_csv
 
 if TYPE_CHECKING:
@@ -28,24 +27,6 @@ if TYPE_CHECKING:
 
     from kinema.evaluation.scores import VideoScores
     from kinema.labels import Labels
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A video that could not be scored, and why."""
-
-    key: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A video whose best class is wrong."""
-
-    key: str
-    true: tuple[str, ...]
-    predicted: str
-    score: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +47,6 @@ class Evaluation:
     videos: tuple[VideoScores, ...]
     failures: tuple[Failed, ...] = ()
     multi_label: bool = False
-    about: dict[str, Any] = field(default_factory=dict)
 
     unit = "videos"
     mistakes_note = "The wrong videos that the network was surest of. Some may be wrong labels: look at them."
@@ -99,7 +79,7 @@ class Evaluation:
         wrong = [m for m in (_as_mistake(video, self.labels) for video in self.videos) if m.predicted not in m.true]
         return sorted(wrong, key=lambda mistake: (-mistake.score, mistake.key))[:count]
 
-    def to_json(self, mistakes: int = 20) -> dict[str, Any]:
+    def to_json(self, mistakes: int = 20) -> dict[str, object]:
         """A plain dictionary: the figures by name, counts, classes, intervals, confusion, mistakes, failures."""
         return {
             **{name: round(value, 6) for name, value in self.figures.items()},
@@ -112,12 +92,7 @@ class Evaluation:
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "mistakes": [asdict(mistake) | {"true": list(mistake.true)} for mistake in self.mistakes(mistakes)],
             "failures": [{"path": failed.key, "error": failed.error} for failed in self.failures],
-            **self.about,
         }
-
-    def classes_csv(self) -> str:
-        """One row a class: label, n, precision, recall, f1."""
-        return classes_table(self.classes)
 
     def videos_csv(self, top: int = 5) -> str:
         """One row a video: path, true labels (joined by `|`), error, then the best classes and their scores."""
@@ -127,16 +102,6 @@ class Evaluation:
         rows: list[list[object]] = [_video_row(video, self.labels, top) for video in self.videos]
         rows += [[failed.key, "", "", "", failed.error, *[""] * (2 * top)] for failed in self.failures]
         return table_csv(header, rows)
-
-    def save(self, folder: str | Path, title: str = "Evaluation") -> None:
-        """Write evaluation.json, per_class.csv, predictions.csv and report.html, each whole or not at all."""
-        from kinema.evaluation.report import evaluation_report
-
-        folder = Path(folder)
-        write_json(folder / "evaluation.json", self.to_json())
-        write_text(folder / "per_class.csv", self.classes_csv())
-        write_text(folder / "predictions.csv", self.videos_csv())
-        evaluation_report(self, title).write(folder / "report.html")
 
 
 def evaluate_scores(

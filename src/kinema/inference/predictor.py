@@ -3,7 +3,7 @@
     model = kinema.load("runs/slow_fusion-1/best")
     prediction = model("match.mp4", rolling=5)
 
-Decoding and cropping run in threads ahead of the network; clips of several films share a batch.
+Decoding and cropping run in threads ahead of the network; clips of several videos share a batch.
 """
 
 from __future__ import annotations
@@ -11,97 +11,50 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import torch
 
 from kinema.clips.flow import check_flow
-from kinema.errors import UnknownName, UsageError, check_settings
-from kinema.inference.engine import Engine, open_scorer
-from kinema.inference.exported import is_exported, open_exported
-from kinema.inference.extractor import FeatureOptions, FilmFeatures, extract_many
-from kinema.inference.films import Films
-from kinema.inference.gathering import SharedFrames, WholeClips
-from kinema.inference.outcome import Failure
-from kinema.inference.rolling import check_size, rolling_average
-from kinema.inference.scoring import ClipScorer, Scorer, check_numbers, to_scores
-from kinema.inference.segments import SegmentOptions, merge_segments
-from kinema.inference.sources import ClipReader, Opened, ReadAhead
-from kinema.inference.windows import WindowOptions
+from kinema.engines.choose import open_scorer
+from kinema.engines.exported import is_exported, open_exported
+from kinema.engines.options import EngineOptions, EngineOverrides, LoadOverrides
+from kinema.engines.scorer import ClipScorer, Scorer, check_numbers, to_scores
+from kinema.errors import UsageError
+from kinema.inference.batching import SharedFrames, WholeClips
+from kinema.inference.collectors import Timelines, run_videos
+from kinema.inference.features import VideoFeatures, extract_many
+from kinema.inference.options import FeatureOptions, FeatureOverrides, PredictOptions, PredictOverrides
+from kinema.inference.reader import ClipReader, Opened
+from kinema.localization.segments import SegmentOptions, merge_segments
+from kinema.localization.smoothing import rolling_average
 from kinema.machine import num_cores
 from kinema.models.device import channels_last
-from kinema.models.trained import load_trained
-from kinema.types import Prediction, Timeline, TimeSpan
-from kinema.video import FastSeek
+from kinema.predictions import Failure, Prediction, Timeline
+from kinema.types import TimeSpan
+from kinema.weights.open import load_trained
 
 __all__ = ["Failure", "PredictOptions", "Predictor", "load"]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kinema.models.checkpoint import ModelCard
-    from kinema.models.download import Progress
     from kinema.models.network import Network
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PredictOptions:
-    """How a film is predicted.
-
-    Args:
-        rolling: average the last so many predictions, 1 is off.
-        step_s: seconds between predictions; None chooses by the network's clip length.
-        window_s: for networks that spread their frames, the length of film they see at once; None is the network's own.
-        num_clips: clips that a spread network sees of each window, or least number of clips of a dense one.
-        num_crops: 1 (centre) or 3 (left, centre, right), whose scores are averaged.
-        min_segment_s: shorter segments go to their neighbours.
-        min_score: times whose best score is lower belong to no segment.
-        fast_seek: "none" decodes every frame that is wanted. "nonref" leaves out those that no other frame refers to,
-            "keyframes" all but those that decode by themselves; the nearest frame before stands for one that is left out.
-        share_frames: a network that looks at each frame alone gets each once, where windows overlap; False gives it whole
-            clips, for comparison.
-        readers: films that are read at once; None chooses by cores and device.
-        decode_threads: threads of each film's decoder; None chooses by its size.
-    """
-
-    rolling: int = 1
-    step_s: float | None = None
-    window_s: float | None = None
-    num_clips: int = 1
-    num_crops: int = 1
-    min_segment_s: float = 0.0
-    min_score: float = 0.0
-    fast_seek: FastSeek = "none"
-    share_frames: bool = True
-    readers: int | None = None
-    decode_threads: int | None = None
-
-    def __post_init__(self) -> None:
-        check_size(self.rolling)
-        check_settings({"readers": self.readers, "decode_threads": self.decode_threads}, 1)
-        if self.fast_seek not in get_args(FastSeek):
-            raise UnknownName("fast seek", self.fast_seek, get_args(FastSeek))
-        self.windows()
-
-    def windows(self) -> WindowOptions:
-        """The part that chooses windows."""
-        return WindowOptions(self.step_s, self.num_clips, self.window_s)
+    from kinema.weights.checkpoint import ModelCard
+    from kinema.weights.download import Progress
 
 
 class Predictor:
     """A network with its labels, ready for files.
 
     Args:
-        network: in `network.spec` it says how it wants to be fed; it is moved to the device. Or what scores in its place,
-            such as an exported file, whose device, precision and batch size are its own.
-        card: names the classes.
-        device: "auto", "cpu", "cuda", "cuda:1" …
-        precision: "auto" (bf16 where the hardware is fast at it, else f32), "f32", "bf16" or "fp16".
-        batch_size: clips that go through the network at once; None: as many as serve it (`scoring.usual_batch`).
-        engine: what computes: "torch", "openvino", or "auto"; see `kinema.inference.engine`.
+        network: its `spec` says which input it wants; it is moved to the device. Or a scorer in its place, such as an
+            exported file, whose device, precision and batch size are its own.
+        card: names the classes, and says what the network is asked.
+        options: what computes the network, where, in which number format, and how many clips at once.
+        overrides: fields of `options` to change, such as `engine="torch"`, `device="cpu"`.
 
     Raises:
         UsageError: no such device, precision or engine.
@@ -113,22 +66,17 @@ class Predictor:
         self,
         network: Network | ClipScorer,
         card: ModelCard,
-        *,
-        device: str = "auto",
-        precision: str = "auto",
-        batch_size: int | None = None,
-        engine: Engine = "torch",
+        options: EngineOptions | None = None,
+        **overrides: Unpack[EngineOverrides],
     ) -> None:
         check_flow(network.spec)
         self.card, self.labels, self.spec = card, tuple(card.labels), network.spec
         if isinstance(network, ClipScorer):
             self.scorer = network
         else:
-            self.scorer = open_scorer(
-                network.eval(), card, engine=engine, device=device, precision=precision, batch_size=batch_size
-            )
+            self.scorer = open_scorer(network.eval(), card, EngineOptions.of(options, **overrides))
             channels_last(network.to(self.scorer.device))
-        self.plan = self.scorer.step_plan() if card.each_step else None
+        self.plan = self.scorer.frame_plan() if card.task == "frame" else None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -144,69 +92,59 @@ class Predictor:
         """
         return self.scorer.in_torch().network
 
-    def __call__(self, source: str | os.PathLike[str], **options: Any) -> Prediction:
-        """Predict one film: a file or a folder of images.
+    def __call__(
+        self,
+        source: str | os.PathLike[str],
+        options: PredictOptions | None = None,
+        **overrides: Unpack[PredictOverrides],
+    ) -> Prediction:
+        """Predict one video: a file or a folder of images.
 
         Args:
             source: its path.
-            options: see `PredictOptions`.
+            options: how; see `PredictOptions`.
+            overrides: fields of `options` to change: rolling, step_s, window_s, num_clips, num_crops, min_segment_s,
+                min_score, fast_seek, share_frames, readers, decode_threads.
 
         Raises:
             VideoError: it cannot be read.
         """
-        (outcome,) = self.predict_many([source], **options)
+        (outcome,) = self.predict_many([source], options, **overrides)
         if isinstance(outcome, Failure):
             raise outcome.error
         return outcome
 
-    def predict_many(self, sources: Sequence[str | os.PathLike[str]], **options: Any) -> Iterator[Prediction | Failure]:
-        """Predict films, in their order; one that cannot be read gives a `Failure` and the rest goes on.
+    def predict_many(
+        self,
+        sources: Sequence[str | os.PathLike[str]],
+        options: PredictOptions | None = None,
+        **overrides: Unpack[PredictOverrides],
+    ) -> Iterator[Prediction | Failure]:
+        """Predict videos, in their order; one that cannot be read gives a `Failure` and the rest goes on.
 
         Args:
             sources: paths of files or folders of images.
-            options: see `PredictOptions`.
+            options: how; see `PredictOptions`.
+            overrides: fields of `options` to change, as for `__call__`.
 
         Raises:
             UsageError: `fast_seek` for a network that sees optical flow.
         """
-        wanted = PredictOptions(**options)
-        paths = [os.fspath(source) for source in sources]
-        if wanted.fast_seek != "none" and self.spec.has_flow:
+        how = PredictOptions.of(options, **overrides)
+        if how.fast_seek != "none" and self.spec.has_flow:
             raise UsageError("optical flow needs neighbouring frames", self.card.variant, "leave out --fast-seek")
+        paths, size = [os.fspath(source) for source in sources], self.scorer.batch_size
+        batchers: list[WholeClips | SharedFrames] = [WholeClips(partial(self._scored, self.scorer), size)]
+        by_frame = self.scorer.frame_scorer() if how.share_frames and not self.spec.has_flow else None
+        if by_frame is not None:
+            batchers.append(SharedFrames(by_frame, partial(self._scored, by_frame.logits)))
         reader = ClipReader(
-            self.spec, wanted.windows(), wanted.num_crops, self.plan,
-            fast_seek=wanted.fast_seek, decode_threads=wanted.decode_threads,
+            self.spec, how.windows(), how.num_crops, self.plan, by_frame=by_frame is not None,
+            fast_seek=how.fast_seek, decode_threads=how.decode_threads,
         )  # fmt: skip
-        return self._run(paths, reader, wanted)
-
-    def _run(self, paths: list[str], reader: ClipReader, options: PredictOptions) -> Iterator[Prediction | Failure]:
-        if not paths:
-            return
-        gatherings = self._gatherings(options.share_frames)
-        reader = replace(reader, by_frame=len(gatherings) > 1)
-        films = Films(paths, len(self.labels), partial(self._conclude, options))
-        num_threads = options.readers or self._num_threads()
-        with ReadAhead(reader.read, paths, num_threads=num_threads, depth=2 * self.scorer.batch_size) as items:
-            for item in items:
-                films.take(item)
-                for gathering in gatherings:
-                    films.add(gathering.take(item))
-                if films.hold_more_than(
-                    4 * self.scorer.batch_size
-                ):  # where one film waits for its like, of which none comes
-                    films.add(row for gathering in gatherings for row in gathering.finish())
-                yield from films.finished()
-        films.add(row for gathering in gatherings for row in gathering.finish())
-        yield from films.finished()
-
-    def _gatherings(self, share_frames: bool) -> list[WholeClips | SharedFrames]:
-        """Where clips wait, and frames of a network that looks at each of them alone."""
-        found: list[WholeClips | SharedFrames] = [WholeClips(self._score, self.scorer.batch_size)]
-        scorer = self.scorer.frame_scorer() if share_frames and not self.spec.has_flow else None
-        if scorer is not None:
-            logits = scorer.step_logits if self.card.each_step else scorer.logits
-            found.append(SharedFrames(scorer, partial(self._scored, logits)))
-        return found
+        timelines = Timelines(paths, len(self.labels), partial(self._conclude, how))
+        num_threads = how.readers or self._num_threads()
+        return run_videos(reader.read, batchers, timelines, num_threads=num_threads, batch_size=size)
 
     def _conclude(
         self, options: PredictOptions, path: str, opened: Opened, damage: str, raw: NDArray[np.float32]
@@ -234,13 +172,17 @@ class Predictor:
         )
 
     def features(
-        self, source: str | os.PathLike[str], **options: Any
+        self,
+        source: str | os.PathLike[str],
+        options: FeatureOptions | None = None,
+        **overrides: Unpack[FeatureOverrides],
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """What the network makes of each clip of a film before it names a class.
+        """What the network makes of each clip of a video before it names a class.
 
         Args:
             source: its path.
-            options: see `FeatureOptions`: a layer by name, how maps are pooled, seconds between clips.
+            options: which clips, and which vector of each; see `FeatureOptions`.
+            overrides: fields of `options` to change: layer, pool, step_s, window_s.
 
         Returns:
             features [n f] and the span that each clip covers, start and end in seconds, [n 2].
@@ -250,28 +192,32 @@ class Predictor:
             UnknownName: there is no such layer.
         """
         with self._lock:
-            wanted = FeatureOptions(**options)
-            (outcome,) = extract_many(self.scorer.in_torch(), [os.fspath(source)], wanted, self._num_threads())
+            (outcome,) = self.extract([source], options, **overrides)
             if isinstance(outcome, Failure):
                 raise outcome.error
             return np.concatenate([rows for _, rows in outcome.chunks()]), outcome.spans_s
 
-    def extract(self, sources: Sequence[str | os.PathLike[str]], **options: Any) -> Iterator[FilmFeatures | Failure]:
-        """Features of films, in their order; one that cannot be read gives a `Failure` and the rest goes on.
+    def extract(
+        self,
+        sources: Sequence[str | os.PathLike[str]],
+        options: FeatureOptions | None = None,
+        **overrides: Unpack[FeatureOverrides],
+    ) -> Iterator[VideoFeatures | Failure]:
+        """Features of videos, in their order; one that cannot be read gives a `Failure` and the rest goes on.
 
         Args:
             sources: paths of files or folders of images.
-            options: see `FeatureOptions`.
+            options: which clips, and which vector of each; see `FeatureOptions`.
+            overrides: fields of `options` to change, as for `features`.
         """
         paths = [os.fspath(source) for source in sources]
-        return extract_many(self.scorer.in_torch(), paths, FeatureOptions(**options), self._num_threads())
+        wanted = FeatureOptions.of(options, **overrides)
+        return extract_many(self.scorer.in_torch(), paths, wanted, self._num_threads())
 
     def score_clips(self, clips: torch.Tensor) -> NDArray[np.float32]:
-        """Scores [b classes] of uint8 clips [b c t h w]; safe to call from several threads."""
-        return self._scored(self.scorer, clips)
-
-    def _score(self, clips: torch.Tensor) -> NDArray[np.float32]:
-        return self._scored(self.scorer.steps if self.card.each_step else self.scorer, clips)
+        """Scores [b classes] of uint8 clips [b c t h w], whatever the task; safe to call from several threads."""
+        logits = self.scorer.in_torch().clip_logits if self.card.task == "frame" else self.scorer
+        return self._scored(logits, clips)
 
     def _scored(
         self, logits: Callable[[torch.Tensor], NDArray[np.float32]], given: torch.Tensor
@@ -280,7 +226,7 @@ class Predictor:
             return to_scores(logits(given), self.card.multi_label)
 
     def _num_threads(self) -> int:
-        """Films decoded at once: on a CPU the network needs the cores too.
+        """Videos decoded at once: on a CPU the network needs the cores too.
 
         Two at least where OpenVINO or ONNX Runtime computes: on two cores a seventh quicker, in torch a twentieth slower.
         """
@@ -293,9 +239,10 @@ class Predictor:
 def load(
     path: str | os.PathLike[str],
     device: str = "auto",
+    options: EngineOptions | None = None,
     *,
     progress: Progress = lambda done, total: None,
-    **options: Any,
+    **overrides: Unpack[LoadOverrides],
 ) -> Predictor:
     """Load a trained network.
 
@@ -303,14 +250,18 @@ def load(
         path: a checkpoint folder, a run folder with `best/` in it, the name of published weights, which are downloaded
             when they are first asked for, or a file of `kinema export` (.onnx, .xml).
         device: "auto", "cpu", "cuda" …
+        options: what computes the network, in which number format, and how many clips at once.
         progress: called with the bytes of a download that are there, and all there will be (0: not known).
-        options: precision, batch_size and engine ("auto" here), see `Predictor`; an exported file is its own engine.
+        overrides: fields of `options` to change: engine, precision, batch_size; an exported file is its own engine.
 
     Raises:
         CheckpointError: missing, damaged or made for something else.
         DownloadError: published weights cannot be fetched.
     """
+    how = EngineOptions.of(options, **overrides)
+    if device != "auto":
+        how = EngineOptions.of(how, device=device)
     if is_exported(path):
-        return Predictor(*open_exported(path, device=device, **options))
+        return Predictor(*open_exported(path, how))
     network, card = load_trained(path, progress)
-    return Predictor(network, card, device=device, **{"engine": "auto", **options})
+    return Predictor(network, card, how)

@@ -14,14 +14,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kinema.charts import PALETTE, REST
-from kinema.inference.segments import cells
 from kinema.video import open_video
 from kinema.video.writer import VideoWriter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kinema.types import Prediction
+    from kinema.predictions import Prediction
 
     Frame = NDArray[np.uint8]
 
@@ -42,7 +41,7 @@ class Painter:
         self.prediction, self.timeline = prediction, prediction.timeline
         self.height, self.width = size
         self.band = max(1, min(max(28, round(self.height * 0.11)), self.height // 2))
-        self.ends_s = cells(self.timeline)[:, 1]
+        self.ends_s = self.timeline.cells_s[:, 1]
         self.font = ImageFont.load_default(max(self.band * 0.46, 4))
         self.colours = _colours(prediction)
         self.ribbon = self._draw_ribbon()

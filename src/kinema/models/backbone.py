@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, ConfigError, UnknownName
-from kinema.models.parts import parts_in_order
-from kinema.models.weights import load_backbone_weights
+from kinema.models.layers.parts import parts_in_order
+from kinema.models.state_dict import load_backbone_weights
 from kinema.types import InputSpec
 
 log = logging.getLogger("kinema")

@@ -21,8 +21,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kinema.models.layers.running import Readout, RunningReadout, check_readout
 from kinema.models.network import State, StreamingNetwork, init_he
-from kinema.models.running import Readout, RunningReadout, check_readout
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kinema.errors import UsageError
-from kinema.models.mended import MendedConvolutions
+from kinema.models.layers.cpu_workarounds import MendedConvolutions
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from kinema.models.fusion import pool_time
 from kinema.models.hub_source import HubSource
+from kinema.models.layers.probe import AttentiveProbe
 from kinema.models.network import FrameParts, JoinedNetwork
-from kinema.models.probe import AttentiveProbe
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 

@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinema.models.parts import parts_in_order
+from kinema.models.layers.parts import parts_in_order
 from kinema.types import InputSpec
 
 Scale = tuple[tuple[float, ...], tuple[float, ...]]

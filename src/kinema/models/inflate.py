@@ -21,9 +21,9 @@ from torch import nn
 
 from kinema.errors import UnknownName
 from kinema.models.backbone import BackboneSource
-from kinema.models.fold import Fold, FoldedNetwork, Unfolded, block_convs
+from kinema.models.layers.fold import Fold, FoldedNetwork, Unfolded, block_convs
+from kinema.models.layers.time_conv import InflatedConv, Init, Padding, TimeConv, TimePool
 from kinema.models.small import Block, SmallFusion
-from kinema.models.time_conv import InflatedConv, Init, Padding, TimeConv, TimePool
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 

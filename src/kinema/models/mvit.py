@@ -90,7 +90,7 @@ class Mvit(Network):
             raise ValueError(f"MViT has version 1 or 2 and two blocks at least, got {version=}, depths={list(depths)}")
         from torchvision.models.video.mvit import MViT
 
-        from kinema.models.relative_attention import use_fast_attention
+        from kinema.models.layers.relative_attention import use_fast_attention
 
         first = max(1, round(96 * width))
         channels = [first * 2**stage for stage in range(len(depths))]

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kinema.inspection.summary import on_meta
 from kinema.models import small
 from kinema.models.network import Network, StreamingNetwork
 from kinema.models.resnet_bottleneck3d import I3D_TIMES, BottleneckResNet3d, kinetics_input
-from kinema.models.summary import on_meta
 from kinema.models.variant import Variant
 
 Mode = Literal["embedded_gaussian", "gaussian", "dot_product"]

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kinema.models.backbone import BackboneSource
-from kinema.models.fold import FoldedNetwork, Unfolded
+from kinema.models.layers.fold import FoldedNetwork, Unfolded
 from kinema.models.network import State, StreamingNetwork, fastest_layout
 from kinema.models.shift import PAPER, put_before, put_in_blocks, shifted_convs
 from kinema.models.small import SmallFusion

@@ -18,9 +18,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from kinema.models.backbone import BackboneSource
 from kinema.models.fusion import pool_time
+from kinema.models.layers.running import Readout, RunningReadout, check_readout
+from kinema.models.layers.small_frames import SmallFrames
 from kinema.models.network import FrameParts, JoinedNetwork, State, StepNetwork, StreamingNetwork
-from kinema.models.running import Readout, RunningReadout, check_readout
-from kinema.models.small_frames import SmallFrames
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 

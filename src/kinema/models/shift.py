@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models.backbone import BackboneSource
-from kinema.models.fold import FoldedNetwork, Unfolded, block_convs
+from kinema.models.layers.fold import FoldedNetwork, Unfolded, block_convs
 from kinema.models.small import Block, SmallFusion
 from kinema.models.variant import Variant
 from kinema.types import InputSpec

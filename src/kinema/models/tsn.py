@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kinema.models.backbone import BackboneSource
 from kinema.models.fusion import LateFusion, pool_time
-from kinema.models.grey_time import GreyTime, colours_of
+from kinema.models.layers.grey_time import GreyTime, colours_of
 from kinema.models.network import FrameParts
 from kinema.models.small import SmallFusion
 from kinema.models.variant import Variant

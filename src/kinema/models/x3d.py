@@ -14,7 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinema.models.depthwise import DepthwiseConv3d
+from kinema.models.layers.depthwise import DepthwiseConv3d
 from kinema.models.network import Network, fastest_layout, init_he
 from kinema.models.resnet_bottleneck3d import WindowedMean, kinetics_input
 from kinema.models.variant import Variant

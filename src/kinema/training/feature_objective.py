@@ -12,7 +12,7 @@ from torch import nn
 
 from kinema.errors import ConfigError
 from kinema.models.device import autocast
-from kinema.models.halves import BackHalf, check_cut, front
+from kinema.models.frozen_split import BackHalf, check_cut, front
 from kinema.training.objective import Lesson
 
 if TYPE_CHECKING:

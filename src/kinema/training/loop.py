@@ -67,10 +67,10 @@ class Run:
     options: FitOptions
     state_path: Path
     listener: Listener
-    objective: Objective | None = None
+    objective: Objective[Any] | None = None
     """How a batch becomes a loss; None is one label, or several, a clip."""
-    collate: Callable[[Sequence[Any]], Any] = collate
-    """Joins what `data` gives to a batch with `indices` and `broken`."""
+    collate: Callable[[Sequence[Any]], Any] | None = None
+    """Joins what `data` gives to a batch with `indices` and `broken`; None joins clips."""
     num_listed: int | None = None
     """Of how many examples `max_broken` is the share, where `data` is one division of several; None: of those in `data`."""
 
@@ -139,7 +139,7 @@ class Trainer:
         )  # fmt: skip
         workers = worker_count(options.workers)
         loader: DataLoader[Any] = DataLoader(
-            cast(Any, self.run.data), batch_sampler=order, collate_fn=self.run.collate, num_workers=workers,
+            cast(Any, self.run.data), batch_sampler=order, collate_fn=self.run.collate or collate, num_workers=workers,
             persistent_workers=workers > 0, pin_memory=self.device.type == "cuda",
             prefetch_factor=4 if workers else None,
             # A loader draws a number when it is started; from its own generator, so that dropout's stays in step.

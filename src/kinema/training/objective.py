@@ -7,7 +7,7 @@ time step; they differ in what they read from a batch and in how they count, not
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,7 +32,10 @@ class Lesson:
     hits: float
 
 
-class Objective(Protocol):
+BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
+
+
+class Objective(Protocol[BatchT_contra]):
     """Turns a batch into a loss."""
 
     def module(self, network: Network) -> nn.Module:
@@ -41,10 +44,10 @@ class Objective(Protocol):
     def to(self, device: torch.device, precision: str) -> None:
         """Where and in which number format it will work; called once, before the first batch."""
 
-    def num_counted(self, batch: Batch) -> int:
+    def num_counted(self, batch: BatchT_contra) -> int:
         """What the loss of a batch is the mean of: its rows, or the time steps in them that have a label."""
 
-    def learn(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> Lesson:
+    def learn(self, module: nn.Module, batch: BatchT_contra, rng: np.random.Generator) -> Lesson:
         """The loss of a batch that has at least one row; `module` is the network, wrapped for several processes."""
 
     def nothing(self, module: nn.Module) -> Tensor:

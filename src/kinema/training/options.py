@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from kinema.choices import Precision
 from kinema.errors import ConfigError, check_settings
 
 
@@ -47,7 +48,7 @@ class FitOptions:
     """What learns: all, head (the classifier and layers that join frames), or last:N (those and the last N stages)."""
     backbone_lr: float = 1.0
     """Factor on the learning rate of everything but the classifier."""
-    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"
+    precision: Precision = "auto"
     """Number format of the forward pass; auto is bf16 where the machine is fast at it, else f32."""
     compile: bool = False
     """Compile the network with torch.compile: its first step takes up to a minute, the later ones less than before."""

@@ -6,7 +6,7 @@ from kinema.video.contract import FastSeek, Size, Video
 from kinema.video.listing import IMAGE_ENDINGS, VIDEO_ENDINGS, is_image, is_video, list_media
 from kinema.video.reader import open_video
 from kinema.video.stream import Stream, open_stream
-from kinema.video.wholeness import cut_off
+from kinema.video.truncation import cut_off
 from kinema.video.writer import VideoWriter
 
 __all__ = [

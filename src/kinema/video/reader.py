@@ -7,9 +7,9 @@ from typing import Literal
 
 from kinema.errors import EmptyVideo, UnreadableVideo, UsageError
 from kinema.video.contract import Size, Video
-from kinema.video.film import Film
+from kinema.video.image_folder import Pictures
 from kinema.video.listing import is_image, list_images
-from kinema.video.pictures import Pictures
+from kinema.video.pyav_video import Film
 
 Backend = Literal["auto", "pyav", "torchcodec"]
 
@@ -46,7 +46,7 @@ def open_video(
             raise UnreadableVideo("the file is empty", path, "copy or download it again")
         return Pictures(path, [os.fspath(path)], image_fps)
     if backend == "torchcodec":
-        from kinema.video.torchcodec_film import TorchcodecFilm
+        from kinema.video.torchcodec_video import TorchcodecFilm
 
         return TorchcodecFilm(path, threads)
     return Film(path, threads)

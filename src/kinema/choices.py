@@ -1,0 +1,50 @@
+"""The names that options can have, each list in one place: engines, number formats, data set formats, tasks and others.
+
+Formats of data sets and tasks are the modules in their folders, so that a new file is a new choice. No torch here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+Engine = Literal["auto", "torch", "openvino", "winograd"]
+ENGINES: tuple[str, ...] = get_args(Engine)
+
+Precision = Literal["auto", "f32", "bf16", "fp16"]
+FilePrecision = Literal["auto", "f32", "bf16", "fp16", "int8"]
+"""Number formats of networks in torch or OpenVINO, and with them that of an exported file."""
+
+FastSeek = Literal["none", "nonref", "keyframes"]
+FAST_SEEKS: tuple[str, ...] = get_args(FastSeek)
+
+FlowMethod = Literal["dis", "farneback", "tvl1", "raft_small", "raft_large"]
+FLOW_METHODS: tuple[str, ...] = get_args(FlowMethod)
+"""How optical flow can be computed. A network that learned from one method's flow cannot use another's."""
+
+Pooling = Literal["mean", "max", "none"]
+POOLINGS: tuple[str, ...] = get_args(Pooling)
+
+ExportFormat = Literal["onnx", "openvino", "torch-export"]
+PredictionFormat = Literal["table", "json", "csv", "srt", "vtt"]
+Sampling = Literal["dense", "spread"]
+Resize = Literal["crop", "stretch"]
+Part = Literal["auto", "train", "valid", "test", "all"]
+Division = Literal["auto", "random", "groups", "blocks"]
+
+
+def modules_in(folder: str) -> tuple[str, ...]:
+    """Names of the modules in a folder of this package, sorted; without importing any."""
+    found = (path.stem for path in (Path(__file__).parent / folder).glob("*.py"))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+DATA_FORMATS = ("auto", *modules_in("datasets/formats"))
+TASKS = modules_in("runs/tasks")
+
+if TYPE_CHECKING:
+    DataFormat: TypeAlias = str
+    TaskName: TypeAlias = str
+else:  # what the command line checks values against, and lists in its help
+    DataFormat = Literal[DATA_FORMATS]
+    TaskName = Literal[TASKS]

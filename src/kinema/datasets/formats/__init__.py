@@ -1,0 +1,1 @@
+"""The layouts of data sets that can be listed, one module each."""

@@ -1,0 +1,42 @@
+"""What computes a network, where, and in which number format: options that travel from a flag to the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
+
+from kinema.choices import Engine, FilePrecision
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What computes a network, and how."""
+
+    engine: Engine = "auto"
+    """What computes: torch, openvino or winograd (both on a CPU, prepared at the first use); auto is OpenVINO on a CPU
+    where it is installed, else torch."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:1."""
+    precision: FilePrecision = "auto"
+    """Number format; auto is bf16 where the machine is fast at it, else f32; int8 is that of a file exported so."""
+    batch_size: int | None = None
+    """Clips that go through the network at once; videos share batches. Left out: eight, on a CPU fewer of large clips."""
+
+    @classmethod
+    def of(cls, options: EngineOptions | None = None, **overrides: Unpack[EngineOverrides]) -> EngineOptions:
+        """Options, the usual ones where there are none, with some fields changed."""
+        return replace(options or EngineOptions(), **overrides)
+
+
+class LoadOverrides(TypedDict, total=False):
+    """The fields of `EngineOptions`, but for the device, as keyword arguments."""
+
+    engine: Engine
+    precision: FilePrecision
+    batch_size: int | None
+
+
+class EngineOverrides(LoadOverrides, total=False):
+    """The fields of `EngineOptions` as keyword arguments."""
+
+    device: str

@@ -1,0 +1,1 @@
+"""Convolutions in float32 by Winograd's algorithm, for `--engine winograd` alone: nothing else imports this package."""

@@ -1,0 +1,97 @@
+"""What every judgement of a network tells, whatever the task: reports, tables and commands know it by this alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kinema.evaluation.metrics import ClassScore
+    from kinema.labels import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A video that could not be scored, and why."""
+
+    key: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A video whose best class is wrong."""
+
+    key: str
+    true: tuple[str, ...]
+    predicted: str
+    score: float
+
+
+class Judgement(Protocol):
+    """How good a network is on a set of videos."""
+
+    @property
+    def labels(self) -> Labels:
+        """The classes, in the order of the scores."""
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Figures by name, such as "macro_f1"."""
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % intervals, low and high, of the figures that have one."""
+
+    @property
+    def classes(self) -> tuple[ClassScore, ...]:
+        """Precision, recall and F1 of each class."""
+
+    @property
+    def confusion(self) -> NDArray[np.int64] | None:
+        """Counts [true predicted]; None where videos may carry several labels."""
+
+    @property
+    def failures(self) -> tuple[Failed, ...]:
+        """Videos that could not be scored."""
+
+    @property
+    def protocol(self) -> str:
+        """How videos were shown, such as "10x3"."""
+
+    @property
+    def views(self) -> str:
+        """How videos were shown, in words."""
+
+    @property
+    def unit(self) -> str:
+        """What the classes are counted in: videos, frames."""
+
+    @property
+    def mistakes_note(self) -> str:
+        """What `mistakes` lists, in words."""
+
+    @property
+    def num_videos(self) -> int:
+        """Videos behind the figures; those that failed are not among them."""
+
+    @property
+    def num_failed(self) -> int:
+        """Videos that could not be scored."""
+
+    @property
+    def loss(self) -> float:
+        """Mean loss, in the unit of the task."""
+
+    def mistakes(self, count: int = 20) -> Sequence[Mistake]:
+        """The videos to look at first."""
+
+    def to_json(self) -> dict[str, object]:
+        """A plain dictionary: figures, counts, classes, intervals, confusion, failures."""
+
+    def videos_csv(self) -> str:
+        """One row a video."""

@@ -1,0 +1,115 @@
+"""How videos are predicted and how their features are extracted: the options that travel from a flag to the loop.
+
+Each dataclass has a `TypedDict` of the same fields, so that editors complete and type checkers check the keyword
+arguments of `Predictor`; a test holds the two together. No torch here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
+
+from kinema.choices import FAST_SEEKS, POOLINGS, FastSeek, Pooling
+from kinema.clips.windows import WindowOptions
+from kinema.errors import UnknownName, check_settings
+from kinema.localization.smoothing import check_size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictOptions:
+    """How a film is predicted.
+
+    Args:
+        rolling: average the last so many predictions, 1 is off.
+        step_s: seconds between predictions; None chooses by the network's clip length.
+        window_s: for networks that spread their frames, the length of film they see at once; None is the network's own.
+        num_clips: clips that a spread network sees of each window, or least number of clips of a dense one.
+        num_crops: 1 (centre) or 3 (left, centre, right), whose scores are averaged.
+        min_segment_s: shorter segments go to their neighbours.
+        min_score: times whose best score is lower belong to no segment.
+        fast_seek: "none" decodes every frame that is wanted. "nonref" leaves out those that no other frame refers to,
+            "keyframes" all but those that decode by themselves; the nearest frame before stands for one that is left out.
+        share_frames: a network that looks at each frame alone gets each once, where windows overlap; False gives it whole
+            clips, for comparison.
+        readers: films that are read at once; None chooses by cores and device.
+        decode_threads: threads of each film's decoder; None chooses by its size.
+    """
+
+    rolling: int = 1
+    step_s: float | None = None
+    window_s: float | None = None
+    num_clips: int = 1
+    num_crops: int = 1
+    min_segment_s: float = 0.0
+    min_score: float = 0.0
+    fast_seek: FastSeek = "none"
+    share_frames: bool = True
+    readers: int | None = None
+    decode_threads: int | None = None
+
+    def __post_init__(self) -> None:
+        check_size(self.rolling)
+        check_settings({"readers": self.readers, "decode_threads": self.decode_threads}, 1)
+        if self.fast_seek not in FAST_SEEKS:
+            raise UnknownName("fast seek", self.fast_seek, FAST_SEEKS)
+        self.windows()
+
+    def windows(self) -> WindowOptions:
+        """The part that chooses windows."""
+        return WindowOptions(self.step_s, self.num_clips, self.window_s)
+
+    @classmethod
+    def of(cls, options: PredictOptions | None = None, **overrides: Unpack[PredictOverrides]) -> PredictOptions:
+        """Options, the usual ones where there are none, with some fields changed."""
+        return replace(options or cls(), **overrides)
+
+
+class PredictOverrides(TypedDict, total=False):
+    """The fields of `PredictOptions` as keyword arguments."""
+
+    rolling: int
+    step_s: float | None
+    window_s: float | None
+    num_clips: int
+    num_crops: int
+    min_segment_s: float
+    min_score: float
+    fast_seek: FastSeek
+    share_frames: bool
+    readers: int | None
+    decode_threads: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeatureOptions:
+    """Which clips of a film, and which vector of each.
+
+    Args:
+        layer: a module's name; None is the network's own features.
+        pool: how maps become a vector: "mean", "max" or "none".
+        step_s: seconds between clips; None chooses by the network's clip length.
+        window_s: for networks that spread their frames, the length of film they see at once; None is the network's own.
+    """
+
+    layer: str | None = None
+    pool: Pooling = "mean"
+    step_s: float | None = None
+    window_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.pool not in POOLINGS:
+            raise UnknownName("way to pool", self.pool, POOLINGS)
+
+    @classmethod
+    def of(cls, options: FeatureOptions | None = None, **overrides: Unpack[FeatureOverrides]) -> FeatureOptions:
+        """Options, the usual ones where there are none, with some fields changed."""
+        return replace(options or cls(), **overrides)
+
+
+class FeatureOverrides(TypedDict, total=False):
+    """The fields of `FeatureOptions` as keyword arguments."""
+
+    layer: str | None
+    pool: Pooling
+    step_s: float | None
+    window_s: float | None

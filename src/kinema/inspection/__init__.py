@@ -1,0 +1,1 @@
+"""What networks cost and see: layers, parameters, multiply-adds, receptive fields."""

@@ -1,0 +1,1 @@
+"""From scores over time to actions with a start and an end. NumPy only."""

@@ -1,1 +1,0 @@
-"""One file per command; the only place where rooms meet."""

@@ -1,0 +1,1 @@
+"""Training, judging, comparing and the other jobs of kinema, as functions that return results and print nothing."""

@@ -1,0 +1,176 @@
+"""Cross-validation: K trainings, each judged by the part that it did not see, so that every video is judged once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Literal, cast
+
+from kinema.errors import ConfigError, check_broken, check_settings
+from kinema.runs.config import TrainConfig
+from kinema.runs.fit import Trained, fit
+from kinema.runs.progress import SILENT, Progress
+from kinema.runs.start import rehearse
+from kinema.runs.tasks.clip import TASK
+
+if TYPE_CHECKING:
+    from kinema.datasets.dataset import DataSet
+    from kinema.evaluation import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossvalConfig(TrainConfig):
+    """Settings of a cross-validation: those of each training, and how many there are."""
+
+    folds: int = 5
+    """Parts that the data is divided into; each is kept back once."""
+    judged: Literal["last", "best"] = "last"
+    """The network that each part judges. The best epoch is chosen by the part that then judges it, which flatters."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_settings({"folds": self.folds}, 2)
+        if self.task == "frame":
+            raise ConfigError("a cross-validation judges whole clips", "--task frame", "take `kinema train`")
+        if self.valid_groups:
+            raise ConfigError(
+                "every group is kept back once", f"--valid-groups {' '.join(self.valid_groups)}", "leave this out"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A figure over the folds: its mean, standard deviation, and value in each."""
+
+    mean: float
+    sd: float
+    folds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """What came of a cross-validation: the judgement of each fold, and that of all videos together."""
+
+    each: tuple[Evaluation, ...]
+    pooled: Evaluation
+
+    def spread(self) -> dict[str, Spread]:
+        """Mean, standard deviation and values of each figure over the folds."""
+        found = {}
+        for name in self.pooled.figures:
+            values = [evaluation.figures[name] for evaluation in self.each]
+            found[name] = Spread(fmean(values), stdev(values), tuple(values))
+        return found
+
+    def to_json(self) -> dict[str, object]:
+        """A plain dictionary."""
+        return {
+            "figures": {name: asdict(spread) for name, spread in self.spread().items()},
+            "pooled": self.pooled.figures,
+            "intervals": self.pooled.intervals,
+            "num_videos": self.pooled.num_videos,
+            "num_failed": self.pooled.num_failed,
+        }
+
+
+def divide(data: str, config: CrossvalConfig) -> list[DataSet]:
+    """List a data set and divide it once for each fold."""
+    from kinema.datasets import open_data
+    from kinema.datasets.folds import fold_data
+
+    listed = open_data(data, format=config.format, fold=config.fold, group_by=config.group_by)
+    config.turns(listed)  # raises now what would be found when there is a folder
+    return fold_data(listed, config.folds, by=config.split, seed=config.split_seed)
+
+
+def check_network(config: CrossvalConfig) -> None:
+    """Find wrong settings before there is a folder.
+
+    Raises:
+        ConfigError, UnknownName: the network cannot be built or trained like this.
+    """
+    if not config.init:
+        rehearse(config, config.build_without_weights(config.model))
+
+
+def run_folds(divisions: Sequence[DataSet], config: CrossvalConfig, folder: Path, progress: Progress = SILENT) -> Folds:
+    """Train and judge a network for each division; a finished one is not trained again with --resume.
+
+    Raises:
+        TooManyBroken: of all examples, more than `config.max_broken` cannot be read. Divisions hold the same examples, so
+            that this comes with the first of them.
+    """
+    each: list[Evaluation] = []
+    broken: dict[str, str] = {}
+    num_listed = sum(example.split != "test" for example in divisions[0].examples)
+    for number, division in enumerate(divisions, 1):
+        home = folder / f"fold-{number}"
+        resume = config.resume and (home / "config.toml").exists()
+        shared = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
+        settings = TrainConfig(**{**shared, "out": str(home), "resume": resume, "json": False})
+        title = f"{config.model} fold {number}/{len(divisions)}"
+        trained = fit(division, settings, home, title=title, num_listed=num_listed, progress=progress)
+        each.append(_judged(trained, division, config))
+        broken |= dict(trained.broken) | {failed.key: failed.error for failed in each[-1].failures}
+        check_broken(broken, num_listed, config.max_broken)
+    return Folds(tuple(each), pool(each))
+
+
+def _judged(trained: Trained, division: DataSet, config: CrossvalConfig) -> Evaluation:
+    from kinema.weights.checkpoint import load_checkpoint
+
+    if config.judged == "best":
+        return cast("Evaluation", trained.evaluation)  # never one of steps: see CrossvalConfig
+    network, card = load_checkpoint(trained.folder / "last")
+    return TASK.judge(network, card, division.part("valid"), config.scoring_options(), SILENT)
+
+
+def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """One judgement over the videos of several: each was scored by a network that had not seen it."""
+    from kinema.evaluation import evaluate_scores
+
+    first = evaluations[0]
+    return evaluate_scores(
+        [video for evaluation in evaluations for video in evaluation.videos],
+        first.labels,
+        multi_label=first.multi_label,
+        protocol=first.protocol,
+        failures=[failed for evaluation in evaluations for failed in evaluation.failures],
+    )
+
+
+def table_rows(folds: Folds) -> list[list[str]]:
+    """Mean and deviation over the folds beside the figure over all videos, a row a figure."""
+    from kinema.evaluation.report import FIGURE_NAMES
+
+    rows = []
+    for name, found in folds.spread().items():
+        if name in FIGURE_NAMES:
+            low, high = folds.pooled.intervals.get(name, (None, None))
+            interval = "" if low is None else f"{low:.3f} - {high:.3f}"
+            spread = f"{found.mean:.3f} ± {found.sd:.3f}"
+            rows.append([FIGURE_NAMES[name], spread, f"{folds.pooled.figures[name]:.3f}", interval])
+    return rows
+
+
+def write_folds(folder: Path, folds: Folds, summary: dict[str, object]) -> None:
+    """The figures over all folds: summary.json, report.html and what an evaluation leaves."""
+    from kinema.evaluation.report import FIGURE_NAMES, Report, add_evaluation, save
+    from kinema.files import write_json
+
+    title = f"Cross-validation of {folder.name}"
+    save(folds.pooled, folder, title, {"folds": len(folds.each)})
+    write_json(folder / "summary.json", summary)
+    report = Report(title, f"{len(folds.each)} folds; every video was judged by a network that had not seen it")
+    report.add_section("Over the folds").add_table(
+        ["figure", "mean ± sd", "all videos", "95 % interval"], table_rows(folds)
+    )
+    shown = [name for name in FIGURE_NAMES if name in folds.pooled.figures]
+    names = [FIGURE_NAMES[name] for name in shown]
+    rows = [
+        [number, fold.num_videos, *map(fold.figures.__getitem__, shown)] for number, fold in enumerate(folds.each, 1)
+    ]
+    report.add_table(["fold", "videos", *names], rows, shares=names)
+    add_evaluation(report, folds.pooled).write(folder / "report.html")

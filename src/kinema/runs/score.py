@@ -1,0 +1,90 @@
+"""Logits of every example of a data set, decoded in worker processes ahead of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Subset
+
+from kinema.datasets.cache import FrameCache
+from kinema.datasets.clips import ClipDataset, Views, collate
+from kinema.datasets.flow_cache import open_flow_cache
+from kinema.engines.scorer import ClipScorer, Scorer
+from kinema.machine import worker_count
+from kinema.processes import gather, place_among_processes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kinema.datasets.clips import Batch
+    from kinema.datasets.dataset import DataSet
+    from kinema.models.network import Network
+    from kinema.runs.options import ScoringOptions
+    from kinema.runs.progress import Advance
+
+
+@dataclass
+class Scored:
+    """What came of a data set: logits [views classes] by example, and why an example could not be read."""
+
+    logits: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    broken: dict[int, str] = field(default_factory=dict)
+
+
+def score_data(
+    network: Network | ClipScorer, data: DataSet, options: ScoringOptions, advance: Advance = lambda count: None
+) -> Scored:
+    """Score every example of a data set; where several processes run, they share the examples and all get the whole.
+
+    Args:
+        network: stays where it is and as it is; or a scorer, whose device, precision and batch size are its own.
+        data: the examples.
+        options: views of each example, device, precision, caches.
+        advance: called with the number of examples done since the last call.
+    """
+    clips = ClipDataset(
+        data, network.spec, augment=None, views=Views(options.clips, options.crops, options.flips),
+        cache=FrameCache(options.cache) if options.cache else None,
+        flow_cache=open_flow_cache(options.flow_cache, data, network.spec),
+    )  # fmt: skip
+    rank, world = place_among_processes()
+    own = range(rank, len(data.examples), world)
+    if not isinstance(network, ClipScorer):
+        how = {"device": options.device, "precision": options.precision}
+        network = Scorer(network, **how, batch_size=options.batch_size)
+    whole = Scored()
+    for part in gather(_score(network, _batches(clips, own, options), advance)):
+        whole.logits.update(part.logits)
+        whole.broken.update(part.broken)
+    return whole
+
+
+def _batches(clips: ClipDataset, own: range, options: ScoringOptions) -> Iterator[Batch]:
+    workers = min(worker_count(options.workers), len(own))
+    loader: DataLoader[Any] = DataLoader(
+        cast(Any, Subset(cast(Any, clips), own)),
+        batch_size=max(1, options.batch_size // len(clips.views)),
+        collate_fn=collate,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+    yield from loader
+
+
+def _score(scorer: ClipScorer, batches: Iterator[Batch], advance: Advance) -> Scored:
+    found = Scored()
+    views: dict[int, list[NDArray[np.float32]]] = {}
+    with scorer:
+        for batch in batches:
+            found.broken.update({item.index: item.reason for item in batch.broken})
+            if len(batch.indices):
+                for index, logits in zip(batch.indices.tolist(), scorer(batch.clips), strict=True):
+                    views.setdefault(index, []).append(logits)
+            advance(len(set(batch.indices.tolist())) + len(batch.broken))
+    found.logits = {index: np.stack(rows) for index, rows in views.items()}
+    return found

@@ -1,0 +1,1 @@
+"""What a network can be asked: one module a task, see `kinema.runs.tasks.task`."""

@@ -1,0 +1,103 @@
+"""The usual task: one label, or several, for each clip; videos are judged by the mean score of their clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kinema.errors import DataError
+from kinema.runs.task import Parts, TrainingInputs
+
+if TYPE_CHECKING:
+    from kinema.datasets.dataset import DataSet
+    from kinema.engines.scorer import ClipScorer
+    from kinema.evaluation import Evaluation
+    from kinema.models.network import Network
+    from kinema.runs.config import TrainConfig
+    from kinema.runs.options import ScoringOptions
+    from kinema.runs.progress import Progress
+    from kinema.runs.score import Scored
+    from kinema.weights.checkpoint import ModelCard
+
+
+class ClipTask:
+    """A label a clip."""
+
+    card_task = "clip"
+
+    def headline(self, figures: Mapping[str, float]) -> str:
+        """Hit@1 by video, and macro-F1."""
+        return f"video hit@1 {figures['video_hit_at_1']:.1%}, macro F1 {figures['macro_f1']:.3f}"
+
+    def prepare(self, data: DataSet, config: TrainConfig) -> tuple[DataSet, TrainConfig]:
+        """Both as they are."""
+        return data, config
+
+    def check(self, network: Network, config: TrainConfig) -> None:
+        """Any network will do."""
+
+    def training_inputs(
+        self, parts: Parts, config: TrainConfig, network: Network, card: ModelCard, progress: Progress
+    ) -> TrainingInputs:
+        """A random clip of each video, validated by `judge`; processes share the videos out."""
+        from kinema.datasets.clips import ClipDataset
+        from kinema.runs.progress import SILENT
+
+        def validate(network: Network) -> dict[str, float]:
+            evaluation = self.judge(network, card, parts.validation, config.scoring_options(), SILENT)
+            return {**evaluation.figures, "loss": evaluation.loss}
+
+        clips = ClipDataset(
+            parts.training, network.spec, **config.clip_arguments(parts.training, network.spec, training=True)
+        )
+        return TrainingInputs(data=clips, options=config, validate=validate)
+
+    def judge(
+        self,
+        network: Network | ClipScorer,
+        card: ModelCard,
+        data: DataSet,
+        options: ScoringOptions,
+        progress: Progress,
+    ) -> Evaluation:
+        """Show every example to the network and judge its scores.
+
+        The network is left as it was: on its device, and in training mode if it was. Where several processes run, they
+        share the examples and all get the whole result.
+
+        Raises:
+            DataError: the classes differ, or not one video can be read.
+        """
+        from kinema.evaluation.protocols import Protocol
+        from kinema.runs.score import score_data
+
+        if tuple(data.labels) != tuple(card.labels):
+            raise DataError(
+                "the classes are not those of the network", data.root, "open the data with the network's labels"
+            )
+        with progress.count("evaluating", len(data.examples)) as advance:
+            scored = score_data(network, data, options, advance)
+        if options.flips and (pairs := card.training.get("mirror_labels")):
+            # A mirrored view shows the class that its own turns into; half of each clip's views are mirrored.
+            mirror, crops = list(data.labels.mirrored(pairs)), options.crops
+            for rows in scored.logits.values():
+                for first in range(crops, len(rows), 2 * crops):
+                    rows[first : first + crops] = rows[first : first + crops, mirror]
+        return judge_scores(scored, data, card, Protocol(options.clips, options.crops, options.flips).name)
+
+
+def judge_scores(scored: Scored, data: DataSet, card: ModelCard, protocol: str) -> Evaluation:
+    """Compare the logits of a data set's examples with its labels."""
+    from kinema.engines.scorer import to_scores
+    from kinema.evaluation import Failed, VideoScores, evaluate_scores
+
+    examples = data.examples
+    videos = [
+        VideoScores(e.key, data.targets(e), to_scores(rows, card.multi_label), group=e.group or e.path)
+        for e, rows in ((examples[index], rows) for index, rows in sorted(scored.logits.items()))
+    ]
+    failures = [Failed(examples[index].key, reason) for index, reason in sorted(scored.broken.items())]
+    return evaluate_scores(videos, data.labels, multi_label=card.multi_label, protocol=protocol, failures=failures)
+
+
+TASK = ClipTask()

@@ -1,0 +1,78 @@
+"""Networks by any name that a user may give: checkpoints, published weights, networks, timm's backbones, encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kinema.errors import CheckpointError
+from kinema.models import VARIANTS, build, build_without_weights, is_backbone, is_network
+from kinema.models.hub_source import is_hub_name
+from kinema.weights.checkpoint import ModelCard
+from kinema.weights.open import load_trained, looks_trained, trained_card
+
+if TYPE_CHECKING:
+    from kinema.models.network import Network
+
+
+def open_network(model: str) -> tuple[Network, ModelCard]:
+    """A network to be measured, in evaluation mode: a trained one, or one of that name with always the same random weights.
+
+    Args:
+        model: a checkpoint or run folder, a network's name, published weights, a network of timm, or hf:ENCODER.
+
+    Raises:
+        UnknownName: there is none of that name.
+        CheckpointError: it cannot be used.
+    """
+    if not is_hub_name(model) and looks_trained(model, VARIANTS):
+        return load_trained(model)
+    torch.manual_seed(0)
+    if is_hub_name(model):
+        network = build("video_encoder", backbone=model)
+    elif model not in VARIANTS and is_backbone(model):
+        network = build("single_frame", backbone=model)
+    else:
+        network = build(model)
+    labels = tuple(f"class {number}" for number in range(network.num_classes))
+    return network.eval(), ModelCard.of(network, labels)
+
+
+def network_without_weights(
+    model: str,
+    spec: Mapping[str, object] | None = None,
+    *,
+    backbone: str | None = None,
+    num_classes: int | None = None,
+    backbone_args: Mapping[str, object] | None = None,
+    model_args: Mapping[str, Any] | None = None,
+) -> Network:
+    """The network of that name, with weights that have shapes and no values; nothing is downloaded.
+
+    Args:
+        model: see `open_network`.
+        spec: fields of its input to change.
+        backbone: a 2-D network for the frames.
+        num_classes: number of classes.
+        backbone_args: arguments for timm.
+        model_args: arguments of the network's constructor.
+
+    Raises:
+        UnknownName: there is none of that name.
+        CheckpointError: a folder holds nothing that can be used.
+    """
+    spec, own = dict(spec or {}), {"backbone_args": backbone_args, "backbone": backbone, "num_classes": num_classes}
+    given: dict[str, Any] = {name: value for name, value in {**own, **(model_args or {})}.items() if value}
+    if is_hub_name(model):
+        return build_without_weights("video_encoder", spec=spec, **{**given, "backbone": model})
+    if looks_trained(model, VARIANTS):
+        card = trained_card(model)
+        if not is_network(card.variant):
+            do = "made by another version of kinema: install that one, or train again"
+            raise CheckpointError(f"no network called {card.variant!r} here", model, do)
+        return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **{**card.arguments, **given})
+    if model not in VARIANTS and backbone is None and is_backbone(model):
+        return build_without_weights("single_frame", spec=spec, **{**given, "backbone": model})
+    return build_without_weights(model, spec=spec, **given)

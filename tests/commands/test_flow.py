@@ -1,0 +1,249 @@
+"""Optical flow as a user meets it: `kinema flow`, training, judging, predicting, watching and joining networks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinema import cli
+from kinema.datasets.synthetic import write_motion_set
+from kinema.models import build
+from kinema.weights.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
+
+TINY = ["--size", "32", "--clip-len", "3", "--model-args", "width=8", "depths=[1,1]"]
+FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory) -> Path:
+    return Path(write_motion_set(tmp_path_factory.mktemp("films") / "set", 2, 1))
+
+
+def trained(films: Path, out: Path, model: str, *more: str) -> Path:
+    command = ["train", str(films), "--model", model, "--epochs", "1", "--out", str(out), *TINY, *FAST, *more]
+    assert cli.run(command) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def flow_run(films, tmp_path_factory) -> Path:
+    return trained(films, tmp_path_factory.mktemp("runs") / "flow", "temporal_stream_small")
+
+
+@pytest.fixture(scope="module")
+def frame_run(films, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "rgb"
+    command = ["train", str(films), "--model", "single_frame_small", "--epochs", "1", "--out", str(out), "--size", "32"]
+    assert cli.run([*command, "--model-args", "width=8", "depths=[1,1]", *FAST]) == 0
+    return out
+
+
+def run_json(capsys, *arguments: str) -> tuple[int, dict]:
+    capsys.readouterr()
+    status = cli.run([*arguments, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def fails(capsys, *arguments: str) -> tuple[int, str]:
+    capsys.readouterr()
+    status = cli.run(list(arguments))
+    return status, capsys.readouterr().err
+
+
+def kept_in(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.flow"))
+
+
+def test_training_fills_the_cache_and_the_checkpoint_names_its_method(films, flow_run):
+    assert len(kept_in(films / ".kinema" / "flow")) == 8 * 3
+    card = read_card(flow_run / "best")
+    assert (card.input.modality, card.input.flow, card.input.clip_len) == ("flow", "dis", 3)
+
+
+def test_a_network_for_flow_is_judged_and_predicts(films, flow_run, capsys):
+    before = {path: path.stat().st_mtime_ns for path in kept_in(films / ".kinema" / "flow")}
+    split = str(flow_run / "split.csv")
+    status, found = run_json(capsys, "evaluate", str(flow_run), split, "--workers", "0", "--precision", "f32")
+    assert status == 0
+    assert found["num_videos"] == 8
+    assert {path: path.stat().st_mtime_ns for path in kept_in(films / ".kinema" / "flow")} == before
+    assert not kept_in(flow_run)
+    film = str(next(films.glob("valid/left/*.mp4")))
+    status, found = run_json(capsys, "predict", film, "--model", str(flow_run), "--precision", "f32", "--clips", "2")
+    assert status == 0
+    assert len(found["top"]) == 5
+    assert cli.run(["watch", film, "--model", str(flow_run), "--seconds", "1", "--json"]) == 0
+
+
+def test_predicting_sees_what_judging_sees(films, flow_run):
+    import torch
+
+    from kinema.clips.flow import channels_at
+    from kinema.clips.transforms import decode_size, view_transform
+    from kinema.clips.windows import WindowOptions, plan_windows
+    from kinema.inference.reader import ClipReader, Clips
+    from kinema.video import open_video
+
+    spec = load_checkpoint(flow_run / "best")[0].spec
+    film = str(next(films.glob("valid/up/*.mp4")))
+    (clip,) = [item.views for item in ClipReader(spec, WindowOptions()).read(0, film) if isinstance(item, Clips)]
+    with open_video(film) as video:
+        frames = plan_windows(spec, video.times_s, video.info.duration_s).frames[0]
+        size = decode_size(spec, train=False)
+        wanted = channels_at(frames, len(video), spec, lambda numbers: video.frames_at(numbers, size))
+    assert torch.equal(clip, view_transform(spec)(torch.from_numpy(wanted).permute(0, 3, 1, 2)))
+
+
+def test_another_methods_flow_is_refused(films, flow_run, frame_run, tmp_path, capsys):
+    film = str(next(films.glob("valid/left/*.mp4")))
+    for arguments, said in [
+        (["evaluate", str(flow_run), str(films), "--flow-method", "farneback"], "learned from dis flow"),
+        (["predict", film, "--model", str(flow_run), "--flow-method", "tvl1"], "learned from dis flow"),
+        (["predict", film, "--model", str(frame_run), "--flow-method", "dis"], "sees RGB only"),
+        (["flow", str(films), "--model", str(flow_run), "--method", "farneback"], "learned from dis flow"),
+        (["flow", str(films), "--model", "single_frame_small"], "sees no optical flow"),
+        (["flow", str(films), "--model", "temporal_stram"], "temporal_stream"),
+        (["train", str(films), "--model", "single_frame_small", "--flow-method", "dis"], "no optical flow"),
+        (["train", str(films), "--model", "temporal_stream_small", "--init", str(flow_run), "--flow-method", "farneback"],
+         "--flow-method"),
+    ]:  # fmt: skip
+        status, err = fails(capsys, *arguments)
+        assert (status, err.count("\n")) == (2, 1), err
+        assert said in err
+    (tmp_path / "file").write_text("in the way")
+    command = ["train", str(films), "--model", "temporal_stream_small", "--flow-cache", str(tmp_path / "file")]
+    status, err = fails(capsys, *command, "--out", str(tmp_path / "run"))
+    assert (status, err.count("\n")) == (1, 1)
+    assert "--flow-cache" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_keeps_to_the_method_it_is_told(films, tmp_path):
+    out = trained(films, tmp_path / "run", "temporal_stream_small", "--flow-method", "farneback", "--flow-cache",
+                  str(tmp_path / "kept"))  # fmt: skip
+    assert read_card(out / "best").input.flow == "farneback"
+    assert len(kept_in(tmp_path / "kept")) == 8 * 3
+
+
+def test_flow_is_computed_ahead_goes_on_where_it_stopped_and_names_broken_files(films, tmp_path, capsys):
+    place = tmp_path / "films"
+    for label in ("left", "right"):
+        (place / label).mkdir(parents=True)
+        for number, film in enumerate(films.glob(f"train/{label}/*.mp4")):
+            shutil.copy(film, place / label / f"{number}.mp4")
+    (place / "left" / "broken.mp4").write_text("no film")
+    command = ["flow", str(place), "--model", "temporal_stream_small", "--workers", "2"]
+    status, found = run_json(capsys, *command)
+    assert status == 1
+    assert (found["num_computed"], found["num_there"], found["num_failed"]) == (4, 0, 1)
+    assert found["failed"][0]["path"].endswith("broken.mp4")
+    assert found["size"] == 110
+    assert found["num_frames"] == 4 * 24
+    assert found["bytes"] == sum(path.stat().st_size for path in kept_in(place / ".kinema" / "flow"))
+    kept_in(place)[0].unlink()
+    kept_in(place)[0].write_bytes(b"cut off")
+    (place / "left" / "broken.mp4").unlink()
+    status, found = run_json(capsys, *command)
+    assert (status, found["num_computed"], found["num_there"]) == (0, 2, 2)
+    status, found = run_json(capsys, "flow", str(place), "--method", "farneback", "--size", "40x64", "--workers", "0")
+    assert (found["num_computed"], found["size"]) == (4, [40, 64])
+
+
+def test_both_modalities_are_learned_together(films, tmp_path, capsys):
+    out = trained(films, tmp_path / "run", "two_stream_small")
+    network, card = load_checkpoint(out / "best")
+    assert (network.spec.num_channels, card.input.modality) == (5, "rgb+flow")
+    film = str(next(films.glob("valid/left/*.mp4")))
+    assert run_json(capsys, "predict", film, "--model", str(out))[0] == 0
+
+
+@pytest.mark.parametrize("svm", [False, True])
+def test_two_runs_become_one_network(svm, films, flow_run, frame_run, tmp_path, capsys):
+    out = tmp_path / "both"
+    command = ["fuse", str(frame_run), str(flow_run), "--data", str(films), "--out", str(out), "--workers", "0"]
+    status, found = run_json(capsys, *command, "--precision", "f32", *(["--svm"] if svm else ["--weights", "1,2"]))
+    assert status == 0
+    assert [row["name"] for row in found["networks"]] == [str(frame_run), str(flow_run), str(out)]
+    assert read_card(out).metrics["video_hit_at_1"] == found["networks"][2]["video_hit_at_1"]
+    status, judged = run_json(capsys, "evaluate", str(out), str(films), "--workers", "0", "--precision", "f32")
+    assert judged["video_hit_at_1"] == pytest.approx(found["networks"][2]["video_hit_at_1"])
+    film = str(next(films.glob("valid/left/*.mp4")))
+    scores = [dict(_scores(capsys, film, model)) for model in (frame_run, flow_run, out)]
+    if not svm:
+        mean = {label: (scores[0][label] + 2 * scores[1][label]) / 3 for label in scores[2]}
+        assert scores[2] == pytest.approx(mean, abs=0.02)  # the middle frames differ by one
+    status, err = fails(capsys, *command)
+    assert (status, err.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_joining_names_files_that_cannot_be_read(part, films, flow_run, frame_run, text_file, tmp_path, capsys):
+    shutil.copytree(films, tmp_path / "set")
+    bad = next((tmp_path / "set").glob(f"{part}/*/*.mp4"))
+    shutil.copy(text_file, bad)
+    command = ["fuse", str(frame_run), str(flow_run), "--data", str(tmp_path / "set"), "--workers", "0"]
+    status = cli.run([*command, "--out", str(tmp_path / "both"), "--svm", "--precision", "f32"])
+    err = capsys.readouterr().err
+    assert status == 1
+    assert [str(bad) in line for line in err.splitlines()] == [True]
+    assert (tmp_path / "both/model.json").is_file()
+
+
+@pytest.mark.parametrize("spared", ["left", "no class"])
+def test_a_support_vector_machine_needs_videos_of_every_class(
+    spared, films, flow_run, frame_run, text_file, tmp_path, capsys
+):
+    shutil.copytree(films, tmp_path / "set")
+    for path in (tmp_path / "set").glob("train/*/*.mp4"):
+        if path.parent.name != spared:
+            shutil.copy(text_file, path)
+    command = ["fuse", str(frame_run), str(flow_run), "--data", str(tmp_path / "set"), "--workers", "0"]
+    assert cli.run([*command, "--out", str(tmp_path / "both"), "--svm", "--precision", "f32"]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert "a class has no training video that can be read" in err[-1]
+    assert all(".mp4" in line for line in err[:-1])
+    assert len(err) > 5
+    assert not (tmp_path / "both").exists()
+
+
+def _scores(capsys, film: str, model: Path) -> list[tuple[str, float]]:
+    _, found = run_json(capsys, "predict", film, "--model", str(model), "--top", "8", "--precision", "f32")
+    return [(row["label"], row["score"]) for row in found["top"]]
+
+
+def test_networks_that_do_not_fit_together_are_refused(films, flow_run, frame_run, tmp_path, capsys):
+    other = tmp_path / "other"
+    network = build("two_stream_small", num_classes=8, width=8, spec={"clip_len": 4, "size": (32, 32)})
+    save_checkpoint(other, network, ModelCard.of(network, read_card(flow_run / "best").labels))
+    for arguments, said in [
+        ([str(flow_run), str(other)], "clip_len"),
+        ([str(frame_run), str(flow_run), "--weights", "1"], "--weights"),
+        ([str(frame_run), str(flow_run), "--weights", "1,-1"], "--weights"),
+        ([str(frame_run), str(tmp_path / "none")], "none"),
+    ]:
+        status, err = fails(capsys, "fuse", *arguments, "--data", str(films), "--out", str(tmp_path / "x"))
+        assert status in (1, 2)
+        assert err.count("\n") == 1
+        assert said in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_old_card_of_an_rgb_network_still_loads(frame_run, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(frame_run / "best", old)
+    card = json.loads((old / "model.json").read_text())
+    del card["input"]["flow"]
+    (old / "model.json").write_text(json.dumps(card))
+    assert load_checkpoint(old)[0].spec.flow == ""
+
+
+def test_a_comparison_takes_networks_with_and_without_flow(films, tmp_path, capsys):
+    names = "single_frame_small,temporal_stream_small"
+    command = ["compare", str(films), "--models", names, "--flow-method", "dis", "--epochs", "1", "--size", "32"]
+    status, found = run_json(capsys, *command, "--clip-len", "3", "--clips", "1", "--out", str(tmp_path / "c"), *FAST)
+    assert status == 0
+    assert np.isfinite([row["video_hit_at_1"] for row in found["networks"]]).all()

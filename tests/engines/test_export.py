@@ -1,0 +1,255 @@
+"""Exported files: pixels in, scores out, any number of clips, and all that a program must know inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from kinema.engines import export as exporting
+from kinema.engines.export import export
+from kinema.engines.exported import ENDINGS, open_exported
+from kinema.engines.parity import probe_clips
+from kinema.engines.scorer import Scorer, to_scores
+from kinema.errors import CheckpointError, OutputError, UnknownName, UsageError
+from kinema.inference.predictor import Predictor, load
+from kinema.models import build
+from kinema.models.network import Network
+from kinema.types import InputSpec
+from kinema.weights.checkpoint import ModelCard, save_checkpoint
+
+onnxruntime = pytest.importorskip("onnxruntime")
+openvino = pytest.importorskip("openvino")
+pytestmark = pytest.mark.openvino
+pytest.importorskip("onnxscript")
+
+Clips = np.ndarray
+
+
+def make(name: str = "slow_fusion_tiny", **card: bool) -> tuple[Network, ModelCard]:
+    """A network whose scores are far from equal."""
+    torch.manual_seed(0)
+    network = build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32), "window_s": 1.0}).eval()
+    with torch.no_grad():
+        for parameter in network.classifier.parameters():
+            parameter.mul_(50)
+    return network, ModelCard.of(network, ("a", "b", "c"), **card)
+
+
+def torch_scores(network: Network, clips: Clips, multi_label: bool = False) -> Clips:
+    return to_scores(Scorer(network, device="cpu", precision="f32")(torch.from_numpy(clips)), multi_label)
+
+
+def run_onnx(path: Path, clips: Clips) -> Clips:
+    (scores,) = onnxruntime.InferenceSession(path).run(["scores"], {"clip": clips})
+    return scores
+
+
+def run_openvino(path: Path, clips: Clips) -> Clips:
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return compiled({"clip": clips})["scores"]
+
+
+def run_torch(path: Path, clips: Clips) -> Clips:
+    with torch.no_grad():
+        return torch.export.load(path).module()(torch.from_numpy(clips)).numpy()
+
+
+RUN: dict[str, Callable[[Path, Clips], Clips]] = {
+    "onnx": run_onnx,
+    "openvino": run_openvino,
+    "torch-export": run_torch,
+}
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("format", RUN)
+def test_file_gives_the_scores_of_any_number_of_clips(format: str, multi_label: bool, tmp_path):
+    network, card = make(multi_label=multi_label)
+    path = tmp_path / f"network{ENDINGS[format]}"
+    written = export(network, card, path, format=format)
+    assert written.input == ("batch", 3, 4, 32, 32)
+    assert written.difference < 1e-5
+    for count in (1, 2, 5):
+        clips = probe_clips(network.spec, count).numpy()
+        expected = torch_scores(network, clips, multi_label)
+        assert np.ptp(expected) > 0.05
+        np.testing.assert_allclose(RUN[format](path, clips), expected, atol=1e-5)
+    assert sorted(tmp_path.iterdir()) == sorted(written.files), "nothing else is left"
+
+
+def test_batch_has_a_name_and_input_is_bytes(tmp_path):
+    session = onnxruntime.InferenceSession(export(*make(), tmp_path / "n.onnx").path)
+    (given,), (found,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.shape, given.type) == ("clip", ["batch", 3, 4, 32, 32], "tensor(uint8)")
+    assert (found.name, found.shape, found.type) == ("scores", ["batch", 3], "tensor(float)")
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_fixed_batch_is_scored_one_by_one(format: str, tmp_path):
+    network, card = make()
+    written = export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format, static_batch=True)
+    scorer, _ = open_exported(written.path, precision="f32")
+    clips = probe_clips(network.spec, 5)
+    assert written.input[0] == scorer.batch_size == 1
+    np.testing.assert_allclose(to_scores(scorer(clips), False), torch_scores(network, clips.numpy()), atol=1e-5)
+
+
+def onnx_metadata(path: Path) -> dict[str, str]:
+    return dict(onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map)
+
+
+def openvino_metadata(path: Path) -> dict[str, str]:
+    model = openvino.Core().read_model(path)
+    beside = json.loads(path.with_suffix(".json").read_text())
+    inside = {key: model.get_rt_info([key]).astype(str) for key in ("labels", "input", "kinema")}
+    assert beside == {key: json.loads(value) for key, value in inside.items()}
+    return inside
+
+
+def torch_metadata(path: Path) -> dict[str, str]:
+    extra = dict.fromkeys(("labels.json", "input.json", "kinema.json"), "")
+    torch.export.load(path, extra_files=extra)
+    return {name.removesuffix(".json"): text for name, text in extra.items()}
+
+
+@pytest.mark.parametrize(
+    ("format", "read"),
+    [("onnx", onnx_metadata), ("openvino", openvino_metadata), ("torch-export", torch_metadata)],
+)
+def test_file_knows_its_classes_input_and_origin(format: str, read: Callable[[Path], dict[str, str]], tmp_path):
+    network, card = make()
+    card = ModelCard.from_json({**card.to_json(), "labels": ["ärger", 'a "quote"', "c"], "metrics": {"hit": 0.5}})
+    metadata = read(export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format).path)
+    assert json.loads(metadata["labels"]) == ["ärger", 'a "quote"', "c"]
+    assert InputSpec.from_json(json.loads(metadata["input"])) == network.spec
+    about = json.loads(metadata["kinema"])
+    assert ModelCard.from_json(about["card"]) == card
+    assert about["scores"] == "softmax"
+    assert set(about["made_with"]) == {"kinema", "torch"}
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_film_is_predicted_as_by_the_checkpoint(format: str, two_part_film: Path, tmp_path):
+    network, card = make()
+    written = export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format)
+    options: dict[str, Any] = {"step_s": 0.5, "num_crops": 3}
+    expected = Predictor(network, card, device="cpu", precision="f32")(two_part_film, **options)
+    found = load(written.path, precision="f32")(two_part_film, **options)
+    assert found.labels == expected.labels
+    assert len(found.timeline) == len(expected.timeline) > 3
+    np.testing.assert_allclose(found.timeline.scores, expected.timeline.scores, atol=1e-4)
+    assert [segment.span for segment in found.segments] == [segment.span for segment in expected.segments]
+
+
+def test_file_of_a_network_that_answers_at_each_frame_does_so_too(two_part_film: Path, tmp_path):
+    network, card = make("conv_gru_small", each_step=True)
+    network.spec = network.spec.with_(sampling="dense", window_s=None)
+    card = ModelCard.of(network, card.labels, each_step=True)
+    written = export(network, card, tmp_path / "steps.onnx")
+    assert written.output == ("batch", 4, 3)
+    expected = Predictor(network, card, device="cpu", precision="f32")(two_part_film)
+    found = load(written.path)(two_part_film)
+    assert len(found.timeline) == 100
+    np.testing.assert_allclose(found.timeline.scores, expected.timeline.scores, atol=1e-4)
+
+
+@pytest.mark.parametrize("format", RUN)
+def test_wrong_scores_leave_no_file(format: str, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "largest_difference", lambda *_: 0.5)
+    path = tmp_path / "deep" / f"n{ENDINGS[format]}"
+    path.parent.mkdir()
+    path.write_text("the file of before")
+    path.with_suffix(".json").write_text('{"kinema": {"card": {}}}')
+    with pytest.raises(OutputError, match=r"differ from torch's by 0\.5, more than 0\.0001: slow_fusion_tiny"):
+        export(*make(), path, format=format)
+    assert {other.name for other in path.parent.iterdir()} == {path.name, "n.json"}
+    assert path.read_text() == "the file of before"
+
+
+def test_a_checkpoint_s_card_is_not_replaced(tmp_path):
+    network, card = make()
+    save_checkpoint(tmp_path / "best", network, card)
+    before = (tmp_path / "best/model.json").read_text()
+    with pytest.raises(OutputError, match=r"would replace this file.*best/model\.json: choose another --out"):
+        export(network, card, tmp_path / "best/model.xml", format="openvino")
+    assert (tmp_path / "best/model.json").read_text() == before
+
+
+@pytest.mark.parametrize("ending", [".json", ".bin", ".xml"])
+def test_files_of_others_are_not_replaced(ending: str, tmp_path):
+    (tmp_path / f"n{ending}").write_text("[]")
+    with pytest.raises(OutputError, match="not of an earlier one"):
+        export(*make(), tmp_path / "n.xml", format="openvino")
+
+
+@pytest.mark.parametrize(("name", "format"), [("UP.XML", "openvino"), ("m.PT2", "torch-export"), ("n.Onnx", "onnx")])
+def test_endings_may_be_in_large_letters_and_an_export_replaces_the_last(name: str, format: str, tmp_path):
+    network, card = make()
+    for _ in range(2):
+        written = export(network, card, tmp_path / name, format=format)
+    assert sorted(tmp_path.iterdir()) == sorted(written.files)
+    if format != "torch-export":
+        clips = probe_clips(network.spec, 2)
+        found = to_scores(open_exported(written.path, precision="f32")[0](clips), False)
+        np.testing.assert_allclose(found, torch_scores(network, clips.numpy()), atol=1e-5)
+
+
+def test_network_that_no_graph_can_hold_is_refused(tmp_path, monkeypatch):
+    network, card = make()
+    forward = type(network).forward
+    monkeypatch.setattr(type(network), "forward", lambda self, clip: forward(self, clip) if clip.sum() > 0 else None)
+    with pytest.raises(OutputError, match="cannot be made into a graph") as caught:
+        export(network, card, tmp_path / "n.onnx")
+    assert len(str(caught.value)) < 500
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_endings_belong_to_formats(tmp_path):
+    with pytest.raises(UsageError, match=r"files of --format openvino end in \.xml"):
+        export(*make(), tmp_path / "n.onnx", format="openvino")
+    with pytest.raises(UnknownName, match="Did you mean openvino"):
+        export(*make(), tmp_path / "n.onnx", format="openvinno")
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".xml"])
+def test_files_that_cannot_be_used_are_named(ending: str, tmp_path):
+    with pytest.raises(CheckpointError, match=f"no such file: .*n{ending}"):
+        open_exported(tmp_path / f"n{ending}")
+    (tmp_path / f"n{ending}").write_bytes(b"no network at all")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        open_exported(tmp_path / f"n{ending}")
+
+
+def test_file_of_others_does_not_say_how_to_feed_it(tmp_path):
+    torch.onnx.export(
+        torch.nn.Linear(2, 2).eval(),
+        (torch.zeros(1, 2),),
+        tmp_path / "n.onnx",
+        dynamo=True,
+        verbose=False,
+        external_data=False,
+    )
+    with pytest.raises(CheckpointError, match="does not say how it wants to be fed"):
+        open_exported(tmp_path / "n.onnx")
+
+
+def test_what_a_file_cannot_do_is_refused(tmp_path):
+    path = export(*make(), tmp_path / "n.onnx").path
+    for options, words in (
+        ({"device": "cuda"}, "no such device"),
+        ({"precision": "bf16"}, "its own number format"),
+        ({"engine": "openvino"}, "runs in ONNX Runtime"),
+        ({"engine": "winograd"}, "an exported file has an engine of its own: --engine winograd: give the checkpoint"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            open_exported(path, **options)
+    with pytest.raises(UsageError, match="may hold code"):
+        open_exported(tmp_path / "n.pt2")
+    with pytest.raises(UsageError, match="gives scores only"):
+        load(path).features("film.mp4")
