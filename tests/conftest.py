@@ -16,7 +16,9 @@ Videos (all paths; every frame shows its own number, see `draw_count`; 96 wide, 
     damaged_video       120 frames, bytes in its middle overwritten (an .mkv)
 Not videos: empty_file, text_file (.mp4), truncated_video (no index), audio_file, zero_frame_video
 Folders:    motion_folder: train/valid x 8 classes of kinema.video.synthetic motions, 3 + 2 clips each (small!)
-Other:      real_data: Path of $KINEMA_DATA, or the test is skipped
+Predictors: make_predictor(batch_size=8, **input changes) tells dark clips from light ones; two_part_film: 2 s dark, 2 s light
+Other:      real_data: Path of $KINEMA_DATA, or the test is skipped; home: a cache folder of the test's own;
+            compiled: skips where no C compiler is
 """
 
 from __future__ import annotations
@@ -39,9 +41,18 @@ from numpy.typing import NDArray
 try:  # shapes and types of the rooms with tensors are checked while testing
     from jaxtyping import install_import_hook
 
-    install_import_hook(["kinema.clips", "kinema.models"], "beartype.beartype")
+    install_import_hook(["kinema.clips", "kinema.models", "kinema.inspection", "kinema.weights"], "beartype.beartype")
 except ImportError:
     pass
+
+import torch
+from torch import Tensor, nn
+
+from kinema.errors import OutputError
+from kinema.inference.predictor import Predictor
+from kinema.models.network import Network
+from kinema.types import InputSpec
+from kinema.weights.checkpoint import ModelCard
 
 Frame = NDArray[np.uint8]
 _SIZE = (64, 96)
@@ -376,3 +387,62 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("KINEMA_DATA names no folder of real videos")
     return Path(folder)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def compiled() -> None:
+    """What needs a C compiler is left out where there is none; it is looked for once."""
+    from kinema.engines.winograd.conv import transforms
+
+    try:
+        transforms()
+    except OutputError as error:
+        pytest.skip(str(error))
+
+
+SPEC = InputSpec(clip_len=4, frame_stride=2, size=(16, 16), mean=(0.5,) * 3, std=(0.25,) * 3)
+
+
+class Brightness(Network):
+    """Class 1 for light clips, class 0 for dark ones; counts the clips it has seen."""
+
+    def __init__(self, spec: InputSpec = SPEC, num_classes: int = 2) -> None:
+        super().__init__(spec, 1, num_classes)
+        with torch.no_grad():
+            self.classifier.weight.copy_(torch.linspace(-1, 1, num_classes)[:, None])
+        self.variant = "brightness"
+        self.num_seen = 0
+        self.largest_batch = 0
+
+    def features(self, clip: Tensor) -> Tensor:
+        self.num_seen += 0 if clip.is_meta else len(clip)  # a network may be looked at without computing anything
+        self.largest_batch = max(self.largest_batch, len(clip))
+        return clip.mean(dim=(1, 2, 3, 4))[:, None]
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        return []
+
+
+@pytest.fixture
+def make_predictor() -> Callable[..., Predictor]:
+    def make(batch_size: int = 8, **changes: object) -> Predictor:
+        network = Brightness(SPEC.with_(**changes))
+        card = ModelCard("brightness", {}, ("dark", "light"), input=network.spec)
+        return Predictor(network, card, device="cpu", precision="f32", batch_size=batch_size)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def two_part_film(tmp_path_factory: pytest.TempPathFactory, write_frames: Callable[..., Path]) -> Path:
+    """4 s at 25 frames/s: 2 s dark, 2 s light."""
+    levels = np.repeat([30, 220], 50)
+    frames = [np.full((32, 48, 3), level, np.uint8) for level in levels]
+    return write_frames(tmp_path_factory.mktemp("films") / "two_parts.mp4", frames)
