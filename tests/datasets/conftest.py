@@ -28,3 +28,15 @@ def held_video(video_folder: Path, draw_count: Callable[..., Any]) -> Path:
     first, *others = [Image.fromarray(draw_count(index)) for index in range(4)]
     first.save(path, save_all=True, append_images=others, duration=[500, 500, 500, 3000], loop=0)
     return path
+
+
+@pytest.fixture
+def manifest(touch: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes a manifest beside a.mp4 to d.mp4."""
+
+    def write(text: str, name: str = "list.csv") -> Path:
+        path = touch("a.mp4", "b.mp4", "c.mp4", "d.mp4") / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write

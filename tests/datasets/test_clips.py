@@ -11,9 +11,9 @@ from kinema.clips.transforms import PRESETS, Augment
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.clips import Broken, ClipDataset, Sample, Views, collate, typical_duration_s
 from kinema.datasets.dataset import DataSet
-from kinema.datasets.framewise_clips import StepClips
+from kinema.datasets.framewise_clips import FramewiseClips
 from kinema.datasets.label_flips import Turns
-from kinema.datasets.temporal_labels import IGNORED, TimedLabels
+from kinema.datasets.temporal_labels import IGNORED, TemporalLabels
 from kinema.labels import Labels
 from kinema.types import Example, InputSpec, TimeSpan
 from kinema.video.writer import VideoWriter
@@ -246,9 +246,9 @@ def test_steps_played_backwards_come_in_the_other_order(tmp_path):
     seen = {}
     for name, middle in (("known", -1), ("unknown", 2)):
         spans = ((TimeSpan(0, 0.08), 0), (TimeSpan(0.08, 0.16), middle), (TimeSpan(0.16, 1), 1))
-        at = TimedLabels(tuple((span, label) for span, label in spans if label >= 0))
+        at = TemporalLabels(tuple((span, label) for span, label in spans if label >= 0))
         data = DataSet("toy", "/toy", [example], labels)
-        clips = StepClips(
+        clips = FramewiseClips(
             data, spec, {example.path: at}, augment=plain, turns=Turns(reverse=labels.reversed(["left=right"]))
         )
         seen[name] = {tuple(clips[epoch, 0].target.tolist()) for epoch in range(8)}

@@ -11,8 +11,14 @@ import pytest
 from kinema.clips.transforms import PRESETS
 from kinema.datasets import open_data
 from kinema.datasets.clips import Broken, collate
-from kinema.datasets.framewise_clips import StepClips
-from kinema.datasets.temporal_labels import IGNORED, TimedLabels, seconds_of_classes, timed_labels, with_background
+from kinema.datasets.framewise_clips import FramewiseClips
+from kinema.datasets.temporal_labels import (
+    IGNORED,
+    TemporalLabels,
+    seconds_of_classes,
+    temporal_labels,
+    with_background,
+)
 from kinema.errors import DataError
 from kinema.types import InputSpec, TimeSpan
 
@@ -35,18 +41,18 @@ def listed(tmp_path, counting_video):
 
 
 def test_a_span_has_its_start_and_not_its_end():
-    timed = TimedLabels(((TimeSpan(0.2, 0.4), 1), (TimeSpan(0.4, 0.6), 0)), elsewhere=2)
+    timed = TemporalLabels(((TimeSpan(0.2, 0.4), 1), (TimeSpan(0.4, 0.6), 0)), elsewhere=2)
     assert timed.at(np.array([0.0, 0.1999, 0.2, 0.3, 0.4, 0.5, 0.6])).tolist() == [2, 1, 1, 1, 0, 0, 2]
-    assert TimedLabels(((None, 1),)).at(np.array([0.0, 9.0])).tolist() == [1, 1]
-    assert TimedLabels(()).at(np.array([0.0])).tolist() == [IGNORED]
+    assert TemporalLabels(((None, 1),)).at(np.array([0.0, 9.0])).tolist() == [1, 1]
+    assert TemporalLabels(()).at(np.array([0.0])).tolist() == [IGNORED]
 
 
 def test_times_without_a_label_make_a_class_of_their_own(listed):
     data = with_background(listed(("a", 1, 2), ("b", 3, 4)))
     assert list(data.labels) == ["a", "b", "background"]
-    (timed,) = timed_labels(data).values()
+    (timed,) = temporal_labels(data).values()
     assert timed.at(np.array([0.5, 1.5, 2.5, 3.5, 4.5])).tolist() == [2, 0, 2, 1, 2]
-    assert seconds_of_classes(timed_labels(data), 3) == pytest.approx([1.0, 1.0, 2.8])
+    assert seconds_of_classes(temporal_labels(data), 3) == pytest.approx([1.0, 1.0, 2.8])
 
 
 def test_only_where_there_are_such_times(listed):
@@ -59,14 +65,14 @@ def test_only_where_there_are_such_times(listed):
 def test_or_they_are_left_out(listed):
     data = with_background(listed(("a", 1, 2), ("b", 3, 4)), "")
     assert list(data.labels) == ["a", "b"]
-    (timed,) = timed_labels(data, "").values()
+    (timed,) = temporal_labels(data, "").values()
     assert timed.at(np.array([0.5, 1.5])).tolist() == [IGNORED, 0]
 
 
 def test_a_class_that_is_called_so_already_is_taken(listed):
     data = with_background(listed(("background", 1, 2), ("b", 3, 4)))
     assert list(data.labels) == ["b", "background"] or list(data.labels) == ["background", "b"]
-    (timed,) = timed_labels(data).values()
+    (timed,) = temporal_labels(data).values()
     assert set(timed.at(np.array([0.5, 1.5])).tolist()) == {data.labels.index("background")}
 
 
@@ -82,7 +88,7 @@ def test_two_labels_at_one_time_are_refused(listed):
 
 def test_rows_that_have_no_times_are_refused(listed):
     with pytest.raises(DataError, match="no row has a start and an end"):
-        timed_labels(replace_spans(listed(("a", 1, 2), ("b", 3, 4))))
+        temporal_labels(replace_spans(listed(("a", 1, 2), ("b", 3, 4))))
 
 
 def replace_spans(data):
@@ -99,7 +105,7 @@ def test_a_video_belongs_to_one_part_whatever_its_groups(listed):
 
 def test_each_frame_of_a_clip_has_the_class_that_is_shown_then(listed, read_count):
     data = with_background(listed(("a", 0.4, 2), ("b", 2, 3.2)))
-    clips = StepClips(data, SPEC, timed_labels(data), augment=PRESETS["none"])
+    clips = FramewiseClips(data, SPEC, temporal_labels(data), augment=PRESETS["none"])
     seen = set()
     for epoch in range(12):
         sample = clips[(epoch, 1)]
@@ -118,7 +124,7 @@ def test_a_frame_that_stays_is_learned_with_the_label_of_each_moment(listed, hel
     """Frames at 0, 0.5, 1, and at 1.5 s one that stays until 4.5 s."""
     data = listed(("a", 0, 3), ("b", 3, 4.5), path=held_video)
     spec = SPEC.with_(fps=2.0, clip_len=2, frame_stride=1)
-    clips = StepClips(data, spec, timed_labels(data), augment=PRESETS["none"])
+    clips = FramewiseClips(data, spec, temporal_labels(data), augment=PRESETS["none"])
     seen = set()
     for epoch in range(60):
         sample = clips[(epoch, 0)]
@@ -129,13 +135,15 @@ def test_a_frame_that_stays_is_learned_with_the_label_of_each_moment(listed, hel
 
 def test_a_clip_depends_on_seed_epoch_and_number_alone(listed):
     data = with_background(listed(("a", 1, 2), ("b", 3, 4)))
-    one, other = (StepClips(data, SPEC, timed_labels(data), augment=PRESETS["standard"], seed=7) for _ in range(2))
+    one, other = (
+        FramewiseClips(data, SPEC, temporal_labels(data), augment=PRESETS["standard"], seed=7) for _ in range(2)
+    )
     assert (one[(3, 0)].clips == other[(3, 0)].clips).all()
     assert any((one[(epoch, 0)].clips != one[(epoch + 1, 0)].clips).any() for epoch in range(3))
 
 
 def test_a_broken_video_is_told_apart(listed, empty_file):
     data = listed(("a", 1, 2), ("b", 3, 4), path=empty_file)
-    clips = StepClips(data, SPEC, timed_labels(data), augment=PRESETS["none"])
+    clips = FramewiseClips(data, SPEC, temporal_labels(data), augment=PRESETS["none"])
     assert isinstance(clips[0], Broken)
     with_background(data)

@@ -173,6 +173,6 @@ def _listed(title: str, rows: Iterable[str]) -> Iterator[RenderableType]:
 
 
 def _short(path: str, report: CheckReport) -> str:
-    from kinema.datasets.dataset import relative
+    from kinema.datasets.dataset import path_within
 
-    return relative(path, report.data.root)
+    return path_within(path, report.data.root)

@@ -8,7 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 
-from kinema.datasets.dataset import DataSet, relative, some
+from kinema.datasets.dataset import DataSet, first_few, path_within
 
 _log = logging.getLogger("kinema")
 _GLANCE = 4096
@@ -21,10 +21,10 @@ def warn_of_copies(learning: DataSet, validation: DataSet) -> None:
     Files cut anew or encoded anew are found by `kinema check`, which decodes them.
     """
     pairs = _copies(learning, validation)
-    found = [f"{relative(path, validation.root)} = {relative(other, learning.root)}" for path, other in pairs]
+    found = [f"{path_within(path, validation.root)} = {path_within(other, learning.root)}" for path, other in pairs]
     if found:
         what = "copies of training videos in the validation part, which then flatters (`kinema check --out` leaves them out)"
-        _log.warning("%s: %d %s: %s", validation.root, len(found), what, some(found))
+        _log.warning("%s: %d %s: %s", validation.root, len(found), what, first_few(found))
 
 
 def _copies(learning: DataSet, validation: DataSet) -> Iterator[tuple[str, str]]:

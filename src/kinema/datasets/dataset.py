@@ -85,7 +85,9 @@ class DataSet:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over keys, labels and parts in sorted order; moving the whole folder does not change it."""
-        rows = sorted((relative(e.key, self.root), "\x1f".join(sorted(e.labels)), e.split or "") for e in self.examples)
+        rows = sorted(
+            (path_within(e.key, self.root), "\x1f".join(sorted(e.labels)), e.split or "") for e in self.examples
+        )
         return hashlib.sha256("\n".join("\x1e".join(row) for row in rows).encode()).hexdigest()
 
     def with_examples(self, examples: Iterable[Example]) -> DataSet:
@@ -128,17 +130,17 @@ def finish(
 
 def _check_unique(examples: tuple[Example, ...], root: str) -> None:
     counted = Counter(replace(example, path=file_of(example)).key for example in examples)
-    twice = [relative(key, os.path.abspath(root)) for key, count in counted.items() if count > 1]
+    twice = [path_within(key, os.path.abspath(root)) for key, count in counted.items() if count > 1]
     if twice:
         do = "write several labels of one file in one row, as a;b, or give each row its start and end"
-        raise DataError(f"{len(twice)} examples stand there twice", f"{root}, {some(twice)}", do)
+        raise DataError(f"{len(twice)} examples stand there twice", f"{root}, {first_few(twice)}", do)
 
 
 def _check_parts(examples: tuple[Example, ...], root: str) -> None:
     missing = [example.key for example in examples if example.split is None]
     if missing and len(missing) < len(examples):
         do = "give every example a part (train, valid or test) or none of them"
-        raise DataError(f"{len(missing)} of {len(examples)} examples have no part", f"{root}, {some(missing)}", do)
+        raise DataError(f"{len(missing)} of {len(examples)} examples have no part", f"{root}, {first_few(missing)}", do)
 
 
 def _check_trainable(examples: tuple[Example, ...], root: str) -> None:
@@ -167,20 +169,22 @@ def check_listed(paths: Iterable[str], source: str) -> None:
         DataError: says how many are not, and the first of them.
     """
     listed = list(paths)
-    missing = [relative(path, source) for path in listed if not os.path.exists(path)]
+    missing = [path_within(path, source) for path in listed if not os.path.exists(path)]
     if missing:
         do = "correct the paths (they count from the list's own folder) or take the rows out"
-        raise DataError(f"{len(missing)} of {len(listed)} listed files do not exist", f"{source}, {some(missing)}", do)
+        raise DataError(
+            f"{len(missing)} of {len(listed)} listed files do not exist", f"{source}, {first_few(missing)}", do
+        )
 
 
-def some(names: Iterable[str], most: int = 3) -> str:
+def first_few(names: Iterable[str], most: int = 3) -> str:
     """The first few names, and how many more there are: `a, b, c and 7 more`."""
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
 
 
-def relative(key: str, root: str) -> str:
+def path_within(key: str, root: str) -> str:
     """A key or path without the data set's folder, with forward slashes."""
     folder = root if os.path.isdir(root) else os.path.dirname(root)
     prefix = os.path.join(folder, "")

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.datasets.dataset import DataSet, some
+from kinema.datasets.dataset import DataSet, first_few
 from kinema.datasets.splits import Units, assigned, by_class, units_of
 from kinema.errors import DataError, UnknownName
 from kinema.video.listing import natural_key
@@ -107,4 +107,6 @@ def _warn_of_rare(folds: list[DataSet]) -> None:
     number = Counter(label for fold in folds for label, count in fold.part("valid").counts().items() if count)
     rare = [f"{label} ({number[label]})" for label in folds[0].labels if number[label] < len(folds)]
     if rare:
-        _log.warning("%s: classes with examples in fewer than %d folds: %s", folds[0].root, len(folds), some(rare, 10))
+        _log.warning(
+            "%s: classes with examples in fewer than %d folds: %s", folds[0].root, len(folds), first_few(rare, 10)
+        )

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.datasets.dataset import DataSet, file_of, some
+from kinema.datasets.dataset import DataSet, file_of, first_few
 from kinema.errors import DataError, UnknownName
 from kinema.types import Example
 from kinema.video.listing import natural_key
@@ -205,9 +205,9 @@ def _warned(data: DataSet) -> DataSet:
     for part, other in (("train", "valid"), ("valid", "train")):
         alone = [label for label in data.labels if counts[part][label] and not counts[other][label]]
         if alone:
-            _log.warning("%s: classes with no example in the %s part: %s", data.root, other, some(alone, 10))
+            _log.warning("%s: classes with no example in the %s part: %s", data.root, other, first_few(alone, 10))
     torn = torn_groups(data)
     if torn:
         what = "groups or files stand in two parts, so validation flatters"
-        _log.warning("%s: %d %s: %s", data.root, len(torn), what, some(torn))
+        _log.warning("%s: %d %s: %s", data.root, len(torn), what, first_few(torn))
     return data

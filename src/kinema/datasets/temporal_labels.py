@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema.datasets.dataset import DataSet, relative, some
+from kinema.datasets.dataset import DataSet, first_few, path_within
 from kinema.errors import DataError, VideoError
 from kinema.labels import IGNORED, Labels
 from kinema.types import TimeSpan
@@ -93,7 +93,7 @@ def temporal_labels(data: DataSet, background: str = BACKGROUND) -> dict[str, Te
     for example in data.examples:
         rows[example.path].append((example.span, data.labels.index(example.label)))
     return {
-        path: TemporalLabels(_in_order(named, relative(path, data.root)), elsewhere) for path, named in rows.items()
+        path: TemporalLabels(_in_order(named, path_within(path, data.root)), elsewhere) for path, named in rows.items()
     }
 
 
@@ -109,10 +109,12 @@ def with_background(data: DataSet, name: str = BACKGROUND) -> DataSet:
     """
     labels = temporal_labels(data, "")
     parts = {(example.path, example.split) for example in data.examples}
-    torn = sorted(relative(path, data.root) for path, count in Counter(path for path, _ in parts).items() if count > 1)
+    torn = sorted(
+        path_within(path, data.root) for path, count in Counter(path for path, _ in parts).items() if count > 1
+    )
     if torn:
         do = "put all rows of a video into one part: what one leaves out would be background to the other"
-        raise DataError(f"{len(torn)} videos stand in two parts", f"{data.root}, {some(torn)}", do)
+        raise DataError(f"{len(torn)} videos stand in two parts", f"{data.root}, {first_few(torn)}", do)
     if not name or name in data.labels or not _has_gaps(labels):
         return data
     return replace(data, labels=Labels((*data.labels, name)))

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from kinema.datasets import open_data
@@ -10,31 +8,11 @@ from kinema.errors import DataError, UnknownName, UsageError
 from kinema.types import TimeSpan
 
 
-@pytest.fixture
-def manifest(touch):
-    """Writes a manifest beside a.mp4 to d.mp4."""
-
-    def write(text: str, name: str = "list.csv") -> Path:
-        path = touch("a.mp4", "b.mp4", "c.mp4", "d.mp4") / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def test_paths_count_from_the_manifests_folder(manifest):
     path = manifest("path,label\na.mp4,run\nb.mp4,jump\n")
     data = open_data(path)
     assert [example.path for example in data.examples] == [str(path.parent / "a.mp4"), str(path.parent / "b.mp4")]
     assert list(data.labels) == ["jump", "run"]
-
-
-@pytest.mark.parametrize("above", ["\n", " \n\n", ",,\n"])
-def test_lines_without_a_word_may_stand_above_the_heads(manifest, above):
-    data = open_data(manifest(f"{above}path,label\na.mp4,run\nb.mp4,jump\n"))
-    assert list(data.labels) == ["jump", "run"]
-    tabs = open_data(manifest("\npath\tlabel\na.mp4\trun, fast\nb.mp4\tjump\n", "list.tsv"))
-    assert list(tabs.labels) == ["jump", "run, fast"]
 
 
 def test_all_columns_are_understood(manifest):
@@ -95,36 +73,6 @@ def test_a_wrong_row_is_named(manifest, row, message):
         open_data(manifest(f"path,label,start,end,split\nb.mp4,jump,,,train\n{row}\n"))
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ('path,label,end,note\nb.mp4,jump,,"two\nlines"\na.mp4,run,x,', 4),
-        ("path,label,end,note\n\nb.mp4,jump,,\n\n\na.mp4,run,x,\n", 6),
-        ('path,label,end,"no\nte"\na.mp4,run,x,\n', 3),
-        ('path,label,end,note\n\na.mp4,run,x,"of\nthree\nlines"\n', 3),
-    ],
-)
-def test_a_wrong_row_is_named_by_the_line_of_the_file_that_it_begins_on(manifest, text, number, end):
-    path = manifest("")
-    path.write_text(text, newline=end)
-    with pytest.raises(DataError, match=rf"no span: start '', end 'x': .*list\.csv, line {number}: "):
-        open_data(path)
-
-
-def test_a_wrong_row_of_parquet_is_named_by_its_number(manifest):
-    pq = pytest.importorskip("pyarrow.parquet")
-    path = manifest("", "list.parquet")
-    pq.write_table(pytest.importorskip("pyarrow").table({"path": ["b.mp4", "a.mp4"], "label": ["jump", ""]}), path)
-    with pytest.raises(DataError, match=r"list\.parquet, row 2: "):
-        open_data(path)
-
-
-def test_missing_files_are_counted_and_the_first_are_named(manifest):
-    with pytest.raises(DataError, match=r"4 of 5 listed files do not exist: .*x1.mp4, x2.mp4, x3.mp4 and 1 more"):
-        open_data(manifest("path,label\na.mp4,run\n" + "".join(f"x{n}.mp4,jump\n" for n in range(1, 5))))
-
-
 def test_a_file_that_stands_twice_is_an_error_but_two_spans_of_it_are_not(manifest):
     with pytest.raises(DataError, match="twice"):
         open_data(manifest("path,label\na.mp4,run\na.mp4,jump\n"))
@@ -145,11 +93,6 @@ def test_a_path_is_spelt_in_one_way(manifest):
     dotted = open_data(manifest("path,label\n./a.mp4,run\n.//b.mp4,jump\n"))
     assert dotted.examples == plain.examples
     assert dotted.fingerprint == plain.fingerprint
-
-
-def test_parts_for_some_rows_only_are_an_error(manifest):
-    with pytest.raises(DataError, match="1 of 2 examples have no part"):
-        open_data(manifest("path,label,split\na.mp4,run,train\nb.mp4,jump,\n"))
 
 
 def test_an_empty_manifest_says_what_goes_in(manifest):
@@ -186,13 +129,3 @@ def test_a_written_manifest_may_lie_elsewhere(manifest, tmp_path):
 def test_an_unknown_ending_is_refused(manifest):
     with pytest.raises(UsageError, match=r"\.csv"):
         write_manifest(open_data(manifest("path,label\na.mp4,run\nb.mp4,jump\n")), "list.xlsx")
-
-
-def test_a_file_that_is_no_table_says_what_is_wanted(touch):
-    with pytest.raises(DataError, match="manifest"):
-        open_data(touch("readme.md") / "readme.md")
-
-
-def test_grouping_without_a_manifest_is_refused(touch):
-    with pytest.raises(UsageError, match="manifest"):
-        open_data(touch("a/1.mp4", "b/2.mp4"), group_by=("camera",))

@@ -1,1 +1,1 @@
-"""The layouts of data sets that can be listed, one module each."""
+"""The layouts of data sets, one module each. A module defines `FORMAT`, see `kinema.datasets.format`."""

@@ -1,81 +1,52 @@
-"""UCF-101 (Soomro et al. 2012): videos in class folders, official lists beside them, three folds of train and test.
+"""UCF-101 (Soomro et al. 2012): videos in class folders, with official lists for three folds of train and test.
 
     classInd.txt       1 ApplyEyeMakeup
     trainlist01.txt    ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1
     testlist01.txt     ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi
 
-`g08` is the film a clip was cut from. There is no official validation part: `split_data` takes one out of train, by
-films.
+`g08` names the source video of a clip. There is no official validation part: `split_data` takes one out of train, by source.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 
 from kinema.datasets.dataset import DataSet, check_listed, finish
-from kinema.datasets.formats.folder import group_of, walk
+from kinema.datasets.format import Format, ListOptions
+from kinema.datasets.lists import find_class_folders, find_folder, read_lines, ucf101_group
 from kinema.errors import DataError
 from kinema.labels import Labels
 from kinema.types import Example
 
 
-def lists_folder(root: str) -> str | None:
-    """The folder, `root` or one in it, where the official lists are."""
-    return next(
-        (where for where, _, names in walk(root, 2) if "classInd.txt" in names and "trainlist01.txt" in names), None
-    )
+def lists_folder(path: str) -> str | None:
+    """The folder of the official lists: `path` or one up to two levels below it."""
+    return find_folder(path, lambda _, names: {"classInd.txt", "trainlist01.txt"} <= set(names))
 
 
-def list_ucf101(root: str, labels: Labels | None = None, fold: int = 1) -> DataSet:
+def list_ucf101(path: str, options: ListOptions) -> DataSet:
     """List UCF-101 by one of its official folds.
 
     Raises:
-        DataError: no lists, no such fold, or videos that are listed but not there.
+        DataError: no lists, no such fold, or listed videos that do not exist.
     """
-    lists = lists_folder(root)
+    lists = lists_folder(path)
     if lists is None:
-        raise DataError("no UCF-101 lists", root, "put classInd.txt, trainlist01.txt and testlist01.txt in there")
-    names = [line.split(None, 1)[1] for line in read_lines(os.path.join(lists, "classInd.txt"))]
-    listed = [(name, part) for part in ("train", "test") for name in _read_list(lists, part, fold)]
-    videos = _videos_folder(root, [name for name, _ in listed])
+        raise DataError("no UCF-101 lists", path, "put classInd.txt, trainlist01.txt and testlist01.txt in there")
+    labels = [line.split(None, 1)[1] for line in read_lines(os.path.join(lists, "classInd.txt"))]
+    listed = [
+        (re.sub(r"\s+\d+$", "", line).split("/"), part)  # train lists end each line with the class number
+        for part in ("train", "test")
+        for line in read_lines(os.path.join(lists, f"{part}list{options.fold:02d}.txt"))
+    ]
+    videos = find_class_folders(path, {names[0] for names, _ in listed})
     examples = [
-        Example(os.path.join(videos, *name.split("/")), (name.split("/")[0],), split=part, group=group_of(name))
-        for name, part in listed
+        Example(os.path.join(videos, *names), (names[0],), split=part, group=ucf101_group(names[-1]))
+        for names, part in listed
     ]
     check_listed([example.path for example in examples], lists)
-    return finish("UCF-101", root, examples, labels, own=Labels(tuple(names)))
+    return finish("UCF-101", path, examples, options.labels, own=Labels(tuple(labels)))
 
 
-def read_lines(path: str) -> list[str]:
-    """The lines of a text file that are not empty, without the white space around them.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    return [line for _, line in numbered_lines(path)]
-
-
-def numbered_lines(path: str) -> list[tuple[int, str]]:
-    """The same with the number of each in the file, from 1.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("cannot read this list", path, "check that the file is there and complete") from error
-
-
-def _read_list(folder: str, part: str, fold: int) -> Iterator[str]:
-    for line in read_lines(os.path.join(folder, f"{part}list{fold:02d}.txt")):
-        yield re.sub(r"\s+\d+$", "", line)
-
-
-def _videos_folder(root: str, names: list[str]) -> str:
-    """The folder that the names in the lists count from: the first that holds one of their class folders."""
-    classes = {name.split("/")[0] for name in names}
-    return next((where for where, folders, _ in walk(root, 2) if classes & set(folders)), root)
+FORMAT = Format(list_data=list_ucf101, detect=lambda path: lists_folder(path) is not None, priority=20)
