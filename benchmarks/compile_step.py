@@ -1,13 +1,17 @@
-"""What torch.compile is worth in training: the same step with and without it, in turn in one process.
+"""What torch.compile gains in training: the same step with and without it, in turn in one process.
 
     python benchmarks/compile_step.py [--models slow_fusion_small slowfast_small] [--batch 8] [--repeats 7] [--json]
 
-`first_s` is the first compiled step, which compiles; `pays_after` is the number of steps that make up for it.
+`first_s` is the time of the first compiled step, which includes compilation. `pays_after` is the number of steps after which
+the compiled run is ahead.
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
 
-import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
 
 # isort: split
 

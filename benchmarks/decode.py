@@ -1,11 +1,11 @@
-"""How quickly clips and whole films are decoded: kinema against decord, OpenCV and a plain PyAV loop.
+"""How fast clips and whole videos are decoded: kinema against decord, OpenCV and a plain PyAV loop.
 
-All sides run in one process, in alternating order, on the same files; medians of several repeats, of the wall clock
-and of processor time. Every side opens the file anew and chooses its own number of threads. Resized frames come from
-each side's own resizing: PyAV's `to_ndarray` and decord's `width` and `height` as they are, OpenCV with INTER_AREA,
-because INTER_LINEAR drops pixels where kinema averages them. PyAV converts with one thread: its default, a thread a
-core for every single frame, was several times slower. Two films are drawn: 320x240 and 1280x720, H.264 as x264 writes
-it by default (B-frames, a keyframe every 250 frames), textured and moving; with KINEMA_DATA set, real ones follow.
+All sides run in one process in alternating order on the same files; medians of several repeats of wall-clock and processor
+time. Every side opens the file anew and chooses its own number of threads. Each side resizes frames in its own way: PyAV's
+`to_ndarray` and decord's `width` and `height` with their defaults, OpenCV with INTER_AREA, because INTER_LINEAR skips pixels
+where kinema averages them. PyAV converts with one thread: its default, one thread a core for every single frame, was several
+times slower. Two videos are drawn: 320x240 and 1280x720, H.264 with x264's defaults (B-frames, a keyframe every 250 frames),
+textured and moving. With KINEMA_DATA set, real ones follow.
 
     python benchmarks/decode.py --repeats 7 --json
 """

@@ -1,13 +1,16 @@
-"""Training steps in half precision on a CPU, with strided filters on single channels computed as kinema does, and as torch does.
+"""Training steps in bfloat16 on a CPU with strided depthwise convolutions: gradients by kinema and by torch.
 
     python benchmarks/depthwise_step.py [--backbones mobilenetv2_100 efficientnet_b0] [--batch 16] [--repeats 5] [--json]
 
-Both sides are the same network on the same frames in one process, in turn: forward and backward, without the optimiser.
+Both sides are the same network on the same frames in one process, in turn: forward and backward without the optimiser.
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
 
-import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
 
 # isort: split
 
@@ -25,10 +28,10 @@ from kinema.models.device import autocast, channels_last
 CPU = torch.device("cpu")
 
 
-def step(network: nn.Module, frames: torch.Tensor, mended: bool) -> float:
+def step(network: nn.Module, frames: torch.Tensor, fixed: bool) -> float:
     """Seconds of one step."""
     started = time.perf_counter()
-    with autocast(CPU, "bf16") if mended else torch.autocast("cpu", torch.bfloat16):
+    with autocast(CPU, "bf16") if fixed else torch.autocast("cpu", torch.bfloat16):
         logits = network(frames)
     logits.float().logsumexp(1).sum().backward()
     return time.perf_counter() - started
@@ -42,11 +45,11 @@ def measure(backbone: str, options: argparse.Namespace) -> dict[str, float]:
     frames = torch.randn(options.batch, 3, options.size, options.size).contiguous(memory_format=torch.channels_last)
     times: dict[bool, list[float]] = {False: [], True: []}
     for repeat in range(options.repeats + 1):
-        for mended in (False, True) if repeat % 2 else (True, False):
-            seconds = step(network, frames, mended)
+        for fixed in (False, True) if repeat % 2 else (True, False):
+            seconds = step(network, frames, fixed)
             if repeat:
-                times[mended].append(seconds)
-    theirs, ours = (1000 * statistics.median(times[mended]) for mended in (False, True))
+                times[fixed].append(seconds)
+    theirs, ours = (1000 * statistics.median(times[fixed]) for fixed in (False, True))
     return {"torch_ms": round(theirs), "kinema_ms": round(ours), "ratio": round(theirs / ours, 2)}
 
 

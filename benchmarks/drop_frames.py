@@ -1,4 +1,4 @@
-"""Copy a manifest's films with a share of their frames removed at random, to see what that costs a network.
+"""Copy the videos of a manifest with a share of their frames removed at random, to measure what that costs a network.
 
 python benchmarks/drop_frames.py split.csv OUT --share 0.25 --split valid
 kinema evaluate runs/x/best OUT/manifest.csv --split valid

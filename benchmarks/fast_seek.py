@@ -1,13 +1,20 @@
-"""What `--fast-seek` does to scores, and what it saves: a folder of films predicted with and without it, in turn.
+"""What `--fast-seek` changes in scores, and how much time it saves: a folder of videos predicted with and without it, in turn.
 
-For each way: the share of films whose best label stays, the mean and the largest difference of a film's scores, the mean
-difference along the timelines, and the ratio of medians of the time. Scores mean something for a trained network only;
-without `--model` the time alone does, on drawn films if no folder is given.
+For each mode: the share of videos whose best label stays the same, the mean and largest difference of a video's scores, the
+mean difference along the timelines, and the ratio of the median times. Scores have a meaning for a trained network only.
+Without `--model` only the time is of use; without a folder, videos are drawn.
 
     python benchmarks/fast_seek.py [films/] [--model runs/slow_fusion_small-1] [--step 0.5] [--repeats 3] [--json]
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
+
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
+
+# isort: split
 
 import argparse
 import json

@@ -1,22 +1,25 @@
-"""The forward pass of published networks: kinema against torchvision and PyTorchVideo as they come, in eager float32.
+"""Forward passes of published networks: kinema against torchvision and PyTorchVideo in eager float32.
 
-Both sides have the same random weights, copied through `kinema.weights.convert`, and see the same clips; kinema gets bytes
-and normalises them, the reference gets numbers that are normalised already. All sides run in turn, the reference in a
-process of its own where torch is as it comes; medians, and how often kinema's goes into the reference's. Scores are
-compared after scaling logits to a deviation of 3, because those of random weights hardly differ: the largest difference
-of a score, and whether the best classes are the same.
+Both sides have the same random weights, copied with `kinema.weights.convert`, and get the same clips. kinema gets uint8 and
+normalises it; the reference gets normalised float32. All sides run in turn, the reference in a process of its own with
+torch's default settings. The output has the medians and the ratio of the reference to each side. Scores of random weights
+hardly differ, so logits are scaled to a standard deviation of 3 before the comparison, which gives the largest difference of a
+score and whether the best classes are equal.
 
-What the machine reaches at best is measured too: torch.matmul at several sizes, and a convolution in OpenVINO, which on
-some processors is faster than torch's products. The share of a network is its multiply-adds x 2 by its time and by that.
+The peak of the machine is measured too: torch.matmul at several sizes, and a convolution in OpenVINO, which is faster than
+torch.matmul on some processors. The share of a network is 2 x its multiply-adds / its time / the peak.
 
     python benchmarks/forward.py [--models r3d_18 s3d] [--runs 7] [--threads 2] [--engines auto torch] [--json]
 
-On a busy machine `--clock cpu --threads 1` counts processor time instead of time on the clock.
+On a busy machine `--clock cpu --threads 1` measures processor time instead of wall-clock time.
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
 
-import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
 
 # isort: split
 
@@ -33,11 +36,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from apart import Apart, build_reference
+from isolated import Isolated, build_reference
 from torch import Tensor, nn
 
 from kinema.clips.transforms import normalize
 from kinema.engines.choose import open_scorer
+from kinema.engines.options import EngineOptions
 from kinema.engines.parity import probe_clips
 from kinema.inspection.summary import summarize
 from kinema.models import build, mvit, resnet3d, s3d, slowfast, x3d
@@ -50,7 +54,7 @@ NUM_CLASSES = 400
 DEVIATION = 3.0
 REFERENCE = "reference f32"
 _PAUSE_S = 0.1
-"""Before each run: OpenMP's threads spin for a while when they have nothing more to do."""
+"""Pause before each run, because OpenMP's threads spin for a while after their last work."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ CASES = {
 
 
 def scatter(module: nn.Module) -> nn.Module:
-    """Weights that let the input through to the logits, and statistics as if something had been learned."""
+    """Draw weights that carry the input through to the logits, and batch norm statistics unlike their defaults."""
     generator = torch.Generator().manual_seed(0)
     for layer in module.modules():
         if isinstance(layer, nn.Conv3d):
@@ -92,7 +96,7 @@ def scatter(module: nn.Module) -> nn.Module:
 
 
 def pair(name: str) -> tuple[nn.Module, Network]:
-    """A reference with random weights, and our network with the same."""
+    """Build a reference with random weights and kinema's network with the same weights."""
     torch.manual_seed(0)
     case = CASES[name]
     theirs = scatter(build_reference(name, NUM_CLASSES))
@@ -114,12 +118,14 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     sides: dict[str, Callable[[], np.ndarray]] = {}
     for engine in options.engines:
         for precision in options.precisions:
-            scorer = open_scorer(ours, card, engine=engine, device="cpu", precision=precision, batch_size=options.batch)
+            scorer = open_scorer(
+                ours, card, EngineOptions(engine=engine, device="cpu", precision=precision, batch_size=options.batch)
+            )
             sides.setdefault(f"{scorer.engine} {scorer.precision}", lambda scorer=scorer: scorer(clips))
     logits = {side: call() for side, call in sides.items()}  # also what is done only once
     macs = summarize(ours).macs * options.batch
-    with Apart(name, theirs, given, options.threads) as apart:
-        timed = {REFERENCE: lambda: apart.run()[options.clock == "cpu"]}
+    with Isolated(name, theirs, given, options.threads) as reference:
+        timed = {REFERENCE: lambda: reference.run()[options.clock == "cpu"]}
         timed |= {side: partial(seconds_of, call, options.clock) for side, call in sides.items()}
         times = in_turn(timed, options.runs)
     medians = {side: statistics.median(values) for side, values in times.items()}

@@ -1,12 +1,19 @@
-"""What `--cache` is worth: seconds an epoch, and the share of them spent waiting for clips, with and without kept frames.
+"""What `--cache` gains: seconds an epoch and the share of them spent waiting for clips, with and without cached frames.
 
-Both sides run in turn in one process. An epoch is everything from one checkpoint to the next: clips, the network, validation and
-saving; the first one of each side does not count: in it workers start, and the cache is filled. What that first one took is told.
+Both sides run in turn in one process. An epoch is measured from one checkpoint to the next: clips, network, validation and
+saving. The first epoch of each side is reported separately, because in it workers start and the cache is filled.
 
     python benchmarks/frame_cache.py [--data FOLDER] [--model slow_fusion_small] [--workers 1] [--repeats 3] [--json]
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
+
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
+
+# isort: split
 
 import argparse
 import csv
@@ -16,23 +23,24 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kinema.commands.train import TrainConfig, run_training
 from kinema.datasets import open_data
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.synthetic import write_motion_set
+from kinema.runs.config import TrainConfig
+from kinema.runs.fit import fit
 
 Rows = list[dict[str, float]]
 
 
 def epochs_of(data: DataSet, config: TrainConfig, folder: Path) -> Rows:
-    """What the run wrote of each epoch: seconds, clips a second, share of the time waiting."""
-    run_training(data, config, folder)
+    """Train, and read from the run folder for each epoch: seconds, clips a second, share of the time waiting."""
+    fit(data, config, folder)
     with (folder / "epochs.csv").open(newline="") as file:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def measure(options: argparse.Namespace, data: DataSet, place: Path) -> dict[str, dict[str, float]]:
-    """The medians of both sides over all repeats."""
+    """Medians of both sides over all repeats."""
     sides: dict[str, Rows] = {"plain": [], "kept": []}
     first: dict[str, list[float]] = {"plain": [], "kept": []}
     for repeat in range(options.repeats):

@@ -1,13 +1,20 @@
-"""What `--keep-features` is worth: seconds an epoch with and without, on drawn films, with a frozen backbone.
+"""What `--keep-features` gains: seconds an epoch with and without it, on drawn videos, with a frozen backbone.
 
-Both sides run in turn in one process. An epoch is everything from one checkpoint to the next: decoding, the network, validation
-and saving; the first one of each side, in which workers and threads start, does not count. Computing the features is told
-apart, and how many epochs it is worth.
+Both sides run in turn in one process. An epoch is measured from one checkpoint to the next: decoding, network, validation and
+saving. The first epoch of each side, in which workers and threads start, does not count. The time to compute the features is
+reported separately, also as a number of epochs without kept features.
 
     python benchmarks/kept_features.py [--backbone resnet18] [--films 10] [--repeats 3] [--json]
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
+
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
+
+# isort: split
 
 import argparse
 import itertools
@@ -18,35 +25,36 @@ import tempfile
 import time
 from pathlib import Path
 
-from kinema.commands.train import TrainConfig, run_training
 from kinema.datasets import open_data
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.synthetic import write_motion_set
-from kinema.runs.tasks import kept as kept_features
+from kinema.runs import features
+from kinema.runs.config import TrainConfig
+from kinema.runs.fit import fit
 from kinema.training.record import Recorder
 
 
 def epochs_of(data: DataSet, config: TrainConfig, folder: Path) -> tuple[list[float], float]:
-    """Seconds of each epoch but the first, and of computing the features."""
+    """Seconds of each epoch but the first, and seconds spent on computing the features."""
     marks: list[float] = []
     filling = 0.0
-    done, fill = Recorder.epoch_done, kept_features._fill
+    done, fill = Recorder.epoch_done, features.keep_features
 
     def marked(self: Recorder, *args: object) -> None:
         done(self, *args)  # type: ignore[arg-type]
         marks.append(time.perf_counter())
 
-    def timed(*args: object) -> None:
+    def timed(*args: object, **options: object) -> None:
         nonlocal filling
         started = time.perf_counter()
-        fill(*args)  # type: ignore[arg-type]
+        fill(*args, **options)  # type: ignore[arg-type]
         filling += time.perf_counter() - started
 
-    Recorder.epoch_done, kept_features._fill = marked, timed  # type: ignore[method-assign,assignment]
+    Recorder.epoch_done, features.keep_features = marked, timed  # type: ignore[method-assign,assignment]
     try:
-        run_training(data, config, folder)
+        fit(data, config, folder)
     finally:
-        Recorder.epoch_done, kept_features._fill = done, fill  # type: ignore[method-assign]
+        Recorder.epoch_done, features.keep_features = done, fill  # type: ignore[method-assign]
     return [later - earlier for earlier, later in itertools.pairwise(marks)], filling
 
 

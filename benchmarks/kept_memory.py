@@ -1,9 +1,9 @@
-"""Memory that was freed and is kept for what comes next, as kinema has it, against the C library's own way.
+"""What it gains to keep freed memory (`kinema.tune_process`), against glibc's default.
 
     python benchmarks/kept_memory.py [--models x3d_m slowfast_r50] [--batch 2] [--repeats 5] [--precision f32] [--json]
 
-Both sides are a process of their own with the same network and the same clips, which run in turn: a forward pass of one
-clip, and a training step (forward and backward), in torch. Also the most memory that each process held.
+Both sides are processes of their own with the same network and the same clips, and run in turn: a forward pass of one clip, and
+a training step (forward and backward), in torch. The peak memory of each process is reported too.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from kinema.machine import peak_memory_mib  # kinema comes before torch: it sets how threads wait
+from kinema.machine import peak_memory_mib, tune_process
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 LEFT_ALONE = "MALLOC_PERTURB_"
-"""Any setting of glibc's makes kinema leave its allocator alone; this one, at 0, is what it would be anyway."""
+"""Any MALLOC_ variable makes `tune_process` leave the allocator alone; 0 is the default of this one."""
 
 
 def serve(pipe: Connection, model: str, batch: int, precision: str, threads: int) -> None:
-    """Run what is asked for, and answer with the seconds it took."""
+    """Run what is requested, and answer with the seconds it took."""
+    tune_process()
     import torch
 
     from kinema.models import build
@@ -54,7 +55,7 @@ def serve(pipe: Connection, model: str, batch: int, precision: str, threads: int
 
 
 def measure(model: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Medians of both sides in milliseconds, their ratios, and their memory."""
+    """Medians of both sides in milliseconds, their ratios, and their peak memory."""
     sides = {side: start(side, model, options) for side in ("glibc", "kinema")}
     found: dict[str, Any] = {}
     for work in ("forward", "step"):
@@ -72,7 +73,7 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def start(side: str, model: str, options: argparse.Namespace) -> Connection:
-    """A process with the network; what is returned talks to it."""
+    """Start a process with the network. Returns the connection to it."""
     context = multiprocessing.get_context("spawn")
     os.environ.pop(LEFT_ALONE, None)
     if side == "glibc":

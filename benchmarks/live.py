@@ -1,13 +1,20 @@
-"""Does live prediction keep up? A drawn film plays in real time at 30 frames a second, as from a camera.
+"""Does live prediction keep up? A drawn video plays in real time at 30 frames a second, as a camera would.
 
-Networks that remember see every frame (`--every 2`: every second one), the window network the newest clip whenever it is
-free. Latency is from the arrival of a frame to its scores; what is dropped could not be looked at in time. A network keeps
-up if nothing was dropped and its last answer came while the film was still on.
+Networks with a state see every frame (`--every 2`: every second one); the network that looks at windows sees the newest clip
+whenever it is free. Latency is from the arrival of a frame to its scores; `dropped` counts frames that could not be looked at
+in time. A network keeps up if no frame was dropped and its last answer came while the video was still playing.
 
     python benchmarks/live.py [--networks causal_small,slow_fusion_small] [--seconds 20] [--engine torch] [--json]
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
+
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
+
+# isort: split
 
 import argparse
 import json
@@ -33,7 +40,7 @@ SIZES = ((240, 320), (720, 1280))
 
 
 def draw_film(path: Path, seconds: float, size: tuple[int, int]) -> str:
-    """A textured ground that moves."""
+    """Draw a video of a textured background that moves."""
     height, width = size
     ground = np.random.default_rng(0).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
     ground = np.concatenate([ground, ground], axis=1).repeat(8, 0).repeat(8, 1)

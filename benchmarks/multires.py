@@ -6,9 +6,12 @@ networks and 20 for multiresolution ones in training: 4x.
     python benchmarks/multires.py [--batch 8] [--repeats 5] [--json]
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
 
-import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
 
 # isort: split
 

@@ -1,25 +1,32 @@
-"""Does prediction keep decoder and network busy at once, and is its memory flat?
+"""Does prediction keep decoder and network busy at the same time, and is its memory constant?
 
-Speed: pure decoding (every frame that the network will want, at the network's size), pure inference (as many clips,
-ready in memory) and `predict` on the same films, in turn in one process; medians.
+Speed: decoding alone (every frame that the network needs, at its size), inference alone (as many clips, ready in memory) and
+`predict` on the same videos, in turn in one process; medians.
 
-    by_larger   predict's time by the larger of the two
-    floor_s     what no program can undercut: the larger of the two, or, where both want the same few cores, the processor
-                time of both shared out evenly among all cores
-    by_floor    predict's time by that
-    by_sum      predict's time by the sum of both; cpu_by_sum the same for processor time: what handing over costs
+    by_larger   time of predict / the larger of the two
+    floor_s     a lower bound for any program: the larger of the two, or, where both need the same few cores, the processor
+                time of both divided by the number of cores
+    by_floor    time of predict / floor_s
+    by_sum      time of predict / the sum of both; cpu_by_sum the same for processor time: the cost of passing frames on
 
-Memory: peak resident memory of a process that predicts a film of 10 seconds, and of one that predicts a film of two hours.
+Memory: peak resident memory of a process that predicts a video of 10 seconds, and of one that predicts a video of two hours.
 
     python benchmarks/predict.py [--model slow_fusion_small] [--films 4] [--seconds 30] [--repeats 5] [--json]
 
-With `--settings`, `predict` is measured with several numbers of films read at once and of threads in each film's decoder,
-in turn; "auto" is what it chooses by itself, "2x1" two films and one thread each, "1x" one film and the decoder's own choice:
+With `--settings`, `predict` is measured with several numbers of videos read at once and of threads for each decoder, in turn.
+"auto" is the default, "2x1" two videos and one thread each, "1x" one video and the decoder's own choice of threads:
 
     python benchmarks/predict.py --settings auto 1x1 1x 2x1 2x [--data FOLDER] [--engine auto]
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
+
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
+
+# isort: split
 
 import argparse
 import json
@@ -35,8 +42,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kinema.choices import Engine
 from kinema.clips.windows import plan_windows
-from kinema.engines.choose import Engine
 from kinema.inference.predictor import Predictor
 from kinema.inference.reader import read_frames
 from kinema.video import list_media, open_video
@@ -47,7 +54,7 @@ LABELS = tuple("abcdefgh")
 
 
 def draw_film(path: Path, seconds: float, size: tuple[int, int], fps: int = 25) -> str:
-    """A textured ground that moves."""
+    """Draw a video of a textured background that moves."""
     rng = np.random.default_rng(0)
     height, width = size
     ground = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8).repeat(8, 0).repeat(8, 1)
@@ -91,7 +98,7 @@ def infer(num_clips: int, predictor: Predictor) -> None:
 
 
 def timed(call: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock, and of all cores together."""
+    """Run a function. Returns wall-clock seconds and processor seconds of all cores."""
     started, used = time.perf_counter(), time.process_time()
     call()
     return time.perf_counter() - started, time.process_time() - used
@@ -128,7 +135,7 @@ def measure_speed(options: argparse.Namespace, folder: Path) -> dict[str, float]
 
 
 def measure_settings(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
-    """Seconds on the clock and of all cores for each setting, and the time by that of the first."""
+    """Wall-clock and processor seconds of each setting, and the ratio to the first setting."""
     if options.data:
         paths = list_media([options.data])
     else:
@@ -178,7 +185,7 @@ def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, float
 
 
 def child(options: argparse.Namespace) -> None:
-    """Predict one film in a process of its own; prints its peak resident memory in MiB."""
+    """Predict one video in a process of its own, and print its peak resident memory in MiB."""
     build_predictor(options.model, options.batch, options.sampling)(options.child)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -1,18 +1,21 @@
-"""Do sliding windows cost a frame network one pass over the film, and is the cost linear in its length?
+"""Do overlapping windows cost a frame network one pass over the video, and is the cost linear in its length?
 
-A frame network (any backbone, late fusion) predicts a film in windows that follow each other without overlap, in which it
-sees each frame once: one pass. Then in windows that overlap by 75 %, each frame still once; then the same without sharing,
-whole clips. All in turn in one run, ratios of medians; the frames that went through the backbone are counted. Then
-films of several lengths, with overlap: a straight line through the medians, with R^2.
+A frame network (any backbone, late fusion) predicts a video three ways: in windows without overlap, where each frame is seen
+once (one pass); in windows that overlap by 75 %, where each frame is still computed once; and the same without sharing frames,
+as whole clips. All ways run in turn; the output has ratios of medians and the number of frames that went through the backbone.
+Then videos of several lengths with overlap: a line is fitted to the medians, with R^2.
 
     python benchmarks/sliding.py [--backbone resnet18] [--engine torch] [--seconds 20] [--repeats 5] [--json]
 
-How much memory a film of two hours takes is measured by `benchmarks/predict.py`.
+`benchmarks/predict.py` measures the memory for a video of two hours.
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
 
-import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
 
 # isort: split
 
@@ -22,7 +25,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +33,9 @@ import torch
 from predict import draw_film
 
 from kinema import models
-from kinema.inference.batching import SharedFrames, WholeClips
+from kinema.inference.batching import Row, SharedFrames, WholeClips
 from kinema.inference.predictor import Predictor
+from kinema.inference.reader import Clips, Frames, Item
 from kinema.weights.checkpoint import ModelCard
 
 FPS = 25
@@ -39,21 +43,21 @@ CLASSES = tuple("abcdefgh")
 
 
 class Counter:
-    """Frames that were given to the network, whatever computes it."""
+    """Counts the frames that are given to the network, whatever computes it."""
 
     def __init__(self) -> None:
         self.num_frames = 0
-        encode, score = SharedFrames._encode, WholeClips.finish
+        take_frames, take_clip = SharedFrames.take, WholeClips.take
 
-        def encoded(gathering: SharedFrames, items: list) -> None:
-            self.num_frames += sum(len(item.indices) * len(item.views) for item in items)
-            encode(gathering, items)
+        def frames(batcher: SharedFrames, item: Item) -> Iterator[Row]:
+            self.num_frames += len(item.indices) * len(item.views) if isinstance(item, Frames) else 0
+            return take_frames(batcher, item)
 
-        def scored(gathering: WholeClips):
-            self.num_frames += sum(item.views.shape[0] * item.views.shape[2] for item in gathering._items)
-            return score(gathering)
+        def clip(batcher: WholeClips, item: Item) -> Iterator[Row]:
+            self.num_frames += item.views.shape[0] * item.views.shape[2] if isinstance(item, Clips) else 0
+            return take_clip(batcher, item)
 
-        SharedFrames._encode, WholeClips.finish = encoded, scored  # type: ignore[method-assign]
+        SharedFrames.take, WholeClips.take = frames, clip  # type: ignore[method-assign]
 
     def of(self, call: Callable[[], object]) -> int:
         self.num_frames = 0

@@ -1,8 +1,8 @@
-"""How long kinema takes to start, in fresh processes: help, a list, a prediction with torch and with a kept OpenVINO graph.
+"""How long kinema takes to start, in new processes: help, a list, a prediction with torch and with a cached OpenVINO graph.
 
-All sides run in turn, each in a process of its own, with compiled modules on disk as in an installed package. Medians, and
-their ratio to `import torch`, which is what no command with a network can do without. `--modules` says which large
-packages each side has imported in the end.
+All sides run in turn, each in a process of its own, with compiled Python modules on disk as in an installed package. The output
+has medians and their ratio to `import torch`, the least that a command with a network needs. `--modules` lists which large
+packages each side has imported at its end.
 
     python benchmarks/startup.py [--repeats 9] [--model slow_fusion_small] [--modules] [--json]
 """
@@ -26,7 +26,8 @@ HEAVY = (
     "sklearn", "sympy", "triton", "matplotlib", "cv2", "av", "PIL", "numpy", "rich", "cyclopts", "torch._dynamo",
     "torch._inductor",
 )  # fmt: skip
-COMMAND = "import sys; from kinema import cli; status = cli.run(sys.argv[1:]); sys.exit(status)"
+COMMAND = "import sys; from kinema import cli; cli.tune_process(); status = cli.run(sys.argv[1:]); sys.exit(status)"
+"""What `kinema.cli.main` does, in two steps."""
 LISTING = COMMAND.replace(
     "sys.exit", f"print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr); sys.exit"
 )

@@ -1,6 +1,6 @@
-"""Make a film of a data set's validation stills: each class for some seconds, a new still every half second.
+"""Make a video of the validation stills of a data set: each class for some seconds, a new still every half second.
 
-What a frame network says of it flickers; a rolling average calms it.
+The best label of a frame network changes often on such a video; a rolling average makes it steadier.
 
     python benchmarks/stills_film.py sports_stills/ film.mp4
     kinema predict film.mp4 --model runs/stills --step 0.5 --rolling 8 --json

@@ -1,10 +1,10 @@
-"""The other sides of `road.py`: how the tutorials of transformers, torchvision and PyTorchVideo classify a film.
+"""The references of `end_to_end.py`: how the tutorials of transformers, torchvision and PyTorchVideo classify a video.
 
-They run in a process of their own (`Theirs`), where OpenMP's threads and the allocator are as they come: kinema sets both
-when it is imported, so torch is imported before it, and a setting of glibc's makes kinema leave its allocator alone.
+They run in a process of their own (`Theirs`) with torch's default threads and allocator: nothing there calls
+`kinema.tune_process`.
 
-Each side is one function from the path of a film to scores [classes], and the network of ours that has the same weights,
-together with the frames that the tutorial looks at, so that both sides see the same clips.
+Each side has a function from the path of a video to scores [classes], the network of kinema with the same weights, and the
+frames that the tutorial uses, so that both sides see the same clips.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from kinema.weights.convert import convert
 
 NUM_CLASSES = 16
 SETTLED_BY = 10
-"""Films that batch normalisation is settled by."""
+"""Videos that batch norm statistics are taken from."""
 TRANSFORMERS = {"videomae": "videomae_base", "timesformer": "timesformer_base"}
 CLIP_S = 2.0
-"""Longer films are cut into clips of this many seconds; what is left at the end is not looked at."""
+"""Longer videos are cut into clips of this many seconds; a shorter rest at the end is not used."""
 
 Frames = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Side:
-    """A tutorial's way from file to answer, our network with its weights, and the frames [clips t] it looks at."""
+    """A tutorial's classifier, kinema's network with the same weights, and the frames [clips t] that the tutorial uses."""
 
     classify: Callable[[str], NDArray[np.float32]]
     model: torch.nn.Module
@@ -238,10 +238,10 @@ def draw_transformer(name: str, options: argparse.Namespace, folder: Path) -> Pa
 
 
 def learn(name: str, films: list[str], options: argparse.Namespace, folder: Path) -> argparse.Namespace:
-    """The options with labels and weights of a side whose last layer tells apart the folders that films lie in.
+    """Train the last layer of a side to classify videos by their folders. Returns options with its labels and weights.
 
-    Its other layers stay random; averages and deviations that batch normalisation subtracts and divides by are those of the
-    films, without which the features of one film are those of every other.
+    The other layers keep random weights. Batch norm statistics are taken from the videos; without that, the features of all
+    videos are nearly equal.
     """
     labels = sorted({Path(film).parent.name for film in films})
     options = argparse.Namespace(**vars(options) | {"labels": labels})
@@ -258,7 +258,7 @@ def learn(name: str, films: list[str], options: argparse.Namespace, folder: Path
 
 
 def settle_norms(side: Side, films: list[str]) -> None:
-    """Mean values over films for batch normalisation."""
+    """Take the batch norm statistics from some videos."""
     norms = [layer for layer in side.model.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.momentum = None
@@ -270,7 +270,7 @@ def settle_norms(side: Side, films: list[str]) -> None:
 
 
 def features_of(side: Side, films: list[str]) -> NDArray[np.float32]:
-    """What the last layer is given for each film, [films features], the mean of its clips and places."""
+    """Inputs of the last layer [videos features], averaged over clips and places."""
     seen: list[torch.Tensor] = []
     hook = side.last.register_forward_pre_hook(
         lambda _, inputs: seen.append(inputs[0].reshape(-1, side.last.in_features))
@@ -285,7 +285,7 @@ def features_of(side: Side, films: list[str]) -> NDArray[np.float32]:
 
 
 def separate(features: NDArray[np.float32], targets: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights and bias of a layer that tells classes apart: ridge regression, its strength by leave-one-out."""
+    """Weights and bias of a linear classifier: ridge regression, its strength chosen by leave-one-out."""
     from sklearn.linear_model import RidgeClassifierCV
     from sklearn.preprocessing import StandardScaler
 
@@ -293,13 +293,13 @@ def separate(features: NDArray[np.float32], targets: list[int]) -> tuple[NDArray
     ridge = RidgeClassifierCV(alphas=np.logspace(-2, 5, 29)).fit(scale.transform(features), targets)
     weight = np.atleast_2d(ridge.coef_) / scale.scale_
     bias = np.atleast_1d(ridge.intercept_) - weight @ scale.mean_
-    if len(weight) == 1:  # one value tells two classes apart
+    if len(weight) == 1:  # two classes have one decision value
         weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
     return weight, bias
 
 
 def open_sides(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], Side]]:
-    """What can be compared, by name; each is built when it is called."""
+    """Functions that build each side, by name."""
     return {
         "videomae": lambda: transformers_side("videomae", options, folder),
         "timesformer": lambda: transformers_side("timesformer", options, folder),
@@ -310,12 +310,12 @@ def open_sides(options: argparse.Namespace, folder: Path) -> dict[str, Callable[
 
 
 class Theirs:
-    """A side's way from file to answer in a new process; as a context manager it ends with the block.
+    """The tutorial of a side in a new process, which ends with the `with` block.
 
     Args:
-        name: of the side.
-        options: of the benchmark.
-        folder: an empty one.
+        name: name of the side.
+        options: options of the benchmark.
+        folder: an empty folder.
     """
 
     def __init__(self, name: str, options: argparse.Namespace, folder: Path) -> None:
@@ -324,7 +324,7 @@ class Theirs:
         given = json.dumps([name, str(folder), vars(options)])
         self._process: Any = subprocess.Popen(
             [sys.executable, "-W", "ignore", __file__, given],
-            env=environment | {"MALLOC_PERTURB_": "0"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def __enter__(self) -> Theirs:
@@ -334,11 +334,11 @@ class Theirs:
         self._process.communicate()
 
     def predict(self, paths: list[str], antialias: bool = False) -> NDArray[np.float32]:
-        """Scores [films classes]; `antialias` lets plain loops shrink frames as kinema does."""
+        """Scores [videos classes]; with `antialias` plain loops shrink frames with antialiasing, as kinema does."""
         return np.array(self._ask(paths, antialias)["scores"], np.float32)
 
     def times(self, paths: list[str]) -> tuple[float, float]:
-        """Seconds on the clock and of all cores."""
+        """Wall-clock seconds and processor seconds of all cores."""
         found = self._ask(paths)
         return found["wall_s"], found["used_s"]
 

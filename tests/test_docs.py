@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shlex
 import shutil
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -247,6 +249,65 @@ def test_tables_of_networks_hold_their_costs(page: str, num_classes: int | None,
         assert near(macs, cost.macs / unit), (name, macs, cost.macs)
 
 
+# Names in the code
+
+_DOTTED = re.compile(r"(?<![\w./-])kinema(?:\.[A-Za-z_]\w*)+")
+_RELATIVE = re.compile(r"`((?:[a-z_]\w*)(?:\.\w+)+)(?:\(\))?`")
+_FILE = re.compile(r"`((?:\w+/)+(?:\w+\.(?:py|c))?)`|`(\w+\.py)`")
+_FILE_NAMES = ("toml", "json", "csv", "mp4", "xml", "onnx", "md")
+
+
+def resolve(name: str) -> object:
+    """What a dotted name stands for: a module, or what its module holds.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+        AttributeError: the module has nothing of that name.
+    """
+    found: object = importlib.import_module("kinema")
+    parts = name.split(".")[1:]
+    for number, part in enumerate(parts, start=2):
+        if not hasattr(found, part) and isinstance(found, types.ModuleType):
+            importlib.import_module(".".join(name.split(".")[:number]))
+        found = getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_dotted_names_exist(page: Path):
+    text = page.read_text(encoding="utf-8")
+    if page.name == "CHANGELOG.md":  # it names what was moved, too
+        text = "\n".join(line.partition(" -> ")[2] for line in text.splitlines() if " -> " in line)
+    for name in set(_DOTTED.findall(text)):
+        if name.rpartition(".")[2] not in _FILE_NAMES:
+            resolve(name)
+
+
+def test_names_on_the_way_of_a_clip_exist():
+    names = _RELATIVE.findall(prose_of(ROOT / "docs/explained/clip_way.md"))
+    assert len(names) > 50
+    for name in names:
+        if name.rpartition(".")[2] not in _FILE_NAMES:
+            resolve(name if name.startswith("kinema.") else f"kinema.{name}")
+
+
+def test_a_name_that_is_gone_would_be_noticed():
+    with pytest.raises(ModuleNotFoundError):
+        resolve("kinema.no_such_module")
+    with pytest.raises(AttributeError):
+        resolve("kinema.cli.no_such_function")
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_and_folders_in_the_maps_exist(page: str):
+    found = list(_FILE.finditer((ROOT / page).read_text(encoding="utf-8")))
+    assert found
+    for match in found:
+        path = match[1] or match[2]
+        places = [ROOT, ROOT / "src/kinema", *(ROOT / "src/kinema").glob("*/"), *(ROOT / "src/kinema").glob("*/*/")]
+        assert any((place / path).exists() for place in places), path
+
+
 # Links
 
 
@@ -265,9 +326,18 @@ def test_links_lead_somewhere(page: Path):
             assert anchor in map(slug, headings), f"{link}: no such heading"
 
 
+def listed_in(page: Path) -> list[Path]:
+    """The pages in the tables of contents of a page."""
+    tables = [block.text for block in blocks_of(page) if block.kind == "{toctree}"]
+    names = [line.strip() for text in tables for line in text.splitlines() if line.strip() and line[0] != ":"]
+    return [(page.parent / f"{name}.md").resolve() for name in names]
+
+
 def test_every_page_is_in_a_table_of_contents():
-    for page in ROOT.glob("docs/**/*.md"):
-        name = page.with_suffix("").name
-        if page.name != "index.md":
-            listed = [(ROOT / "docs" / where).read_text() for where in ("index.md", "models/index.md")]
-            assert any(re.search(rf"^(\w+/)?{name}$", text, re.M) for text in listed), page
+    start = ROOT / "docs/index.md"
+    found, waiting = {start}, [start]
+    while waiting:
+        new = set(listed_in(waiting.pop())) - found
+        found |= new
+        waiting += new
+    assert found == set(ROOT.glob("docs/**/*.md"))

@@ -1,30 +1,32 @@
-"""From file to answer: kinema against the tutorials, on a folder of short clips and on one long 720p film.
+"""From file to answer: kinema against the tutorials, on a folder of short videos and on one long 720p video.
 
-Against transformers' video-classification pipeline (VideoMAE and TimeSformer of base size), and against plain loops as
-tutorials have them: decode the whole film to RGB with PyAV (`--decord`: decord), sample uniformly, transform, one clip at a
-time in eager float32 (torchvision's r3d_18; PyTorchVideo's slow_r50 and slowfast_r50). Both sides have the same weights and
-look at the same frames; the best labels are compared. Loading a network is in neither side's time. Sides run in turn,
-medians of the repeats:
+References are transformers' video-classification pipeline (VideoMAE and TimeSformer, base size) and plain loops as in
+tutorials: decode the whole video to RGB with PyAV (`--decord`: decord), sample uniformly, transform, one clip at a time in eager
+float32 (torchvision's r3d_18; PyTorchVideo's slow_r50 and slowfast_r50). Both sides have the same weights and use the same
+frames; the best labels are compared. The time to load a network is in neither side. Sides run in turn; medians of the repeats:
 
-    ratio       their time by ours, through Python
-    by_larger   ours by the larger of pure decoding and pure inference (the same clips, ready in memory); by_sum by both
-    same        films whose best label is the same, as the tutorial has it, and where it shrinks frames as kinema does: plain
-                loops do it without antialiasing, which alone can change a label
-    hits        best labels that are the names of films' folders: theirs in both ways, and ours; with `--learn` they can be
-    by_floor    ours by what no program can undercut: the larger of the two, or, where both want the same cores, the
-                processor time of both shared out evenly among all cores
-    command_s   `kinema predict --json` as a command, with its start and loading; as many clips, of frames between theirs
+    ratio       their time / kinema's, through Python
+    by_larger   kinema's time / the larger of decoding alone and inference alone (the same clips, ready in memory); by_sum: / both
+    by_floor    kinema's time / a lower bound for any program: the larger of the two, or, where both need the same cores, the
+                processor time of both divided by the number of cores
+    same        videos with the same best label, against the tutorial as it is, and against the tutorial with antialiasing:
+                plain loops shrink frames without it, which alone can change a label
+    hits        best labels that equal the name of the video's folder: theirs both ways, and kinema's; of use with `--learn`
+    command_s   `kinema predict --json` as a command, start and loading included; as many clips, of frames between theirs
 
-With `--int8` kinema runs the network as an 8-bit OpenVINO file, quantised with clips of `--data` by `kinema export`. Weights are
-random; with `--learn` the last layer tells the folders of 100 other films apart, so that best labels mean something.
-Transformers' pipeline reads films with torchcodec, which needs FFmpeg's libraries (Debian's package ffmpeg).
+With `--int8` kinema runs the network as an 8-bit OpenVINO file, which `kinema export` quantises with clips of `--data`. Weights
+are random; with `--learn` the last layer is trained on 100 other videos, so that best labels have a meaning. Transformers'
+pipeline reads videos with torchcodec, which needs FFmpeg's libraries (Debian's package ffmpeg).
 
-    python benchmarks/road.py [--sides torchvision …] [--data hockey/] [--film match.mp4] [--engine auto] [--int8] [--json]
+    python benchmarks/end_to_end.py [--sides torchvision …] [--data hockey/] [--film match.mp4] [--engine auto] [--int8] [--json]
 """
 
+# ruff: noqa: E402 - a process is set up before torch is imported
 from __future__ import annotations
 
-import kinema  # noqa: F401 - before torch, which then lets threads sleep while they wait
+from kinema.machine import tune_process
+
+tune_process()  # before torch is imported, which reads how its threads wait
 
 # isort: split
 
@@ -58,7 +60,7 @@ LEARNED_FROM = 100
 
 
 class Ours:
-    """kinema with a side's weights, on the frames that the side looks at."""
+    """kinema with the weights of a side, on the frames that the side uses."""
 
     def __init__(self, side: Side, options: argparse.Namespace, folder: Path) -> None:
         card = ModelCard.of(side.network, side.labels)
@@ -77,17 +79,17 @@ class Ours:
         )
 
     def predict(self, paths: list[str]) -> np.ndarray:
-        """Scores [films classes]."""
+        """Scores [videos classes]."""
         outcomes = self.predictor.predict_many(paths, readers=self.options.readers, decode_threads=self.options.threads)
         return np.stack([outcome.scores for outcome in outcomes if isinstance(outcome, Prediction)])
 
     def hits(self, paths: list[str], scores: np.ndarray) -> int:
-        """How many best labels are the names of the folders that films lie in."""
+        """How many best labels equal the names of the videos' folders."""
         labels = self.predictor.labels
         return sum(labels[row.argmax()] == Path(path).parent.name for path, row in zip(paths, scores, strict=True))
 
     def decode(self, paths: list[str]) -> int:
-        """Every frame that is wanted, at the size that is wanted; gives the number of clips."""
+        """Decode every frame that the network needs, at its size. Returns the number of clips."""
         spec, num_clips = self.predictor.spec, 0
         for path in paths:
             with open_video(path, threads=self.options.threads) as video:
@@ -119,14 +121,17 @@ def quantised(checkpoint: Path, out: Path, options: argparse.Namespace) -> Path:
 
 
 def as_one(frames: np.ndarray, duration_s: float) -> Windows:
-    """All clips as one window, the whole film."""
+    """All clips as one window, the whole video."""
     return Windows(frames, np.zeros(len(frames), np.int64), np.array([[0.0, duration_s]]))
 
 
 def medians(
     sides: dict[str, Callable[[], tuple[float, float]]], repeats: int
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Seconds of each side on the clock and of all cores, in turn, forwards and backwards, after one run that does not count."""
+    """Median wall-clock and processor seconds of each side.
+
+    Sides run in turn, in alternating order; the first run does not count.
+    """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for repeat in range(repeats + 1):
         for name in list(sides)[:: 1 if repeat % 2 else -1]:
@@ -170,7 +175,7 @@ def compare(other: Theirs, ours: Ours, paths: list[str], options: argparse.Names
 
 
 def inputs(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
-    """A folder of short clips and a long film, as they were given or drawn."""
+    """A folder of short videos and a long one, given or drawn."""
     if options.data:
         short = spread(list_media([options.data]), options.films)
     else:
@@ -180,7 +185,7 @@ def inputs(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
 
 
 def spread(paths: list[str], count: int) -> list[str]:
-    """So many of them, evenly spaced; 0 takes all."""
+    """`count` of the paths, evenly spaced; 0 takes all."""
     return [paths[number * len(paths) // count] for number in range(count)] if 0 < count < len(paths) else paths
 
 

@@ -1,8 +1,9 @@
-"""The other side of `forward.py` in a process of its own, which never sees kinema: torch and its threads as they come.
+"""The reference of `forward.py` in a process of its own that never imports kinema.
 
-kinema sets how OpenMP's threads wait and how freed memory is kept; what it is compared with should have neither.
+kinema can change how OpenMP's threads wait and how freed memory is kept. A reference that it is compared with must have
+neither setting, so it runs in a separate process with torch's defaults.
 
-    python benchmarks/apart.py NAME THREADS        reads lines: a file to load, then "run" again and again
+    python benchmarks/isolated.py NAME THREADS        reads lines: a file to load, then "run" again and again
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 
 def build_reference(name: str, num_classes: int) -> Any:
-    """A network of torchvision or PyTorchVideo, as they build it."""
+    """Build a network of torchvision or PyTorchVideo with their own code."""
     if name not in ("slowfast_r50", "x3d_m"):
         import torchvision
 
@@ -34,14 +35,14 @@ def build_reference(name: str, num_classes: int) -> Any:
     )
 
 
-class Apart:
-    """A reference and what it is called with, in a new process. As a context manager it ends with the block.
+class Isolated:
+    """A reference network and its input in a new process, which ends with the `with` block.
 
     Args:
-        name: of the reference.
-        module: has its weights.
-        given: a tensor, or a list of them.
-        threads: of torch.
+        name: name of the reference.
+        module: network with its weights.
+        given: input of the network, a tensor or a list of tensors.
+        threads: number of torch threads.
     """
 
     def __init__(self, name: str, module: Any, given: Any, threads: int) -> None:
@@ -57,14 +58,14 @@ class Apart:
             torch.save((module.state_dict(), given), file)
             self._ask(str(file))
 
-    def __enter__(self) -> Apart:
+    def __enter__(self) -> Isolated:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
     def run(self) -> tuple[float, float]:
-        """Call the module once; seconds on the clock and of all cores."""
+        """Run the network once. Returns wall-clock seconds and processor seconds of all cores."""
         wall, used = self._ask("run").split()
         return float(wall), float(used)
 
@@ -75,6 +76,8 @@ class Apart:
 
 
 def main() -> None:
+    if len(sys.argv) < 3:
+        raise SystemExit(__doc__)
     import torch
 
     torch.set_num_threads(int(sys.argv[2]))
