@@ -17,8 +17,7 @@ from kinema.runs.options import parse_size
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
     from kinema.engines.export import Exported
-    from kinema.engines.quantize import Moved
-    from kinema.runs.calibration import Calibration
+    from kinema.engines.quantize import Calibration, Moved
     from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
@@ -77,7 +76,7 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
         model: a checkpoint folder, a run folder with best/ in it, or published weights (`kinema models --weights`).
     """
     from kinema.engines.export import check_int8, export
-    from kinema.weights.open import fed_otherwise
+    from kinema.weights.open import with_input
 
     if config.out:
         _check_place(config.out, config.format)
@@ -89,7 +88,7 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
     changes: dict[str, Any] = {"size": parse_size(config.size) if config.size else None, "clip_len": config.clip_len}
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes:
-        network = fed_otherwise(network, changes)
+        network = with_input(network, changes)
         card = replace(card, input=network.spec)
     calibration = _calibration(card, config)
     written = export(

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from kinema.engines.exported import ENDINGS, METADATA, ExportedScorer, open_exported
 from kinema.engines.openvino import ClipGraph, core, openvino, to_openvino
 from kinema.engines.parity import NUM_PROBES, largest_difference
-from kinema.engines.quantize import Moved, compare, quantize, quantizer
+from kinema.engines.quantize import Calibration, Moved, compare, quantize, quantizer
 from kinema.engines.scorer import to_scores
 from kinema.engines.trace import cannot_convert, quiet, trace
 from kinema.errors import MissingExtra, OutputError, UnknownName, UsageError
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from kinema.models.network import Network
-    from kinema.runs.calibration import Calibration
     from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Clips uint8 [n c t h w] that set the ranges, and others; `targets` are these others' classes, where they are known."""
+
+    ranges: NDArray[np.uint8]
+    judged: NDArray[np.uint8]
+    targets: tuple[tuple[int, ...], ...] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
     """How the scores of some clips moved on the way from float32 to int8.

@@ -10,8 +10,8 @@ PySlowFast, and for networks of thin filters, such as X3D, the difference is a t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kinema.inspection.receptive_field import Field, field_of, input_field, set_field
 from kinema.inspection.receptive_rules import outputs_with_fields
-from kinema.models.network import Network
+from kinema.models.network import Network, on_meta
 
 _NORMS = ("native_batch_norm", "_native_batch_norm", "native_layer_norm", "native_group_norm")
 _NORM_COST = 5  # fvcore's
@@ -208,16 +208,3 @@ def count_macs(name: str, args: list[Any], outputs: Any) -> int:
         pairs = math.prod(query.shape[:-1]) * key.shape[-2]
         return pairs * (query.shape[-1] + value.shape[-1])
     return 0
-
-
-@contextmanager
-def on_meta(network: nn.Module) -> Iterator[Callable[[Tensor], Any]]:
-    """Call a network in evaluation mode with weights that have a shape and no values."""
-    modes = {module: module.training for module in network.modules()}
-    tensors = {name: value.to("meta") for name, value in [*network.named_parameters(), *network.named_buffers()]}
-    network.eval()
-    try:
-        yield lambda clip: torch.func.functional_call(network, tensors, (clip,))
-    finally:
-        for module, training in modes.items():
-            module.training = training

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kinema.datasets.clips import Broken, ClipDataset, Views
+from kinema.engines.quantize import Calibration
 from kinema.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,15 +29,6 @@ log = logging.getLogger("kinema")
 
 _MOST_CLIPS = 10
 _FEW = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """Clips uint8 [n c t h w] that set the ranges, and others; `targets` are these others' classes, where they are known."""
-
-    ranges: NDArray[np.uint8]
-    judged: NDArray[np.uint8]
-    targets: tuple[tuple[int, ...], ...] | None
 
 
 def gather(
