@@ -18,9 +18,8 @@ from kinema.engines.parity import probe_clips
 from kinema.engines.scorer import Scorer, to_scores
 from kinema.engines.trace import trace
 from kinema.errors import ConfigError, UnknownName, UsageError
-from kinema.inspection.summary import on_meta
 from kinema.models import VARIANTS, build, build_without_weights
-from kinema.models.network import Network
+from kinema.models.network import Network, on_meta
 from kinema.weights.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 
 ON_BACKBONES = {
@@ -176,9 +175,9 @@ def check_frames_looked_at_alone_give_the_same(network: Network, clips: torch.Te
     with torch.no_grad():
         encoded = rearrange(parts.encode(frames), "(b t) f -> b t f", b=len(clips))
         torch.testing.assert_close(parts.join(encoded), network.features(clips), rtol=1e-5, atol=1e-5)
-        if parts.join_steps is not None:
-            logits = network.classifier(parts.join_steps(encoded))
-            torch.testing.assert_close(logits, network.step_logits(clips), rtol=1e-5, atol=1e-5)
+        if parts.join_frames is not None:
+            logits = network.classifier(parts.join_frames(encoded))
+            torch.testing.assert_close(logits, network.frame_logits(clips), rtol=1e-5, atol=1e-5)
 
 
 def check_checkpoint_gives_the_same_network(network: Network, clips: torch.Tensor, folder) -> None:
@@ -300,7 +299,7 @@ def test_clips_of_which_poolings_would_leave_nothing_are_refused(name, shortest)
 
 
 def test_requests_that_make_no_sense_are_refused():
-    with pytest.raises(ConfigError, match="single_frame_tiny sees one frame"):
+    with pytest.raises(ConfigError, match="single_frame_tiny takes single frames"):
         build("single_frame_tiny", spec={"clip_len": 4})
     with pytest.raises(UsageError, match="no exchangeable backbone"):
         build("slow_fusion", backbone="resnet18")

@@ -107,7 +107,7 @@ def test_frame_by_frame_and_all_at_once_agree(name, readout, size):
             assert {key: value.shape for key, value in after.items()} == {k: v.shape for k, v in before.items()}
             one_by_one.append(logits)
             state = after
-        at_once = network.step_logits(clip)
+        at_once = network.frame_logits(clip)
         torch.testing.assert_close(torch.stack(one_by_one, dim=1), at_once, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(network(clip), at_once[:, -1], rtol=1e-5, atol=1e-5)
 

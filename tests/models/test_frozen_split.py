@@ -8,7 +8,7 @@ from torch import nn
 
 from kinema.errors import ConfigError
 from kinema.models import build
-from kinema.models.frozen_split import BackHalf, check_cut, front, front_fingerprint
+from kinema.models.frozen_split import TrainableHead, check_split, frozen_features, frozen_fingerprint
 from kinema.models.network import Network, group
 
 
@@ -22,18 +22,18 @@ def late(**changes) -> Network:
 def test_both_halves_are_the_whole(head):
     network = late(head=head).eval()
     clips = torch.randn(2, *network.spec.shape)
-    kept = front(network, clips)
+    kept = frozen_features(network, clips)
     assert kept.shape[:2] == (2, 3)
-    torch.testing.assert_close(BackHalf(network)(kept), network(clips))
+    torch.testing.assert_close(TrainableHead(network)(kept), network(clips))
 
 
 def test_a_network_without_join_is_cut_before_its_classifier():
     torch.manual_seed(0)
     network = build("slow_fusion_tiny", num_classes=3, spec={"size": (32, 32)}).eval()
     clips = torch.randn(2, *network.spec.shape)
-    kept = front(network, clips)
+    kept = frozen_features(network, clips)
     assert kept.shape == (2, 1, network.feature_dim)
-    torch.testing.assert_close(BackHalf(network)(kept), network(clips))
+    torch.testing.assert_close(TrainableHead(network)(kept), network(clips))
 
 
 def test_padded_vectors_do_not_count():
@@ -41,28 +41,28 @@ def test_padded_vectors_do_not_count():
     kept = torch.randn(2, 3, network.feature_dim)
     padded = torch.cat([kept, torch.full_like(kept, 9.0)], dim=1)
     lengths = torch.tensor([3, 3])
-    torch.testing.assert_close(BackHalf(network)(padded, lengths), BackHalf(network)(kept))
+    torch.testing.assert_close(TrainableHead(network)(padded, lengths), TrainableHead(network)(kept))
 
 
 def test_the_fingerprint_is_of_the_front_half_alone():
     network = late()
-    was = front_fingerprint(network)
-    assert was == front_fingerprint(late())
+    was = frozen_fingerprint(network)
+    assert was == frozen_fingerprint(late())
     with torch.no_grad():
         network.classifier.weight.add_(1.0)
         network.joining[0].weight.add_(1.0)
     network.reset_classifier(7)
-    assert front_fingerprint(network) == was, "what learns does not count"
-    assert front_fingerprint(late(head="mean")) == was, "heads share what an encoder made"
-    assert front_fingerprint(late(hidden=(64,), dropout=0.5)) == was
+    assert frozen_fingerprint(network) == was, "what learns does not count"
+    assert frozen_fingerprint(late(head="mean")) == was, "heads share what an encoder made"
+    assert frozen_fingerprint(late(hidden=(64,), dropout=0.5)) == was
     network.spec = network.spec.with_(window_s=3.0)
-    assert front_fingerprint(network) == was, "the length of films at prediction is not of a clip"
+    assert frozen_fingerprint(network) == was, "the length of films at prediction is not of a clip"
 
 
 @pytest.mark.parametrize("change", ["weight", "statistics", "input", "arguments"])
 def test_whatever_changes_its_output_changes_the_fingerprint(change):
     network = late()
-    was = front_fingerprint(network)
+    was = frozen_fingerprint(network)
     if change == "weight":
         with torch.no_grad():
             next(network.backbone.parameters()).view(-1)[0].add_(1e-3)
@@ -72,7 +72,7 @@ def test_whatever_changes_its_output_changes_the_fingerprint(change):
         network.spec = network.spec.with_(short_side=40)
     else:
         network.arguments = {**network.arguments, "tokens": "all"}
-    assert front_fingerprint(network) != was
+    assert frozen_fingerprint(network) != was
 
 
 class Memory(Network):
@@ -101,4 +101,4 @@ class OwnForward(Memory):
 @pytest.mark.parametrize("network", [Memory, OwnForward])
 def test_a_network_that_cannot_be_cut_is_refused(network):
     with pytest.raises(ConfigError, match="--keep-features"):
-        check_cut(network())
+        check_split(network())

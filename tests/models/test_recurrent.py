@@ -10,7 +10,7 @@ from kinema.errors import ConfigError
 from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
 from kinema.models.layers.small_frames import SmallFrames
-from kinema.models.network import JoinedNetwork, StepNetwork, StreamingNetwork
+from kinema.models.network import FramewiseNetwork, JoinedNetwork, StreamingNetwork
 from kinema.models.recurrent import CnnRnn, Recurrence
 from kinema.types import InputSpec
 
@@ -82,7 +82,7 @@ def test_frame_by_frame_and_all_at_once_agree(cell, readout):
         one_by_one.append(logits)
         state = after
 
-    at_once = network.step_logits(clip)
+    at_once = network.frame_logits(clip)
     torch.testing.assert_close(torch.stack(one_by_one, dim=1), at_once, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(network(clip), at_once[:, -1], rtol=1e-5, atol=1e-5)
 
@@ -92,8 +92,8 @@ def test_one_direction_never_sees_what_comes_two_directions_do():
     changed[:, :, 4:] = 0
     for name, sees in (("cnn_lstm_small", False), ("cnn_bilstm_small", True)):
         network = build(name, num_classes=3).eval()
-        assert isinstance(network, StepNetwork)
-        early, also_early = network.step_logits(clips())[:, :4], network.step_logits(changed)[:, :4]
+        assert isinstance(network, FramewiseNetwork)
+        early, also_early = network.frame_logits(clips())[:, :4], network.frame_logits(changed)[:, :4]
         assert torch.allclose(early, also_early, atol=1e-6) != sees
         assert isinstance(network, StreamingNetwork) != sees
 
@@ -127,7 +127,7 @@ def test_half_precision_runs():
     network = narrow()
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(network(clips()).float(), network.float()(clips()).float(), rtol=0.1, atol=0.05)
-        assert network.step_logits(clips()).shape == (2, 6, 3)
+        assert network.frame_logits(clips()).shape == (2, 6, 3)
         logits, _ = network.step(clips()[:, :, 0], network.start(2))
         assert logits.shape == (2, 3)
 

@@ -172,7 +172,7 @@ def test_frame_by_frame_is_what_a_clip_at_once_gives(case: str):
         assert {name: value.shape for name, value in new.items()} == {n: v.shape for n, v in state.items()}
         logits.append(answer)
         state = new
-    at_once = network.step_logits(clip)
+    at_once = network.frame_logits(clip)
     torch.testing.assert_close(torch.stack(logits, 1), at_once, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(network(clip), at_once[:, -1], rtol=1e-5, atol=1e-5)
     assert (at_once[:, 1:] - at_once[:, :-1]).abs().amin(dim=(0, 1)).min() > 1e-6
@@ -183,7 +183,7 @@ def test_later_frames_change_nothing_before_them():
     network = STREAMS["small"]()
     clip, other = torch.randn(1, 3, 5, 40, 48), torch.randn(1, 3, 5, 40, 48)
     mixed = torch.cat([clip[:, :, :3], other[:, :, 3:]], dim=2)
-    before, after = network.step_logits(clip), network.step_logits(mixed)
+    before, after = network.frame_logits(clip), network.frame_logits(mixed)
     torch.testing.assert_close(before[:, :3], after[:, :3])
     assert (before[:, 3] - after[:, 3]).abs().min() > 1e-5
 

@@ -59,7 +59,7 @@ def test_there_are_streaming_networks():
 
 def test_frame_by_frame_is_the_same_as_all_at_once(network, clip):
     with torch.no_grad():
-        at_once = network.step_logits(clip)
+        at_once = network.frame_logits(clip)
         whole = network(clip)
     one_by_one = step_by_step(network, clip)
     assert at_once.shape == (2, NUM_FRAMES, 3)
@@ -71,10 +71,10 @@ def test_frame_by_frame_is_the_same_as_all_at_once(network, clip):
 
 def test_the_future_changes_nothing_and_the_past_does(network, clip):
     with torch.no_grad():
-        before = network.step_logits(clip)
+        before = network.frame_logits(clip)
         changed = clip.clone()
         changed[:, :, 4] += 3.0
-        after = network.step_logits(changed)
+        after = network.frame_logits(changed)
     scale = before.abs().max()
     torch.testing.assert_close(after[:, :4] / scale, before[:, :4] / scale, rtol=1e-5, atol=1e-5)
     assert all((after[:, t] - before[:, t]).abs().max() > 1e-4 * scale for t in range(4, NUM_FRAMES))

@@ -16,7 +16,7 @@ from kinema.models import VARIANTS, build
 from kinema.models.variant import Weights
 from kinema.weights import published
 from kinema.weights.checkpoint import ModelCard, load_checkpoint, save_checkpoint
-from kinema.weights.open import fed_otherwise, load_trained, trained_card
+from kinema.weights.open import with_input, load_trained, trained_card
 
 FAST = ["--epochs", "1", "--batch-size", "4", "--workers", "0"]
 
@@ -149,13 +149,13 @@ def test_published_weights_can_be_fed_otherwise(films, tmp_path, capsys):
 
 def test_weights_that_depend_on_their_input_keep_it():
     with pytest.raises(kinema.KinemaError, match=r"do not fit the network.*--clip-len"):
-        fed_otherwise(build("late_fusion_tiny", num_classes=2), {"clip_len": 5})
+        with_input(build("late_fusion_tiny", num_classes=2), {"clip_len": 5})
 
 
 def test_weights_go_on_in_a_network_with_other_arguments_where_they_fit(films, tmp_path):
     source = build("tsn", num_classes=2, backbone="test_resnet", spec={"size": (32, 32), "clip_len": 3})
-    other = fed_otherwise(source, {"clip_len": 6}, {"grey_time": True, "consensus": "max"})
+    other = with_input(source, {"clip_len": 6}, {"grey_time": True, "consensus": "max"})
     assert (other.arguments["grey_time"], other.spec.clip_len) == (True, 6)
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in other.state_dict().items())
     with pytest.raises(kinema.KinemaError, match=r"do not fit the network.*--model-args head=fc"):
-        fed_otherwise(build("late_fusion", num_classes=2, backbone="test_resnet", head="mean"), {}, {"head": "fc"})
+        with_input(build("late_fusion", num_classes=2, backbone="test_resnet", head="mean"), {}, {"head": "fc"})

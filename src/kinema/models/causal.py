@@ -235,7 +235,7 @@ class CausalMobile(StreamingNetwork):
         """What it knows after the last frame."""
         return self.hidden(self._means(clip)[:, -1])
 
-    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
+    def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
         """Logits after each frame."""
         return self.classifier(self.dropout(self.hidden(self._means(clip))))
 

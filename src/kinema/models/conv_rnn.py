@@ -21,7 +21,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinema.models.layers.running import Readout, RunningReadout, check_readout
+from kinema.models.layers.readout import Readout, RunningReadout, check_readout
 from kinema.models.network import State, StreamingNetwork, init_he
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
@@ -185,7 +185,7 @@ class ConvRnn(StreamingNetwork):
         """What is read after the last frame."""
         return RunningReadout(self.readout).all(self.states(clip))[:, -1]
 
-    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
+    def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
         """Logits after each frame."""
         return self.classifier(self.dropout(RunningReadout(self.readout).all(self.states(clip))))
 

@@ -22,7 +22,7 @@ FORMAT = 1
 _NOT_OF_THE_FRONT = frozenset({"num_classes", "dropout"})
 
 
-def check_cut(network: Network) -> None:
+def check_split(network: Network) -> None:
     """Make sure that a network can be cut.
 
     Raises:
@@ -39,12 +39,12 @@ def check_cut(network: Network) -> None:
     )
 
 
-def front(network: Network, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
+def frozen_features(network: Network, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
     """What the front half makes of clips: a vector a frame or patch, or one for each clip (n = 1)."""
     return network.encode(clip) if isinstance(network, JoinedNetwork) else network.features(clip)[:, None]
 
 
-class BackHalf(nn.Module):
+class TrainableHead(nn.Module):
     """What learns, as a module of its own; its weights are those of the network."""
 
     def __init__(self, network: Network) -> None:
@@ -60,7 +60,7 @@ class BackHalf(nn.Module):
         return network.classifier(network.dropout(features))
 
 
-def front_fingerprint(network: Network) -> str:
+def frozen_fingerprint(network: Network) -> str:
     """SHA-256 over all that the front half's output depends on beside the clips: its layers, weights and input.
 
     Arguments of the network count, but for those that `join_arguments` names: two heads on one encoder share what is

@@ -185,44 +185,31 @@ class Streams(Network):
 
 
 class Fused(Streams):
-    """Any networks, by name.
+    """Any networks, the members of which `kinema.models.build` makes by name.
 
     Args:
         spec: the clip that they share.
-        num_classes: length of the logits.
-        members: a dictionary each: `variant`, its `arguments` and its `modality` where those are not the variant's own, and
-            `clip_len` where it is not the clip's: 1.
-        weights: what each counts in the mean; the paper's flow counts one and a half times as much as RGB.
+        num_classes: length of the logits, the same for all members.
+        members: the networks. To `build`, and in a checkpoint, each is a dictionary: `variant`; its `arguments` and
+            `modality` if they differ from the variant's; `clip_len`, which is 1, if it differs from the clip's.
+            `dropout` as an argument of `build` replaces that of all members.
+        weights: of each member in the mean; the paper's flow counts one and a half times as much as RGB.
         svm: a linear support vector machine in place of the mean.
         multi_label: scores are sigmoids.
-        dropout: of all members, in place of their own.
     """
 
     def __init__(
         self,
         spec: InputSpec,
         num_classes: int,
-        members: Sequence[Mapping[str, Any]],
+        members: Sequence[Network],
         weights: Sequence[float] = (1.0, 1.5),
         svm: bool = False,
         multi_label: bool = False,
-        dropout: float | None = None,
     ) -> None:
-        changes = {} if dropout is None else {"dropout": dropout}
-        networks = [_member(spec, num_classes, member, changes) for member in members]
-        super().__init__(spec, networks, weights, svm, multi_label)
-
-
-def _member(spec: InputSpec, num_classes: int, member: Mapping[str, Any], changes: Mapping[str, Any]) -> Network:
-    from kinema.models import VARIANTS, build  # the table of networks holds this one too
-
-    name = member["variant"]
-    if name not in VARIANTS:
-        raise ValueError(f"no network called {name!r}")
-    own = spec.part(member.get("modality", VARIANTS[name].input.modality))
-    own = own.with_(clip_len=member.get("clip_len", own.clip_len))
-    arguments = {**member.get("arguments", {}), **changes, "num_classes": num_classes}
-    return build(name, spec=own.to_json(), **arguments)
+        if any(member.num_classes != num_classes for member in members):
+            raise ValueError(f"all members need {num_classes} classes, got {[m.num_classes for m in members]}")
+        super().__init__(spec, members, weights, svm, multi_label)
 
 
 def part_of(clip: Float[Tensor, "b c t h w"], spec: InputSpec, own: InputSpec) -> Float[Tensor, "b d s h w"]:

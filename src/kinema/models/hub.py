@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kinema.models.fusion import pool_time
 from kinema.models.hub_source import HubSource
-from kinema.models.layers.probe import AttentiveProbe
+from kinema.models.layers.attentive_probe import AttentiveProbe
 from kinema.models.network import FrameParts, JoinedNetwork
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
@@ -93,9 +93,7 @@ class VideoEncoder(JoinedNetwork):
 
 _KINETICS = 400
 
-VARIANTS: dict[str, Variant] = {}
-
-ON_ENCODERS: dict[str, Variant] = {
+VARIANTS: dict[str, Variant] = {
     "video_encoder": Variant(
         builder=None,
         arguments={},
@@ -105,7 +103,3 @@ ON_ENCODERS: dict[str, Variant] = {
         note="a probe on an encoder of transformers, --backbone hf:NAME",
     ),
 }
-"""Networks whose backbone is an encoder of transformers.
-
-They are no `VARIANTS`: none has a backbone of its own, so they can be neither built nor counted by name alone.
-"""

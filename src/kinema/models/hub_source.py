@@ -19,12 +19,11 @@ from typing import Any
 import torch
 
 from kinema.errors import CheckpointError, ConfigError, DownloadError, MissingExtra, UnknownName
+from kinema.models.backbone import HUB_PREFIX
 from kinema.models.hub_encoder import Encoder, Family
 from kinema.types import InputSpec
 
 log = logging.getLogger("kinema")
-
-PREFIX = "hf:"
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -46,11 +45,6 @@ FAMILIES: dict[str, Family] = {
 """The encoders that are known, by transformers' `model_type`."""
 
 
-def is_hub_name(name: str) -> bool:
-    """Whether a backbone's name means an encoder of transformers."""
-    return name.startswith(PREFIX)
-
-
 def transformers() -> Any:
     """The library.
 
@@ -60,7 +54,7 @@ def transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise MissingExtra(f"encoders named {PREFIX}…", "transformers", "hub") from error
+        raise MissingExtra(f"encoders named {HUB_PREFIX}…", "transformers", "hub") from error
     return transformers
 
 
@@ -85,7 +79,7 @@ class HubSource:
     @property
     def place(self) -> str:
         """The repository or folder, as transformers calls it."""
-        return self.name.removeprefix(PREFIX)
+        return self.name.removeprefix(HUB_PREFIX)
 
     @cached_property
     def config(self) -> Any:
@@ -198,7 +192,7 @@ class HubSource:
             if Path(self.place).is_dir():
                 do = "give a folder with config.json and model.safetensors"
                 raise CheckpointError(f"cannot read {self.place} ({reason})", "", do) from error
-            do = f"go online once, check the name, or give a local folder as {PREFIX}FOLDER"
+            do = f"go online once, check the name, or give a local folder as {HUB_PREFIX}FOLDER"
             raise DownloadError(f"cannot fetch {self.place} ({reason})", "", do) from error
 
     def _preprocessing(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kinema.models.layers import onednn_conv
 from kinema.models.network import Network, fastest_layout, group, init_he
 from kinema.models.variant import Variant
 from kinema.types import FLOW_ZERO, InputSpec
@@ -69,7 +70,7 @@ class SameConv3d(nn.Conv3d):
         both, end = same_padding(x.shape[2:], self.kernel_size, self.stride)
         if any(end):
             x = F.pad(x, (0, end[2], 0, end[1], 0, end[0]))
-        return F.conv3d(x, self.weight, self.bias, self.stride, both)
+        return onednn_conv.convolve(x, self.weight, self.bias, self.stride, tuple(both))
 
 
 class SameMaxPool3d(nn.Module):

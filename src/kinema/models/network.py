@@ -1,15 +1,15 @@
-"""The one contract of all networks: clips [b c t h w] go in, logits [b classes] come out.
+"""The interface of all networks: clips [b c t h w] go in, logits [b classes] come out.
 
-Training, prediction and description know a network by this class alone. A new family subclasses it, sets nothing but
-its layers, and says in `stages()` in which order they see the input, so that "train the last n stages" works
-everywhere.
+Training, prediction and description use a network through this class alone. A new family subclasses it, adds its layers
+and lists them in `stages()` from input to output, so that "train the last n stages" works for every network.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,34 +22,34 @@ from kinema.types import InputSpec
 
 @dataclass(frozen=True, slots=True)
 class FrameParts:
-    """The two steps of a network that looks at each frame alone: what it sees of one, and what it makes of several.
+    """The two steps of a network that encodes each frame alone: encode single frames, then join those of a clip.
 
-    Clips that share frames can then share what was seen of them.
+    Overlapping clips can share the encoded frames.
     """
 
     encode: Callable[[Float[Tensor, "n c 1 h w"]], Float[Tensor, "n f"]]
-    """Frames, one after the other in the batch, to a vector each."""
+    """Frames, as entries of the batch, to one vector each."""
     join: Callable[[Float[Tensor, "b t f"]], Float[Tensor, "b g"]]
-    """The vectors of a clip's frames in order of time to the clip's features."""
-    join_steps: Callable[[Float[Tensor, "b t f"]], Float[Tensor, "b t g"]] | None = None
-    """The same for features at each frame, of networks that answer there."""
+    """The vectors of a clip's frames, in order of time, to the clip's features."""
+    join_frames: Callable[[Float[Tensor, "b t f"]], Float[Tensor, "b t g"]] | None = None
+    """The same to features at each frame; None for networks without frame-wise logits."""
 
 
 class Network(nn.Module, ABC):
     """A video classifier.
 
     Args:
-        spec: how the network wants to be fed; `spec.shape` is the shape of one clip.
+        spec: the input: size, sampling and normalisation; `spec.shape` is the shape of one clip.
         feature_dim: length of the feature vector before the classifier.
         num_classes: length of the logits.
         dropout: share of features dropped before the classifier while training.
 
     `variant` and `arguments` are what `kinema.models.build` made the network from; they are enough to build it
-    again. Where a network sees RGB and optical flow, they are channels of one clip: see `InputSpec.modality`.
+    again. RGB and optical flow are channels of one clip: see `InputSpec.modality`.
     """
 
     num_head_stages: int = 0
-    """Stages at the end that are new with the classifier, such as layers that join frames: "train the head" trains them too."""
+    """Last stages that start untrained like the classifier, such as layers that join frames; "train the head" includes them."""
 
     variant: str = ""
     arguments: dict[str, Any]
@@ -64,7 +64,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """What the network knows of each clip before it names a class."""
+        """One feature vector a clip, the input of the classifier."""
 
     def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b classes"]:
         """Logits: raw scores, before softmax."""
@@ -74,12 +74,12 @@ class Network(nn.Module, ABC):
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Named parts from input to output, without the classifier.
 
-        Every parameter of the network but the classifier's belongs to exactly one of them. A stage is for freezing
-        and for learning rates (`parameters()`, `eval()`), not for calling.
+        Every parameter except the classifier's belongs to exactly one stage. Stages serve to freeze parts and to set
+        learning rates (`parameters()`, `eval()`); they need not be callable.
         """
 
     def frame_parts(self) -> FrameParts | None:
-        """The two steps of a network that looks at each frame alone; None where its layers see time."""
+        """The two steps of a network that encodes each frame alone; None if layers see several frames."""
         return None
 
     @property
@@ -88,29 +88,29 @@ class Network(nn.Module, ABC):
         return int(self.classifier.out_features)  # type: ignore[arg-type]
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put a fresh classifier for `num_classes` classes in place of the old one."""
+        """Replace the classifier with an untrained one for `num_classes` classes."""
         old = next(self.classifier.parameters())
         self.classifier = new_classifier(self.feature_dim, num_classes).to(old.device, old.dtype)
         self.arguments = {**self.arguments, "num_classes": num_classes}
 
     def set_multi_label(self, multi_label: bool) -> None:
-        """Be told whether videos carry several labels; networks whose logits are joined scores need to know."""
+        """Set whether a video can have several labels; matters only to networks that average scores, see `fused`."""
 
     def adopt_classifier(self, weight: Float[Tensor, "classes f"], bias: Float[Tensor, " classes"]) -> None:
-        """Take a published classifier over."""
+        """Use the weights of a published classifier."""
         self.reset_classifier(len(weight))
         self.classifier.load_state_dict({"weight": weight, "bias": bias})
 
 
 class JoinedNetwork(Network):
-    """A network in two steps: `encode` looks at each frame (or patch) alone, `join` makes one vector of what came out.
+    """A network in two steps: `encode` gives a vector for each frame (or patch), `join` one for the clip.
 
-    Between the two lies what can be kept on disk: with a frozen encoder, learning needs `join` and the classifier
-    only. The stages of `join` are the last `num_head_stages`.
+    With a frozen encoder its output can be cached on disk; training then needs `join` and the classifier only. The
+    stages of `join` are the last `num_head_stages`.
     """
 
     join_arguments: tuple[str, ...] = ()
-    """Arguments of the constructor that `encode` does not depend on: networks that differ in them share what is kept."""
+    """Constructor arguments that `encode` does not depend on: networks that differ only in them share cached features."""
 
     @abstractmethod
     def encode(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
@@ -121,9 +121,9 @@ class JoinedNetwork(Network):
         """One vector of `feature_dim` numbers a clip.
 
         Args:
-            encoded: what `encode` gave.
-            lengths: how many of the n vectors count, from the first on, where clips of different lengths were padded
-                to the longest; None: all do.
+            encoded: the output of `encode`.
+            lengths: number of valid vectors of each row, from the first on, if clips of different lengths were padded
+                to the longest; None: all are valid.
         """
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b g"]:
@@ -131,26 +131,26 @@ class JoinedNetwork(Network):
         return self.join(self.encode(clip))
 
     def frame_parts(self) -> FrameParts | None:
-        """`encode` and `join`; of a subclass whose `encode` sees several frames at once, None."""
+        """`encode` and `join`; a subclass whose `encode` sees several frames at once returns None."""
         return FrameParts(lambda frames: self.encode(frames)[:, 0], self.join)
 
 
 State = dict[str, Tensor]
-"""What a streaming network remembers between frames: tensors by name, the batch first in each."""
+"""What a streaming network keeps between frames: tensors by name, each with the batch as its first axis."""
 
 
-class StepNetwork(Network):
-    """A network with an answer at every frame of its clip ("many to many"), beside the one for the whole clip."""
+class FramewiseNetwork(Network):
+    """A network with logits at every frame of its clip ("many to many"), beside those of the whole clip."""
 
     @abstractmethod
-    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
+    def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
         """Logits at each frame, computed for all frames at once."""
 
 
-class StreamingNetwork(StepNetwork):
-    """A causal network: what it says after a frame depends on that frame and those before it, at constant work a frame.
+class StreamingNetwork(FramewiseNetwork):
+    """A causal network: its logits after a frame depend on that frame and earlier ones, at constant cost a frame.
 
-    `forward(clip)` equals the last logits of `step` over the frames of the clip, and `step_logits(clip)` all of them.
+    `frame_logits(clip)` equals the logits of `step` over the frames of the clip, `forward(clip)` the last of them.
     """
 
     @abstractmethod
@@ -159,11 +159,11 @@ class StreamingNetwork(StepNetwork):
 
     @abstractmethod
     def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b classes"], State]:
-        """Logits after one more frame, and the state for the next; the state given is not changed."""
+        """Logits after one more frame, and the new state; the given state is not changed."""
 
 
 def filters_see_time(network: Network) -> bool:
-    """Whether some 3-D filter is longer than a frame or skips frames, or a non-local block compares them."""
+    """Whether a 3-D filter spans several frames or skips some, or a non-local block compares frames."""
     filters = [layer for layer in network.modules() if isinstance(layer, nn.Conv3d)]
     longest = max((max(layer.kernel_size[0], layer.stride[0]) for layer in filters), default=1)
     return longest > 1 or "nonlocal_stages" in network.arguments
@@ -173,13 +173,26 @@ AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 def sharing_weights(network: AnyNetwork) -> AnyNetwork:
-    """A copy with layers of its own and the same weights."""
-    shared: dict[int, Any] = {id(value): value for value in [*network.parameters(), *network.buffers()]}
+    """A copy with its own layers and the same weight tensors."""
+    shared: dict[int, object] = {id(value): value for value in [*network.parameters(), *network.buffers()]}
     return copy.deepcopy(network, shared)
 
 
+@contextmanager
+def on_meta(network: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Call a network in evaluation mode with weights that have shapes and no values: nothing is computed."""
+    modes = {module: module.training for module in network.modules()}
+    tensors = {name: value.to("meta") for name, value in [*network.named_parameters(), *network.named_buffers()]}
+    network.eval()
+    try:
+        yield lambda clip: torch.func.functional_call(network, tensors, (clip,))
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
 def new_classifier(feature_dim: int, num_classes: int) -> nn.Linear:
-    """A linear layer that starts with small weights, so that all classes are about equally likely at first."""
+    """A linear layer with small initial weights, so that all classes are about equally likely at first."""
     classifier = nn.Linear(feature_dim, num_classes)
     nn.init.normal_(classifier.weight, std=0.01)
     nn.init.zeros_(classifier.bias)
@@ -187,7 +200,7 @@ def new_classifier(feature_dim: int, num_classes: int) -> nn.Linear:
 
 
 def group(**parts: nn.Module) -> nn.Module:
-    """Several modules as one stage. They stay where they are in the network; nothing is copied."""
+    """Several modules as one stage. They also stay in their places in the network; nothing is copied."""
     return nn.ModuleDict(parts)
 
 
@@ -201,5 +214,5 @@ def init_he(module: nn.Module) -> None:
 
 
 def fastest_layout(clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
-    """Channels last: convolutions on a CPU take this order about a third faster, and keep it."""
+    """Channels last in memory: convolutions on a CPU are about a third faster, and their outputs keep the layout."""
     return clip.contiguous(memory_format=torch.channels_last_3d)

@@ -17,9 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinema.inspection.summary import on_meta
 from kinema.models import small
-from kinema.models.network import Network, StreamingNetwork
+from kinema.models.network import Network, StreamingNetwork, on_meta
 from kinema.models.resnet_bottleneck3d import I3D_TIMES, BottleneckResNet3d, kinetics_input
 from kinema.models.variant import Variant
 
@@ -78,16 +77,6 @@ class NonLocalBlock(nn.Module):
 
 def _places(x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n c"]:
     return x.flatten(2).transpose(1, 2)
-
-
-ARGUMENTS: Mapping[str, str] = {"nonlocal_stages": "stages", "nonlocal_every": "every", "nonlocal_mode": "mode"}
-"""Arguments of `kinema.models.build` for any network, and what `insert_nonlocal` calls them."""
-
-
-def split_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arguments of a network's own layers, and those for `insert_nonlocal`."""
-    layers = {key: value for key, value in arguments.items() if key not in ARGUMENTS}
-    return layers, {ARGUMENTS[key]: value for key, value in arguments.items() if key in ARGUMENTS}
 
 
 def insert_nonlocal(

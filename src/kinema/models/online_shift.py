@@ -92,7 +92,7 @@ class OnlineShift(StreamingNetwork):
         """The running mean after the last frame."""
         return self._running_means(self.frame_features(clip))[:, -1]
 
-    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
+    def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
         """Logits after each frame."""
         return self.classifier(self.dropout(self._running_means(self.frame_features(clip))))
 

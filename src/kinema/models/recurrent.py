@@ -18,9 +18,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from kinema.models.backbone import BackboneSource
 from kinema.models.fusion import pool_time
-from kinema.models.layers.running import Readout, RunningReadout, check_readout
+from kinema.models.layers.readout import Readout, RunningReadout, check_readout
 from kinema.models.layers.small_frames import SmallFrames
-from kinema.models.network import FrameParts, JoinedNetwork, State, StepNetwork, StreamingNetwork
+from kinema.models.network import FrameParts, FramewiseNetwork, JoinedNetwork, State, StreamingNetwork
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
@@ -100,7 +100,7 @@ def _init(rnn: nn.RNNBase) -> None:
                 weight.data[rnn.hidden_size : 2 * rnn.hidden_size] = 1.0  # gates run input, forget, cell, output
 
 
-class RecurrentNetwork(JoinedNetwork, StepNetwork):
+class RecurrentNetwork(JoinedNetwork, FramewiseNetwork):
     """A frame network and recurrent layers; subclasses say in which direction of time.
 
     Args:
@@ -146,17 +146,17 @@ class RecurrentNetwork(JoinedNetwork, StepNetwork):
         states, last = self.recurrence(encoded, lengths)
         return last if self.readout == "last" else pool_time(states, self.readout, lengths)
 
-    def join_steps(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b t u"]:
+    def join_frames(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b t u"]:
         """The state at each frame."""
         return self.recurrence(encoded)[0]
 
-    def step_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
-        """Logits of what `join_steps` gives."""
-        return self.classifier(self.dropout(self.join_steps(self.encode(clip))))
+    def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
+        """Logits of what `join_frames` gives."""
+        return self.classifier(self.dropout(self.join_frames(self.encode(clip))))
 
     def frame_parts(self) -> FrameParts:
         """The frame network, and the recurrent layers."""
-        return FrameParts(lambda frames: self.encode(frames)[:, 0], self.join, self.join_steps)
+        return FrameParts(lambda frames: self.encode(frames)[:, 0], self.join, self.join_frames)
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Those of the frame network, then the recurrent layers."""
@@ -166,7 +166,7 @@ class RecurrentNetwork(JoinedNetwork, StepNetwork):
 class CnnRnn(RecurrentNetwork, StreamingNetwork):
     """Forwards in time only, so that it can follow a stream; arguments as for `RecurrentNetwork`."""
 
-    def join_steps(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b t u"]:
+    def join_frames(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b t u"]:
         """After each frame the state, or the mean or maximum of the states so far."""
         return RunningReadout(self.readout).all(self.recurrence(encoded)[0])
 

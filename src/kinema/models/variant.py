@@ -1,31 +1,31 @@
-"""What a network is called, what makes it, how it wants to be fed, and which published weights fit: the model card."""
+"""Records of what there is by name: a variant of a network, and a file of published weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from kinema.models.network import Network
 from kinema.types import InputSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Published weights of a variant.
+    """Published weights of a variant. Nothing here needs the network's code, so that all of them can be listed.
 
     Args:
-        name: what `kinema.load` and `--model` call them.
+        name: used by `kinema.load` and `--model`.
         variant: the network they belong to.
-        url: where the file is.
-        sha256: its checksum, or the first digits of it; empty where the publisher gives none.
-        git_blob: the file's object name in its publisher's git repository, which is a checksum too.
-        labels: what its classes are ("kinetics400", "sports1m", …).
-        licence: what its publisher allows.
-        input: how these weights want to be fed.
-        renames: patterns and replacements that turn the file's names into the network's; see `models.convert`.
-        arguments: arguments of the network that these weights need.
-        metrics: what its publisher measured, by name, with the protocol in the name ("kinetics400 hit@1, 30 views").
-        source: the page on which the publisher says so.
+        url: of the file.
+        labels: the class list ("kinetics400", "sports1m", …).
+        licence: the publisher's.
+        sha256: checksum, or its first digits; empty if the publisher gives none.
+        git_blob: the file's object name in the publisher's git repository, which is a checksum too.
+        renames: name of the patterns, in the module of the variant's family, that turn the file's tensor names into
+            the network's; see `kinema.weights.convert`.
+        input: fields of the variant's `InputSpec` that differ for these weights.
+        metrics: the publisher's figures by name, with the protocol in the name ("kinetics400 hit@1, 30 views").
+        source: the page with these figures.
     """
 
     name: str
@@ -33,11 +33,10 @@ class Weights:
     url: str
     labels: str
     licence: str
-    input: InputSpec
     sha256: str = ""
     git_blob: str = ""
-    renames: tuple[tuple[str, str], ...] = ()
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    renames: str = ""
+    input: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
 
@@ -47,25 +46,25 @@ class Variant:
     """One named network.
 
     Args:
-        builder: called as `builder(spec=, num_classes=, **arguments)`; gives a `Network`. None where the variant
+        builder: called as `builder(spec=, num_classes=, **arguments)`; returns a `Network`. None if the variant
             exists on a backbone only.
-        arguments: keyword arguments of the builder; the caller's own go over them.
-        input: how the network wants to be fed unless told otherwise.
+        arguments: keyword arguments of the builder; the caller's override them.
+        input: the default input.
         paper: authors and year, or a line of origin.
-        num_classes: class count unless told otherwise: that of the paper.
-        on_backbone: called as `on_backbone(spec=, num_classes=, backbone=, **arguments)` when a backbone is named;
-            None where the network has no exchangeable 2-D backbone.
-        backbone: timm's name of the backbone where the caller names none; "" where `builder` stands without one.
-        backbone_arguments: what `arguments` is for `builder`, for `on_backbone`.
+        num_classes: the default number of classes: that of the paper.
+        on_backbone: called as `on_backbone(spec=, num_classes=, backbone=, **arguments)` if a backbone is given;
+            None if the network has no exchangeable 2-D backbone.
+        backbone: timm's name of the default backbone; "" if `builder` needs none.
+        backbone_arguments: keyword arguments of `on_backbone`; the caller's override them.
         note: one line for the list of models.
     """
 
-    builder: Callable[..., Any] | None
-    arguments: Mapping[str, Any]
+    builder: Callable[..., Network] | None
+    arguments: Mapping[str, object]
     input: InputSpec
     paper: str
     num_classes: int = 400
-    on_backbone: Callable[..., Any] | None = None
+    on_backbone: Callable[..., Network] | None = None
     backbone: str = ""
-    backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
+    backbone_arguments: Mapping[str, object] = field(default_factory=dict)
     note: str = ""

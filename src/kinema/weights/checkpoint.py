@@ -36,7 +36,7 @@ class ModelCard:
         arguments: what `build` needs beside it to make the same layers.
         labels: class names, in the order of the logits.
         multi_label: scores go through a sigmoid, not through softmax.
-        task: what the network is asked: "clip" for a label a clip, "frame" for one a frame (`StepNetwork.step_logits`).
+        task: what the network is asked: "clip" for a label a clip, "frame" for one a frame (`FramewiseNetwork.frame_logits`).
         input: how it wants to be fed.
         training: the run's configuration.
         data: name, counts and fingerprint of what it learned from.

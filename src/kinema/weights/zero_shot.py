@@ -15,9 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, ConfigError, UsageError
+from kinema.models.backbone import HUB_PREFIX, is_hub_name
 from kinema.models.fusion import pool_time
 from kinema.models.hub_encoder import Encoder
-from kinema.models.hub_source import PREFIX, HubSource, is_hub_name, transformers
+from kinema.models.hub_source import HubSource, transformers
 from kinema.models.network import JoinedNetwork
 from kinema.types import InputSpec
 from kinema.weights.checkpoint import ModelCard
@@ -84,7 +85,7 @@ def zero_shot(name: str, labels: Sequence[str], prompt: str = PROMPT) -> tuple[Z
 
 def _check(name: str, labels: Sequence[str], prompt: str) -> None:
     if not is_hub_name(name):
-        do = f"give --model {PREFIX}NAME_OR_FOLDER, such as {DEFAULT}, or leave --labels out"
+        do = f"give --model {HUB_PREFIX}NAME_OR_FOLDER, such as {DEFAULT}, or leave --labels out"
         raise UsageError("labels in words need an encoder of pictures and text", name, do)
     if len(labels) < 2 or len(set(labels)) < len(labels) or not all(labels):
         do = 'give at least two different ones, such as --labels "ice hockey, a crowd"'

@@ -1,67 +1,50 @@
-"""Convolutions on a CPU that torch gets wrong, or takes very long for, and what takes their place inside a block."""
+"""Convolutions that torch trains wrongly or slowly in half precision on a CPU, replaced inside a block.
+
+A `TorchFunctionMode` rather than layers of our own: it holds for every network, also of timm and of users.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from kinema.models.layers import depthwise, short_clips, small_batches
+from kinema.models.layers import depthwise, short_clips
 
-Replacements = dict[Any, tuple[int, Callable[..., Tensor]]]
-"""For functions of torch over how many axes they go, and what takes their place."""
+_REPLACED: Mapping[object, tuple[int, Callable[..., Tensor]]] = {
+    torch.conv2d: (2, depthwise.convolve),
+    torch.conv3d: (3, short_clips.convolve),
+}
+"""For functions of torch: the number of axes that they slide over, and the function to call instead."""
+
+_DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+_NAMES = ("input", "weight", *_DEFAULTS)
 
 
-class _Replaced(TorchFunctionMode):
-    by: Replacements
+class MendedConvolutions(TorchFunctionMode):
+    """Inside the block, gradients of convolutions in half precision are right, and computed fast.
+
+    It concerns clips shorter than a filter (`short_clips`) and strided depthwise filters (`depthwise`). Outputs are the
+    same.
+    """
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func not in self.by:
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        if func not in _REPLACED:
             return func(*args, **(kwargs or {}))
-        axes, convolve = self.by[func]
-        return convolve(*_spelt_out(axes, *args, **(kwargs or {})))
-
-
-class MendedConvolutions(_Replaced):
-    """Inside the block, whatever network learns in half precision, gradients of convolutions are right, and fast.
-
-    It is about clips shorter than a filter, and about strided filters on single channels; what comes out is the same.
-    """
-
-    by: Replacements = {torch.conv2d: (2, depthwise.convolve), torch.conv3d: (3, short_clips.convolve)}
-
-
-class QuickConvolutions(_Replaced):
-    """Inside the block, whatever network answers in float32, single clips go through it as quickly as many.
-
-    Every call of torch inside costs a microsecond more, a fifth of the time of small networks that go frame by frame: it is
-    for those with 3-D convolutions, on whole clips.
-    """
-
-    by: Replacements = {torch.conv3d: (3, small_batches.convolve)}
-
-
-def _spelt_out(  # as torch's own
-    axes: int,
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> tuple[Any, ...]:
-    """All arguments of a convolution in order, with one number an axis where torch takes one for all too."""
-
-    def each(value: Any) -> Any:
-        if isinstance(value, str):
-            return value
-        values = (value,) if isinstance(value, int) else tuple(value)
-        return values * axes if len(values) == 1 else values
-
-    return input, weight, bias, each(stride), each(padding), each(dilation), groups
+        axes, convolve = _REPLACED[func]
+        given = {**_DEFAULTS, **dict(zip(_NAMES, args, strict=False)), **(kwargs or {})}
+        for name in ("stride", "padding", "dilation"):  # one number an axis
+            value = given[name]
+            if not isinstance(value, str):
+                numbers = (value,) if isinstance(value, int) else tuple(cast(Sequence[int], value))
+                given[name] = numbers * axes if len(numbers) == 1 else numbers
+        return convolve(**given)

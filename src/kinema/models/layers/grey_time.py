@@ -7,6 +7,8 @@ pictures, with the weights that it has, so sees short motion, and three times as
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -34,6 +36,7 @@ class GreyTime(nn.Module):
         if spec.clip_len % FRAMES:
             raise ValueError(f"clip_len={spec.clip_len}: three frames are shown as one; take a multiple of three")
         super().__init__()
+        self.convolve: Callable[..., Tensor] = F.conv3d
         mean, std, share = (torch.tensor(values) for values in (spec.mean, spec.std, _BRIGHTNESS))
         weight = torch.zeros(FRAMES, 3, FRAMES, 1, 1)  # [colour that is shown, colour seen, frame, 1, 1]
         for frame in range(FRAMES):
@@ -45,7 +48,7 @@ class GreyTime(nn.Module):
 
     def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c s h w"]:
         """Clips of a third of the frames."""
-        return F.conv3d(clip, self.weight, self.bias, stride=(FRAMES, 1, 1))
+        return self.convolve(clip, self.weight, self.bias, stride=(FRAMES, 1, 1))
 
 
 def colours_of(spec: InputSpec, grey_time: bool) -> nn.Module:

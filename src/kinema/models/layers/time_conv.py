@@ -19,13 +19,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kinema.models.layers.onednn_conv import OneDnnConv3d
+
 Init = Literal["shift", "centre", "mean"]
 Padding = Literal["zeros", "replicate"]
 
 _SHARE = 8
 
 
-class InflatedConv(nn.Conv3d):
+class InflatedConv(OneDnnConv3d):
     """A convolution over time and space, made of one over space.
 
     Args:

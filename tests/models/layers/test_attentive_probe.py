@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.models.layers.probe import FROM_VJEPA2, AttentiveProbe
+from kinema.models.layers.attentive_probe import FROM_VJEPA2, AttentiveProbe
 from kinema.weights.convert import convert
 
 
