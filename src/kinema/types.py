@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from kinema.choices import FLOW_METHODS
+
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
@@ -71,9 +73,6 @@ class Example:
         """Path and span, unique within a data set."""
         return self.path if self.span is None else f"{self.path}[{self.span.start_s:.12g},{self.span.end_s:.12g})"
 
-
-FLOW_METHODS = ("dis", "farneback", "tvl1", "raft_small", "raft_large")
-"""How optical flow can be computed; what one method gives is no substitute for another's."""
 
 FLOW_ZERO = 128
 """The pixel value of "no motion" in a channel of optical flow. It has to be met exactly, which 127.5 cannot be."""

@@ -9,7 +9,12 @@ import pytest
 from kinema.errors import MissingExtra, UnknownName, UnreadableVideo
 from kinema.types import FLOW_MOST_PX, FLOW_ZERO
 from kinema.video import flow as flow_module
-from kinema.video.flow import decode, dequantise, encode, flow, flows, follow, measure, quantise, with_followers
+from kinema.video.flow import decode, encode, flow, follow, measure, quantise, with_followers
+
+
+def to_px(levels: np.ndarray) -> np.ndarray:
+    """Levels of `quantise` as displacements in pixels."""
+    return (levels.astype(np.float32) - FLOW_ZERO) * np.float32(FLOW_MOST_PX / (255 - FLOW_ZERO))
 
 
 def textured(dx: int = 0, dy: int = 0, size: tuple[int, int] = (64, 96)) -> np.ndarray:
@@ -31,19 +36,10 @@ def test_a_shifted_texture_has_moved_as_far_as_it_was_shifted(method: str, dx: i
     assert np.hypot(*(inside - (dx, dy)).T).mean() < 0.2
 
 
-def test_the_last_frame_repeats_the_motion_of_the_one_before():
-    found = flows(np.stack([textured(), textured(1), textured(3)]))
-    assert found.shape == (3, 64, 96, 2)
-    assert np.median(found[:, 12:-12, 12:-12, 0], axis=(1, 2)) == pytest.approx([1, 2, 2], abs=0.05)
-    assert np.array_equal(found[2], found[1])
-    assert not flows(textured()[None]).any()
-
-
-def test_no_motion_is_128_exactly_and_comes_back_as_zero():
+def test_no_motion_is_128_exactly():
     still = np.zeros((4, 4, 2), np.float32)
     assert (quantise(still) == FLOW_ZERO).all()
-    assert (dequantise(quantise(still)) == 0.0).all()
-    assert (dequantise(quantise(still - 0.0)) == 0.0).all()
+    assert (quantise(-still) == FLOW_ZERO).all()
 
 
 def test_quantising_is_symmetric_and_keeps_to_half_a_step():
@@ -51,36 +47,36 @@ def test_quantising_is_symmetric_and_keeps_to_half_a_step():
     levels = quantise(values)
     assert (levels.min(), levels.max()) == (1, 255)
     assert (levels.astype(int) + quantise(-values) == 2 * FLOW_ZERO).all()
-    assert np.abs(dequantise(levels) - values).max() <= FLOW_MOST_PX / 127 / 2 + 1e-5
-    assert np.array_equal(quantise(dequantise(levels)), levels)
+    assert np.abs(to_px(levels) - values).max() <= FLOW_MOST_PX / 127 / 2 + 1e-5
+    assert np.array_equal(quantise(to_px(levels)), levels)
 
 
 def test_what_moves_further_than_20_pixels_is_cut_off():
     far = np.array([[[-1e6, 1e6], [-20.0, 20.0]]], np.float32)
     assert quantise(far).tolist() == [[[1, 255], [1, 255]]]
-    assert dequantise(quantise(far))[0, 1].tolist() == pytest.approx([-20, 20])
+    assert to_px(quantise(far))[0, 1].tolist() == pytest.approx([-20, 20])
 
 
 @pytest.mark.parametrize("width", [1, 13, 16, 50])
-def test_a_field_survives_a_jpeg_picture(width: int):
+def test_a_field_survives_a_jpeg(width: int):
     smooth = quantise(cv2.resize(np.random.default_rng(1).uniform(-6, 6, (3, 4, 2)).astype(np.float32), (width, 30)))
     back = decode(encode(smooth), width)
     assert back.shape == smooth.shape
-    assert np.abs(dequantise(back) - dequantise(smooth)).mean() < 0.1
+    assert np.abs(to_px(back) - to_px(smooth)).mean() < 0.1
     still = np.full((30, width, 2), FLOW_ZERO, np.uint8)
     assert np.array_equal(decode(encode(still), width), still)
 
 
-def test_one_half_of_the_picture_does_not_run_into_the_other():
+def test_one_half_of_the_jpeg_does_not_run_into_the_other():
     field = np.full((16, 13, 2), FLOW_ZERO, np.uint8)
     field[..., 0] = 255
     assert (decode(encode(field), 13) == field).all()
 
 
-def test_damaged_pictures_are_told():
-    with pytest.raises(ValueError, match="not a picture"):
+def test_a_damaged_jpeg_is_an_error():
+    with pytest.raises(ValueError, match="not an image"):
         decode(b"no JPEG", 8)
-    with pytest.raises(ValueError, match="not a picture"):
+    with pytest.raises(ValueError, match="not an image"):
         decode(encode(np.zeros((8, 8, 2), np.uint8)), 80)
 
 
@@ -88,7 +84,7 @@ def test_flow_in_a_stream_needs_two_frames_in_a_row():
     frames = [(number, textured(number)) for number in (0, 1, 3, 4)]
     found = {number: field for number, _, field in follow(frames, 5, measure("dis"))}
     assert list(found) == [0, 3, 4]
-    assert np.median(dequantise(found[3])[12:-12, 12:-12, 0]) == pytest.approx(1, abs=0.1)
+    assert np.median(to_px(found[3])[12:-12, 12:-12, 0]) == pytest.approx(1, abs=0.1)
     assert np.array_equal(found[3], found[4])
     assert [number for number, *_ in follow(frames, 5, measure("dis"), {0, 4})] == [0, 4]
     (only,) = follow(frames[:1], 1, measure("dis"))

@@ -49,9 +49,9 @@ def test_a_folder_shows_its_images_in_natural_order(image_folder, read_count):
 
 
 def test_damaged_images_are_left_out_or_named(image_folder, tmp_path, caplog):
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     shutil.copytree(image_folder, folder)
-    (folder / "frame_5.png").write_bytes(b"no picture")
+    (folder / "frame_5.png").write_bytes(b"no image")
     with open_video(folder) as video, caplog.at_level(logging.WARNING, logger="kinema"):
         assert [index for index, _, _ in video.iterate()] == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
         assert video.num_damaged == 1
@@ -60,15 +60,15 @@ def test_damaged_images_are_left_out_or_named(image_folder, tmp_path, caplog):
             video.frames_at([4])
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"", "empty"), (b"words", "not a picture")])
-def test_what_is_no_picture_is_named(tmp_path, content, words):
+@pytest.mark.parametrize(("content", "words"), [(b"", "empty"), (b"words", "not an image")])
+def test_what_is_no_image_is_named(tmp_path, content, words):
     path = tmp_path / "still.jpg"
     path.write_bytes(content)
     with pytest.raises(UnreadableVideo, match=words):
         open_video(path)
 
 
-def test_a_picture_that_breaks_off_is_unreadable(tmp_path, draw_count):
+def test_a_image_that_breaks_off_is_unreadable(tmp_path, draw_count):
     path = tmp_path / "cut.png"
     Image.fromarray(draw_count(3)).save(path)
     data = path.read_bytes()
@@ -78,11 +78,11 @@ def test_a_picture_that_breaks_off_is_unreadable(tmp_path, draw_count):
 
 
 def test_a_missing_still_is_named(tmp_path):
-    with pytest.raises(UnreadableVideo, match="no such picture"):
+    with pytest.raises(UnreadableVideo, match="no such image"):
         open_video(tmp_path / "gone.png")
 
 
-def test_pictures_of_16_bits_keep_their_shades(tmp_path):
+def test_images_of_16_bits_keep_their_shades(tmp_path):
     """As thermal and depth cameras write them."""
     path = tmp_path / "thermal.png"
     ramp = np.linspace(0, 65535, 64).astype(np.uint16)
@@ -93,7 +93,7 @@ def test_pictures_of_16_bits_keep_their_shades(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
-def test_pictures_without_a_known_range_are_refused(tmp_path, kind):
+def test_images_without_a_known_range_are_refused(tmp_path, kind):
     path = tmp_path / "depth.tif"
     Image.fromarray(np.zeros((8, 8), kind)).save(path)
     with (
@@ -103,7 +103,7 @@ def test_pictures_without_a_known_range_are_refused(tmp_path, kind):
         video.frames_at([0])
 
 
-def test_a_picture_too_large_for_pillow_is_one_clear_line(tmp_path, monkeypatch):
+def test_a_image_too_large_for_pillow_is_one_clear_line(tmp_path, monkeypatch):
     path = tmp_path / "huge.png"
     Image.new("L", (400, 400)).save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

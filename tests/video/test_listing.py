@@ -10,7 +10,16 @@ from kinema.video import is_video, list_media
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("b10.mp4", "b9.mp4", "B2.mkv", "notes.txt", "deep/c.avi", "deep/.hidden.mp4", ".cache/x.mp4", "s.png"):
+    for name in (
+        "b10.mp4",
+        "b9.mp4",
+        "B2.mkv",
+        "record.txt",
+        "deep/c.avi",
+        "deep/.hidden.mp4",
+        ".cache/x.mp4",
+        "s.png",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
@@ -27,12 +36,12 @@ def test_a_folder_is_listed_with_all_below_in_natural_order(folder):
 
 
 def test_patterns_and_files_are_listed_once(folder):
-    asked = [folder / "b10.mp4", folder / "b*.mp4", folder / "**" / "*.avi"]
-    assert names(folder, asked) == ["b10.mp4", "b9.mp4", "deep/c.avi"]
+    requested = [folder / "b10.mp4", folder / "b*.mp4", folder / "**" / "*.avi"]
+    assert names(folder, requested) == ["b10.mp4", "b9.mp4", "deep/c.avi"]
 
 
 def test_a_named_file_counts_whatever_its_ending(folder):
-    assert names(folder, [folder / "notes.txt"]) == ["notes.txt"]
+    assert names(folder, [folder / "record.txt"]) == ["record.txt"]
 
 
 @pytest.mark.parametrize(("name", "words"), [("gone.mp4", "spelling"), ("*.webm", "pattern"), ("nothing", "no video")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import pytest
 
 from kinema.errors import UnreadableVideo
 from kinema.video import open_stream
-from kinema.video.stream import _Pipe
 
 
 def test_every_frame_of_a_file_comes_when_there_is_time(counting_video, read_count):
@@ -92,9 +90,11 @@ def test_damaged_frames_do_not_end_a_stream(damaged_video, read_count):
 def test_a_pipe_is_read(mkv_video):
     code = "from kinema.video import open_stream; print(sum(1 for _ in open_stream('-', realtime=False)))"
     with mkv_video.open("rb") as source:
-        told = subprocess.run([sys.executable, "-c", code], stdin=source, capture_output=True, check=True, timeout=60)
-    assert told.stdout.strip() == b"50"
-    assert told.stderr == b""
+        finished = subprocess.run(
+            [sys.executable, "-c", code], stdin=source, capture_output=True, check=True, timeout=60
+        )
+    assert finished.stdout.strip() == b"50"
+    assert finished.stderr == b""
 
 
 @contextlib.contextmanager
@@ -124,18 +124,6 @@ def test_an_interrupt_ends_a_process_that_waits_for_a_pipe(mkv_video, share):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == -signal.SIGINT
         assert process.stderr.read().splitlines()[-1] == b"KeyboardInterrupt"
-
-
-def test_a_pipe_gives_what_is_there_and_ends_when_it_is_to_stop(monkeypatch):
-    stop, (source, target) = threading.Event(), os.pipe()
-    with os.fdopen(source, "rb") as reading, os.fdopen(target, "wb", buffering=0) as writing:
-        monkeypatch.setattr("sys.stdin", reading)
-        pipe = _Pipe(stop)
-        writing.write(b"abcdef")
-        assert pipe.peek(4) == b"abcd"
-        assert [pipe.read(3), pipe.read(32768), pipe.read(32768)] == [b"abc", b"d", b"ef"]
-        stop.set()
-        assert pipe.read(32768) == b""
 
 
 WRONG = [

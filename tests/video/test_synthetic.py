@@ -1,4 +1,4 @@
-"""Motions cannot be told from a still, looks can; and motions are what their names say."""
+"""Motions cannot be stated from a still, looks can; and motions are what their names say."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def probe(draw, labels, per_class, frame):
 
 
 @pytest.mark.parametrize("frame", [0, 12, 23])
-def test_a_still_does_not_tell_a_motion(frame):
+def test_a_still_does_not_reveal_a_motion(frame):
     assert probe(draw_motion, MOTIONS, 120, frame) < 0.20  # chance is 0.125
 
 
-def test_a_still_tells_a_look():
+def test_a_still_reveals_an_appearance():
     assert probe(draw_appearance, APPEARANCES, 120, 5) > 0.35
 
 
@@ -87,15 +87,15 @@ def test_clockwise_turns_as_a_clock():
     path = path_of("clockwise", np.random.default_rng(0), 24)
     row, column = round(float(path.row[0]) * 96), round(float(path.column[0]) * 96)
     middle = [np.roll(frame, (48 - row, 48 - column), (0, 1))[36:61, 36:61].astype(float) for frame in clip]
-    turned = [np.rot90(middle[0], quarters) for quarters in (-1, 1)]  # -1 is clockwise on screen
+    rotated = [np.rot90(middle[0], quarters) for quarters in (-1, 1)]  # -1 is clockwise on screen
     turns = (path.angle - path.angle[0]) % 1
     quarter = int(np.argmin(np.abs(turns - 0.25)))
-    errors = [np.abs(middle[quarter] - picture)[6:-6, 6:-6].mean() for picture in turned]
+    errors = [np.abs(middle[quarter] - image)[6:-6, 6:-6].mean() for image in rotated]
     assert errors[0] < errors[1]
 
 
 @pytest.mark.parametrize(("draw", "labels"), [(draw_motion, MOTIONS), (draw_appearance, APPEARANCES)])
-def test_clips_have_the_shape_asked_for_and_repeat_with_the_seed(draw, labels):
+def test_clips_have_the_shape_requested_and_repeat_with_the_seed(draw, labels):
     for label in labels:
         clip = draw(label, np.random.default_rng(5), 10, (40, 56))
         assert (clip.shape, clip.dtype) == ((10, 40, 56, 3), np.uint8)

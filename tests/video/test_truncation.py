@@ -10,7 +10,7 @@ def _cut_off(path: Path) -> str:
         return cut_off(video.info)
 
 
-def test_a_film_whose_second_half_is_missing_says_where_it_breaks_off(tmp_path, mkv_video, write_frames, draw_count):
+def test_a_video_whose_second_half_is_missing_says_where_it_breaks_off(tmp_path, mkv_video, write_frames, draw_count):
     path = write_frames(tmp_path / "cut.mkv", (draw_count(index) for index in range(60)), options={"g": "12"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert _cut_off(path).startswith("it breaks off at ")
@@ -18,7 +18,7 @@ def test_a_film_whose_second_half_is_missing_says_where_it_breaks_off(tmp_path, 
     assert _cut_off(mkv_video) == ""  # its header promises nothing
 
 
-def test_whole_films_and_pictures_are_whole(
+def test_whole_videos_and_images_are_whole(
     counting_video, one_frame_video, vfr_video, edit_list_video, negative_video, gif_video, still_image, image_folder
 ):
     for path in (

@@ -12,7 +12,7 @@ from kinema.video import VideoWriter, open_video
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mov", ".webm", ".gif"])
 @pytest.mark.parametrize("fps", [25, 30000 / 1001])
 def test_frames_come_back(tmp_path, draw_count, read_count, ending, fps):
-    path = tmp_path / f"film{ending}"
+    path = tmp_path / f"video{ending}"
     with VideoWriter(path, fps, (64, 96)) as writer:
         for index in range(30):
             writer.write(draw_count(index))

@@ -1,8 +1,8 @@
-"""Files, folders, cameras and streams in; frames [t h w c] uint8 RGB out. No torch here."""
+"""Read files, folders, cameras and streams as frames [t h w c] uint8 RGB, and write them. This package needs no torch."""
 
 from __future__ import annotations
 
-from kinema.video.contract import FastSeek, Size, Video
+from kinema.video.contract import Size, Video
 from kinema.video.listing import IMAGE_ENDINGS, VIDEO_ENDINGS, is_image, is_video, list_media
 from kinema.video.reader import open_video
 from kinema.video.stream import Stream, open_stream
@@ -12,7 +12,6 @@ from kinema.video.writer import VideoWriter
 __all__ = [
     "IMAGE_ENDINGS",
     "VIDEO_ENDINGS",
-    "FastSeek",
     "Size",
     "Stream",
     "Video",

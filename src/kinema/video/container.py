@@ -1,4 +1,4 @@
-"""Opening a file with PyAV: the picture track that is meant, what its header says, and what is wrong where it will not open."""
+"""Open a file with PyAV: choose the video track, read its header, and say why a file does not open."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ _MICROSECOND = 1e-6
 
 
 def open_container(path: str) -> tuple[InputContainer, av.VideoStream]:
-    """Open a file and choose its picture track; other tracks are not even read."""
+    """Open a file and choose its video track; the demuxer skips all other tracks.
+
+    Raises:
+        UnreadableVideo: not there, not a video, damaged, no decoder, or no video track.
+        EmptyVideo: there is no track at all.
+    """
     try:
         container = av.open(path, metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
         raise _open_error(path, error) from error
     try:
-        videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        streams = [s for s in videos if s.codec_context is not None]
-        if not streams:
+        videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]  # no cover images
+        decodable = [s for s in videos if s.codec_context is not None]
+        if not decodable:
             raise _track_error(path, container, bool(videos))
-        best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.frames))
+        best = max(decodable, key=lambda s: (bool(s.disposition & Disposition.default), s.frames))
         for stream in container.streams:
             if stream.index != best.index:
                 stream.discard = Discard.all
@@ -39,9 +44,10 @@ def open_container(path: str) -> tuple[InputContainer, av.VideoStream]:
 
 
 def packets_of(container: InputContainer, track: av.VideoStream) -> Iterator[av.Packet]:
-    """The packets of a track from where the container stands to its end.
+    """Yield the packets of a track from the container's position to its end.
 
-    PyAV stops at a packet of a track that it does not know, as one that begins in the middle of a recording; here it goes on.
+    A track may begin in the middle of a recording. PyAV does not know it and raises IndexError at its first packet; that
+    packet is dropped, and reading goes on with the next one.
     """
     while True:
         try:
@@ -52,10 +58,10 @@ def packets_of(container: InputContainer, track: av.VideoStream) -> Iterator[av.
 
 
 def promised_s(container: InputContainer, track: av.VideoStream) -> float:
-    """How long the picture track is by the header; 0.0 where it does not say."""
+    """Duration of the video track in seconds by the header; 0.0 if the header has none."""
     if track.duration and track.time_base:
         return float(track.duration * track.time_base)
-    if container.duration and len(container.streams) == 1:
+    if container.duration and len(container.streams) == 1:  # with several tracks it may be that of the sound
         return container.duration * _MICROSECOND
     return 0.0
 
@@ -77,5 +83,5 @@ def _track_error(path: str, container: InputContainer, has_video: bool) -> Unrea
     if has_video:
         return UnreadableVideo("no decoder for this video's codec", path, "convert it to H.264 with ffmpeg")
     if len(container.streams):
-        return UnreadableVideo("no picture track in this file, only sound or text", path, "give a video file")
+        return UnreadableVideo("no video track in this file, only audio or text", path, "give a video file")
     return EmptyVideo("no frames in this video", path, "record or export it again")

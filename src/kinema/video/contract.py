@@ -1,6 +1,6 @@
-"""What every video can do, whatever it is read with: `Video`, and the arithmetic of sizes and times that all share.
+"""The interface of every open video, whatever decodes it: `Video`, and the arithmetic of sizes and times.
 
-Frames are numbered in display order, from 0. Times start at 0.0 with the first frame that is shown.
+Frames are numbered in display order, from 0. Times start at 0.0 with the first displayed frame.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ import abc
 import logging
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema.choices import FastSeek
 from kinema.types import VideoInfo
 
 Size = int | tuple[int, int] | None
 Frame = NDArray[np.uint8]
-FastSeek = Literal["none", "nonref", "keyframes"]
-"""Which frames are decoded at all: every one that is wanted; none that no other frame refers to; keyframes only."""
 
-_EPSILON_S = 1e-6  # 7 / 25 is asked for, 0.28000000000000003 is stored
+_EPSILON_S = 1e-6  # absorbs rounding: 7 / 25 has to find the frame whose time is stored as 0.28000000000000003
 _log = logging.getLogger("kinema")
 
 
@@ -34,25 +33,25 @@ def target_size(height: int, width: int, size: Size) -> tuple[int, int]:
     if size is None:
         return height, width
     if isinstance(size, tuple):
-        wanted = size
+        target = size
     elif height <= width:
-        wanted = (size, max(1, round(width * size / height)))
+        target = (size, max(1, round(width * size / height)))
     else:
-        wanted = (max(1, round(height * size / width)), size)
-    if min(wanted) < 1:
+        target = (max(1, round(height * size / width)), size)
+    if min(target) < 1:
         raise ValueError(f"a frame needs a positive size, got {size=}")
-    return wanted
+    return target
 
 
 class Video(abc.ABC):
-    """An open video: frames by number, by time, or one after the other. Use it as a context manager.
+    """An open video that gives frames by number, by time, or in order. Use it as a context manager.
 
     Attributes:
-        info: name, length and size; rotation is already applied, pixels that are not square are left as stored.
-        times_s: [n] when each frame appears, in seconds; the first is 0.0.
-        promised_s: length by the file's header; 0.0 where it does not say.
-        num_damaged: frames that `iterate` and `frames_near` had to leave out so far because they could not be decoded.
-        pixel_aspect: width of a stored pixel over its height, 1.0 for square ones. Frames are never stretched by it.
+        info: path, number of frames, duration and size. Rotation is applied; non-square pixels are not stretched.
+        times_s: [n] display time of each frame in seconds; the first is 0.0.
+        promised_s: duration in seconds by the file's header; 0.0 if the header has none.
+        num_damaged: frames that `iterate` and `frames_near` have skipped so far because they could not be decoded.
+        pixel_aspect: width of a stored pixel over its height; 1.0 for square pixels.
     """
 
     info: VideoInfo
@@ -63,35 +62,34 @@ class Video(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of the file. Twice is fine."""
+        """Close the file. Closing twice is allowed."""
 
     @abc.abstractmethod
     def _read(self, indices: NDArray[np.int64], rows: NDArray[np.int64], out: Frame) -> None:
-        """Decode sorted, unique, valid indices; frame indices[i] goes to out[rows[i]], out being [n h w c].
+        """Decode frames indices[i] into out[rows[i]]; indices are sorted, unique and valid, out is [n h w c].
 
         Raises:
-            UnreadableVideo: one of them is damaged.
+            UnreadableVideo: a frame is damaged.
         """
 
     @abc.abstractmethod
     def _stream(self, indices: range, height: int, width: int) -> Iterator[tuple[int, Frame]]:
-        """The frames of `indices` in order, one at a time, without those that are damaged."""
+        """Yield the frames of `indices` in order, one at a time, without the damaged ones."""
 
     def frames_at(self, indices: Sequence[int] | NDArray[np.integer], size: Size = None) -> Frame:
-        """Decode frames by number: any order, repeats allowed, all clips of a file best in one call.
+        """Decode frames by number, in any order, with repeats. One call for all clips of a file is fastest.
 
         Args:
-            indices: numbers in display order, 0 to num_frames - 1.
-            size: short side in pixels, or (height, width), or None for the video's own. Shrinking happens while the
-            decoder's
-                pixels turn into RGB, so that a small size is cheaper than a full one.
+            indices: frame numbers in display order, 0 to num_frames - 1.
+            size: short side in pixels, or (height, width), or None for the video's own size. Frames are resized while
+                they are converted to RGB, so a small size is faster than a full one.
 
         Returns:
             [n h w c] uint8 RGB.
 
         Raises:
-            IndexError: there is no such frame.
-            UnreadableVideo: one of them cannot be decoded.
+            IndexError: a number is out of range.
+            UnreadableVideo: a frame cannot be decoded.
         """
         numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
         wrong = numbers[(numbers < 0) | (numbers >= self.info.num_frames)]
@@ -107,7 +105,7 @@ class Video(abc.ABC):
         return frames
 
     def frames_at_times(self, times_s: Sequence[float] | NDArray[np.floating], size: Size = None) -> Frame:
-        """Decode the frames that are on screen at given times; before the start the first, after the end the last.
+        """Decode the frames displayed at given times: the first before the start, the last after the end.
 
         Returns:
             [n h w c] uint8 RGB.
@@ -115,17 +113,17 @@ class Video(abc.ABC):
         return self.frames_at(self.indices_at(times_s), size)
 
     def indices_at(self, times_s: Sequence[float] | NDArray[np.floating]) -> NDArray[np.int64]:
-        """[n] numbers of the frames that are on screen at given times."""
-        wanted = np.asarray(times_s, dtype=np.float64).reshape(-1) + _EPSILON_S
-        numbers = np.searchsorted(self.times_s, wanted, side="right") - 1
+        """Numbers [n] of the frames displayed at given times."""
+        times = np.asarray(times_s, dtype=np.float64).reshape(-1) + _EPSILON_S
+        numbers = np.searchsorted(self.times_s, times, side="right") - 1
         return np.clip(numbers, 0, self.info.num_frames - 1)
 
     def iterate(
         self, size: Size = None, *, start_s: float = 0.0, end_s: float | None = None, stride: int = 1
     ) -> Iterator[tuple[int, float, Frame]]:
-        """Every `stride`-th frame with start_s <= time < end_s, one after the other, in constant memory.
+        """Yield every `stride`-th frame with start_s <= time < end_s in order, in constant memory.
 
-        Frames that cannot be decoded are left out and counted in `num_damaged`; one warning says how many.
+        Frames that cannot be decoded are skipped and counted in `num_damaged`; one warning says how many.
 
         Yields:
             number, time in seconds, frame [h w c] uint8 RGB.
@@ -140,39 +138,41 @@ class Video(abc.ABC):
     def frames_near(
         self, indices: NDArray[np.integer], how: FastSeek, size: Size = None
     ) -> Iterator[tuple[int, Frame]]:
-        """Frames that stand for others: for each the nearest at or before it among those that are decoded at all.
+        """Replace each frame by the nearest decoded frame at or before it, so that fewer frames need decoding.
 
-        Where a film has no such frames to choose (pictures; "nonref" where the codec does not mark them for certain;
-        both where timestamps are missing), every frame stands for itself, and the log says so. A frame that cannot be
-        decoded is left out and counted in `num_damaged`; one that was not to be decoded at all is not counted.
+        Some videos give no choice: images, "nonref" with a codec that has no reliable marks, and both ways without
+        timestamps. There every requested frame is decoded, and the log says so. A frame that cannot be decoded is skipped
+        and counted in `num_damaged`; a frame that is left out on purpose is not counted.
 
         Args:
-            indices: ascending numbers, each once.
-            how: "nonref" leaves out frames that no other frame refers to, "keyframes" all but those that decode alone.
-            size: as for `frames_at`.
+            indices: frame numbers, ascending and unique.
+            how: "nonref" leaves out frames that no other frame refers to, "keyframes" decodes keyframes only, "none"
+                decodes the requested frames.
+            size: as in `frames_at`.
 
         Yields:
-            number, in order and each once, and frame [h w c] uint8 RGB. Before the first decoded frame, the first stands in.
+            number and frame [h w c] uint8 RGB, in order, each once. If no decoded frame comes before a requested one, the
+            first decoded frame replaces it.
         """
         height, width = target_size(self.info.height, self.info.width, size)
-        return self._near(np.asarray(indices, np.int64), how, height, width)
+        for index in map(int, indices):
+            yield from self._stream(range(index, index + 1), height, width)
 
-    def _near(self, indices: NDArray[np.int64], how: FastSeek, height: int, width: int) -> Iterator[tuple[int, Frame]]:
-        for index in indices:
-            yield from self._stream(range(int(index), int(index) + 1), height, width)
-
-    def _iterate(self, wanted: range, height: int, width: int) -> Iterator[tuple[int, float, Frame]]:
+    def _iterate(self, indices: range, height: int, width: int) -> Iterator[tuple[int, float, Frame]]:
+        # Apart from `iterate`, which checks its arguments when it is called and not when the first frame is taken.
         expected = missing = 0
-        for index, frame in self._stream(wanted, height, width):
-            position = wanted.index(index)
+        for index, frame in self._stream(indices, height, width):
+            position = indices.index(index)
             missing, expected = missing + position - expected, position + 1
             yield index, float(self.times_s[index]), frame
-        self._tell_missing(missing + len(wanted) - expected, len(wanted))
+        self._count_damaged(missing + len(indices) - expected, len(indices))
 
-    def _tell_missing(self, missing: int, wanted: int) -> None:
+    def _count_damaged(self, missing: int, requested: int) -> None:
         if missing:
             self.num_damaged += missing
-            _log.warning("%s: %d of %d frames could not be decoded and were left out", self.info.path, missing, wanted)
+            _log.warning(
+                "%s: %d of %d frames could not be decoded and were skipped", self.info.path, missing, requested
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Which files are videos, and which ones a user means by files, patterns and folders."""
+"""Tell videos and images by their file endings, and expand files, patterns and folders to a list of them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ IMAGE_ENDINGS = frozenset(f".{ending}" for ending in _IMAGES.split())
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's ending is one of a video; animated GIFs count, stills do not."""
+    """Whether the file ending is that of a video; animated GIFs count, still images do not."""
     return Path(path).suffix.lower() in VIDEO_ENDINGS
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's ending is one of a still picture."""
+    """Whether the file ending is that of a still image."""
     return Path(path).suffix.lower() in IMAGE_ENDINGS
 
 
 def natural_key(path: str | os.PathLike[str]) -> list[tuple[int, int, str]]:
-    """Sorts as people count: frame_2 before frame_10.
+    """Sort key that compares numbers in a name by value: frame_2 before frame_10.
 
     >>> sorted(["b10", "b9", "a"], key=natural_key)
     ['a', 'b9', 'b10']
@@ -40,12 +40,13 @@ def natural_key(path: str | os.PathLike[str]) -> list[tuple[int, int, str]]:
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[str]:
-    """The pictures that lie directly in a folder, in natural order."""
+    """Paths of the images directly in a folder, in natural order."""
     return sorted(
         (e.path for e in os.scandir(folder) if is_image(e.name) and not e.name.startswith(".")), key=natural_key
     )
 
 
+# A folder that has all files of one of these sets was written by kinema.
 _RESULTS = (
     {"config.toml", "environment.json"},
     {"model.json", "model.safetensors"},
@@ -55,31 +56,34 @@ _RESULTS = (
 
 
 def holds_results(names: Iterable[str]) -> bool:
-    """Whether a folder with files of these names was written by kinema: a run, a checkpoint, a report.
+    """Whether a folder with files of these names was written by kinema: a run, a checkpoint or a report.
 
-    Its plots and films are no data.
+    Plots and videos in such a folder are results, not data.
     """
-    there = set(names)
-    return any(marks <= there for marks in _RESULTS)
+    present = set(names)
+    return any(result <= present for result in _RESULTS)
 
 
 def list_media(paths: Iterable[str]) -> list[str]:
-    """The files that a user means, each once: files as named, patterns, and folders with all below in natural order.
+    """Expand files, patterns and folders (with all their subfolders) to a list of paths without repeats.
+
+    A file named by the user is kept whatever its ending. Folders and patterns give videos and images in natural order, and
+    leave out hidden files and what kinema wrote.
 
     Raises:
-        VideoError: a path that is not there, or a folder or pattern without a video or picture.
+        VideoError: a path does not exist, or a folder or pattern has no video or image.
     """
     found: dict[str, None] = {}
     for path in paths:
-        found.update(dict.fromkeys(_media_of(os.fspath(path))))
+        found.update(dict.fromkeys(_expand(os.fspath(path))))
     return list(found)
 
 
-def _media_of(path: str) -> list[str]:
+def _expand(path: str) -> list[str]:
     if os.path.isdir(path):
         files = _media_below(path)
         if not files:
-            raise VideoError("no video or picture in this folder", path, f"videos end in {_some(VIDEO_ENDINGS)}, …")
+            raise VideoError("no video or image in this folder", path, "videos end in .avi, .mkv, .mov, .mp4, .webm, …")
         return files
     if os.path.exists(path):
         return [path]
@@ -89,7 +93,7 @@ def _media_of(path: str) -> list[str]:
     if files:
         return files
     if glob.has_magic(path):
-        raise VideoError("no video or picture matches this pattern", path, "check it, and put it in quotes")
+        raise VideoError("no video or image matches this pattern", path, "check it, and put it in quotes")
     raise VideoError("no such file or folder", path, "check the spelling of the path")
 
 
@@ -102,7 +106,3 @@ def _media_below(folder: str) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [os.path.join(where, n) for n in names if not n.startswith(".") and (is_video(n) or is_image(n))]
     return sorted(files, key=natural_key)
-
-
-def _some(endings: frozenset[str]) -> str:
-    return ", ".join(sorted(endings & {".mp4", ".mkv", ".avi", ".mov", ".webm"}))

@@ -1,4 +1,4 @@
-"""Pictures that stand in for those left out on purpose: the last one at or before each that is wanted."""
+"""Choose, for each requested frame, the nearest decoded frame at or before it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def stand_ins(
-    wanted: NDArray[np.int64], pictures: Iterable[tuple[int, av.VideoFrame]]
+def nearest_decoded(
+    requested: NDArray[np.int64], decoded: Iterable[tuple[int, av.VideoFrame]]
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Those of the pictures that are the last one at or before some frame that is wanted; all in order, numbers first."""
+    """Yield those decoded frames that are the last one at or before some requested frame.
+
+    Args:
+        requested: frame numbers, ascending.
+        decoded: number and frame, in display order.
+    """
+    # Which requested frames a decoded frame serves is known only when the next one arrives, so that one is held back.
     held: tuple[int, av.VideoFrame] | None = None
-    for index, picture in pictures:
-        if held is not None and _any_between(wanted, held[0], index):
+    for index, frame in decoded:
+        if held is not None and _any_between(requested, held[0], index):
             yield held
-        held = index, picture
-    if held is not None and _any_between(wanted, held[0], int(wanted[-1]) + 1):
+        held = index, frame
+    if held is not None and _any_between(requested, held[0], int(requested[-1]) + 1):
         yield held
 
 
-def _any_between(wanted: NDArray[np.int64], first: int, end: int) -> bool:
-    place = int(np.searchsorted(wanted, first))
-    return place < len(wanted) and int(wanted[place]) < end
+def _any_between(numbers: NDArray[np.int64], first: int, end: int) -> bool:
+    place = int(np.searchsorted(numbers, first))
+    return place < len(numbers) and int(numbers[place]) < end

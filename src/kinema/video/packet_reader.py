@@ -1,10 +1,10 @@
-"""The packets of a film by their numbers: from memory where they fit, else from the file, which may be sought."""
+"""Give the packets of a video track by number: from memory if they fit, else from the file, with seeking."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import av
 
@@ -12,21 +12,21 @@ from kinema.video.container import open_container, packets_of, promised_s
 from kinema.video.packets import scan
 
 
-class Feed:
-    """An open file and the index of its picture track.
+class PacketReader:
+    """An open file and the packet index of its video track.
 
     Args:
         path: the file.
 
     Attributes:
-        codec: decodes the picture track.
-        index: of the track's packets.
-        promised_s: the length that the header tells, 0.0 where it tells none.
-        nominal_fps: frames a second by the header; 25 where it tells nothing that can be.
+        codec: decoder of the video track.
+        index: index of the track's packets.
+        promised_s: duration in seconds by the header; 0.0 if the header has none.
+        nominal_fps: frame rate by the header; 25 if the header's is missing or impossible.
         pixel_aspect: width of a stored pixel over its height.
 
     Raises:
-        UnreadableVideo: not a video, damaged, or no picture track in it.
+        UnreadableVideo: not a video, damaged, or no video track.
     """
 
     def __init__(self, path: str) -> None:
@@ -37,53 +37,59 @@ class Feed:
         self.nominal_fps = float(rate) if rate and 0 < rate <= 1000 else 25.0
         self.pixel_aspect = float(aspect) if aspect else 1.0
         self.index = scan(self._container, self._track)
-        self._running: Iterator[tuple[int, av.Packet]] | None = None
+        self._running: Generator[tuple[int, av.Packet], None, None] | None = None
 
     def packets(self, start: int) -> Iterator[tuple[int, av.Packet]]:
-        """Number and packet from `start` on; from a file, the packets go on where they were left until `stop`."""
+        """Yield number and packet from `start` on. Packets read from the file continue after the last one until `stop`."""
         if self.index.packets is not None:
             numbers = range(start, len(self.index.packets))
             return zip(numbers, map(self.index.packets.__getitem__, numbers), strict=True)
         if self._running is None:
-            self._running = self._of_file(start)
+            self._running = self._read_file(start)
         return self._running
 
     def stop(self) -> None:
-        """The next packets are read anew."""
+        """Make the next call of `packets` seek to its own start."""
         self._running = None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._running is not None:
-            self._running.close()  # type: ignore[attr-defined]
+            self._running.close()
         self.stop()
         self._container.close()
 
-    def _of_file(self, start: int) -> Iterator[tuple[int, av.Packet]]:
+    def _read_file(self, start: int) -> Generator[tuple[int, av.Packet], None, None]:
+        """Yield packets from `start` on; after a seek, check each of them against the index.
+
+        After a seek in an MPEG program stream, FFmpeg may cut the data into other packets than it did from the start, and
+        their numbers would be wrong. At the first packet that disagrees with the index the file is therefore reopened and
+        read from its start, and what has been yielded already is skipped.
+        """
         number, packets = self._seek(start)
         sought = number > 0
         with contextlib.suppress(av.FFmpegError):
             while True:
                 for packet in packets:
                     if not packet.size and packet.pts is None:
-                        return
-                    if sought and not self._is_packet(number, packet):
+                        return  # PyAV's marker of the end
+                    if sought and not (number < len(self.index.pts) and packet.pts == self.index.pts[number]):
                         break
                     if number >= start:
                         yield number, packet
                     number += 1
                 else:
                     return
-                # Behind a jump an MPEG program stream may have other packets: read on from its start.
-                packets = self._reopened()
+                packets = self._reopen()
                 start, number, sought = max(start, number), 0, False
 
-    def _is_packet(self, number: int, packet: av.Packet) -> bool:
-        return number < len(self.index.pts) and packet.pts == self.index.pts[number]
-
     def _seek(self, start: int) -> tuple[int, Iterator[av.Packet]]:
-        """Seek to packet `start` or before it; says where it landed. Where that fails the file is opened again."""
-        if self.index.counted is None and start > 0:
+        """Seek to packet `start` or an earlier one: its number, and the packets from there on.
+
+        A seek may miss: it may land on a packet that is unknown or after `start`. The two last keyframes before `start` are
+        tried, then the file is reopened and read from packet 0.
+        """
+        if self.index.num_counted is None and start > 0:
             for key in self.index.keys[self.index.keys <= start][::-1][:2]:
                 with contextlib.suppress(av.FFmpegError, StopIteration):
                     self._container.seek(int(self.index.pts[key]), stream=self._track)
@@ -92,9 +98,9 @@ class Feed:
                     number = self.index.packet_at(first.pts)
                     if number is not None and number <= start:
                         return number, itertools.chain([first], packets)
-        return 0, self._reopened()
+        return 0, self._reopen()
 
-    def _reopened(self) -> Iterator[av.Packet]:
+    def _reopen(self) -> Iterator[av.Packet]:
         self._container.close()
         self._container, self._track = open_container(self._path)
         return packets_of(self._container, self._track)

@@ -1,12 +1,14 @@
-"""The packet index of a film: when each frame is shown, and where decoding has to start for it. Nothing is decoded.
+"""The packet index of a video: when each frame is displayed, and where its decoding has to start. Nothing is decoded.
 
-A container stores packets in decoding order; B-frames are shown in another one. Display order is the order of the
-packets' presentation timestamps. Packets that an edit list hides, and those before the first keyframe, are no frames.
+A container stores packets in decoding order; B-frames are displayed in another order. Display order is the order of the
+packets' presentation timestamps (PTS). Packets that an edit list hides and packets before the first keyframe hold no
+displayed frame.
 
-Where timestamps leap, as in recordings that were joined, those behind the leap go on from those before it, and frames are
-numbered as they leave the decoder: two frames of such a film may carry one timestamp.
+Some timestamps cannot be used: they are missing, or they jump where recordings were joined. Behind a jump they are
+shifted so that they continue those before it. Frames of such a video are numbered as the decoder outputs them, because
+two of them may have the same timestamp.
 
-All of it is flat arrays: a film of two hours has 180 000 packets, and its index should be a few megabytes.
+The index is made of flat arrays: a video of two hours has 180 000 packets, and its index should take a few megabytes.
 """
 
 from __future__ import annotations
@@ -28,18 +30,20 @@ from kinema.video.container import packets_of
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-KEEP_BYTES = 32 << 20  # packets of smaller films stay in memory: no second pass over the file, no seeking in it
+KEEP_BYTES = 32 << 20  # packets of smaller videos stay in memory: no second pass over the file, no seeking in it
 _PACKET_BYTES = 600  # about what a packet takes in memory besides its data
-_WORTH_A_JUMP = 8  # packets that a jump to a later keyframe has to spare: the decoder is emptied and filled again
+_MIN_PACKETS_SAVED = (
+    8  # a jump to a later keyframe must save as many packets: it empties the decoder, which then refills
+)
 _EARLIER_KEYS = 3
-LEAP_S = 10.0  # timestamps of a broadcast or a camera that jump further than this start anew
-_BACK_S = 0.5  # so do those of any film that fall back by more than this
-_BROADCAST = frozenset({"mpegts", "mpeg"})  # formats in which clocks may leap
+JUMP_S = 10.0  # a forward step of more than this in a broadcast or camera stream means that its clock was reset
+_BACKWARD_JUMP_S = 0.5  # and so does, in any file, a backward step of more than this
+_BROADCAST = frozenset({"mpegts", "mpeg"})  # formats whose clock may be reset
 _PLACEHOLDER_BYTES = 10  # a packed MPEG-4 stream has two frames in one packet, then a packet of about 7 bytes
 
 
-class Flags:
-    """A set of whole numbers, a byte for each up to the largest: 180 kB for the frames of two hours."""
+class IndexSet:
+    """A set of whole numbers as one byte per number up to the largest: 180 kB for the frames of two hours."""
 
     def __init__(self, members: NDArray[np.int64]) -> None:
         flags = np.zeros(int(members.max(initial=-1)) + 1, np.uint8)
@@ -53,14 +57,14 @@ class Flags:
         return self._count
 
     def remove(self, number: int) -> None:
-        """Take out a member."""
+        """Remove a number; one that is not a member is ignored."""
         self._count -= self._flags[number]
         self._flags[number] = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A stretch to decode without a jump: feed packets from `start` on until all frames `wanted` have come out."""
+class DecodeRun:
+    """Frames to decode without a seek: send packets from `start` on until all frames `wanted` have been output."""
 
     start: int
     wanted: NDArray[np.int64]
@@ -72,13 +76,14 @@ class PacketIndex:
 
     Args:
         pts: [p] presentation timestamps of the packets.
-        key: [p] whether decoding can start there.
-        shown: [p] whether the packet's frame is shown at all.
+        key: [p] whether decoding can start at the packet.
+        shown: [p] whether the packet's frame is displayed.
         time_base: seconds in a tick.
-        last_ticks: how long the last frame stays on screen, 0 if the file does not say.
-        counted: None, or the number of frames where timestamps are missing or cannot be trusted: frames are then numbered as
-            they leave the decoder, and decoding always starts at the first packet.
-        leaps: whether timestamps started anew on the way; the length that the header tells then means nothing either.
+        last_ticks: display time of the last frame in ticks, 0 if the file does not say.
+        num_counted: number of frames if timestamps are missing or unreliable, else None. Frames are then numbered in the
+            order of the decoder's output, and decoding always starts at the first packet.
+        has_jumps: whether timestamps jump; the duration in the header is then meaningless too.
+        packets: the packets themselves if they fit into memory.
     """
 
     pts: NDArray[np.int64]
@@ -86,21 +91,21 @@ class PacketIndex:
     shown: NDArray[np.bool_]
     time_base: Fraction
     last_ticks: int = 0
-    counted: int | None = None
-    leaps: bool = False
+    num_counted: int | None = None
+    has_jumps: bool = False
     packets: list[av.Packet] | None = field(default=None, repr=False)
 
     @cached_property
     def decode_order(self) -> NDArray[np.int64]:
         """[n] the packet that holds frame i."""
-        if self.counted is not None:
-            return np.arange(self.counted)
+        if self.num_counted is not None:
+            return np.arange(self.num_counted)
         shown = np.flatnonzero(self.shown)
         return shown[np.argsort(self.pts[shown], kind="stable")]
 
     @cached_property
     def frame_of(self) -> NDArray[np.int64]:
-        """[p] the frame that a packet holds, -1 if it is not shown; only where frames are not counted."""
+        """[p] the frame that a packet holds, -1 if it is not displayed; only for videos with reliable timestamps."""
         frames = np.full(len(self.pts), -1, np.int64)
         frames[self.decode_order] = np.arange(self.num_frames)
         return frames
@@ -111,7 +116,7 @@ class PacketIndex:
         return array("q", self.pts[order].tobytes()), order
 
     def packet_at(self, pts: int | None) -> int | None:
-        """The packet that a presentation timestamp belongs to; None if there is no such packet."""
+        """The packet with a presentation timestamp; None if there is none."""
         known, order = self._by_pts
         if pts is None:
             return None
@@ -120,19 +125,19 @@ class PacketIndex:
 
     @property
     def num_frames(self) -> int:
-        """Frames that are shown."""
+        """Number of displayed frames."""
         return len(self.decode_order)
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
         """[k] packets at which decoding can start, in decoding order; the first packet always counts as one."""
-        keys = np.flatnonzero(self.key) if self.counted is None else np.zeros(1, np.int64)
+        keys = np.flatnonzero(self.key) if self.num_counted is None else np.zeros(1, np.int64)
         return keys if len(keys) and keys[0] == 0 else np.concatenate([[0], keys]).astype(np.int64)
 
     @cached_property
     def key_frames(self) -> NDArray[np.int64]:
-        """[k] the frames that decode by themselves, in display order; none where frames are counted."""
-        if self.counted is not None:
+        """[k] frames that decode by themselves, in display order; none if timestamps are unreliable."""
+        if self.num_counted is not None:
             return np.zeros(0, np.int64)
         return np.sort(self.frame_of[np.flatnonzero(self.key & self.shown)])
 
@@ -140,40 +145,41 @@ class PacketIndex:
     def starts(self) -> NDArray[np.int64]:
         """[n] the packet at which decoding has to start for frame i.
 
-        It is the last keyframe that is neither decoded nor shown after the frame: frames that are decoded after a
-        keyframe but shown before it lean on what came earlier.
+        It is the last keyframe that is neither decoded nor displayed after the frame. A frame that is decoded after a
+        keyframe but displayed before it (in an open GOP) also refers to frames before that keyframe.
         """
-        if self.counted is not None:
+        if self.num_counted is not None:
             return np.zeros(self.num_frames, np.int64)
         keys = self.keys
         by_decoding = np.searchsorted(keys, self.decode_order, side="right") - 1
+        # The minimum over all later keyframes makes the timestamps ascend, as the search below needs.
         key_pts = np.minimum.accumulate(self.pts[keys][::-1])[::-1]
         by_display = np.searchsorted(key_pts, self.pts[self.decode_order], side="right") - 1
         return keys[np.maximum(np.minimum(by_decoding, by_display), 0)]
 
-    def runs(self, frames: NDArray[np.int64]) -> list[Run]:
-        """Cut sorted frames into runs: a jump is made where it spares more packets than starting anew costs."""
+    def runs(self, frames: NDArray[np.int64]) -> list[DecodeRun]:
+        """Split sorted frames into runs, with a seek in between if it saves more packets than it costs."""
         starts = self.starts[frames]
         ends = np.maximum.accumulate(self.decode_order[frames])
-        worth = 1 if self.key.all() else _WORTH_A_JUMP
-        cuts = np.flatnonzero(starts[1:] - ends[:-1] > worth) + 1
-        return [Run(int(self.starts[part].min()), part) for part in np.split(frames, cuts)]
+        min_saved = 1 if self.key.all() else _MIN_PACKETS_SAVED
+        cuts = np.flatnonzero(starts[1:] - ends[:-1] > min_saved) + 1
+        return [DecodeRun(int(self.starts[part].min()), part) for part in np.split(frames, cuts)]
 
-    def thorough_run(self, frames: NDArray[np.int64]) -> Run:
-        """One run for all, started some keyframes early: not all that is called a keyframe is a clean start."""
+    def thorough_run(self, frames: NDArray[np.int64]) -> DecodeRun:
+        """One run for all frames that starts some keyframes early: decoding may fail at what is marked as a keyframe."""
         key = int(np.searchsorted(self.keys, self.starts[frames].min()))
-        return Run(int(self.keys[max(key - _EARLIER_KEYS, 0)]), frames)
+        return DecodeRun(int(self.keys[max(key - _EARLIER_KEYS, 0)]), frames)
 
-    def thorough_runs(self, frames: NDArray[np.int64]) -> list[Run]:
-        """Such a run for each of the runs of sorted frames, of which there may be none."""
+    def thorough_runs(self, frames: NDArray[np.int64]) -> list[DecodeRun]:
+        """A thorough run in place of each run of sorted frames; empty for no frames."""
         return [self.thorough_run(run.wanted) for run in self.runs(frames)] if len(frames) else []
 
     def times_s(self, fps: float) -> NDArray[np.float64]:
-        """[n] display times, the first at 0.0; counted by `fps` where there are no timestamps."""
-        if self.counted is not None:
+        """[n] display times in seconds, the first at 0.0; multiples of 1 / `fps` if timestamps are unusable."""
+        if self.num_counted is not None:
             pts = np.sort(self.pts[self.shown])
-            if len(pts) != self.counted or len(np.unique(pts)) != len(pts):
-                return np.arange(self.counted) / fps
+            if len(pts) != self.num_counted or len(np.unique(pts)) != len(pts):
+                return np.arange(self.num_counted) / fps
         else:
             pts = self.pts[self.decode_order]
         ticks = (pts - pts[0]).astype(np.float64) if len(pts) else np.zeros(0)
@@ -181,72 +187,74 @@ class PacketIndex:
 
 
 def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
-    """Read all packets of a stream once, without decoding. A file that breaks off ends where it breaks."""
+    """Read all packets of a stream once, without decoding. The index of a truncated file ends where the file does."""
     time_base = stream.time_base or Fraction(1, 1000)
-    read = _Reading(_Clock(time_base, may_leap=container.format.name in _BROADCAST))
+    found = _PacketScan(_Clock(time_base, may_jump=container.format.name in _BROADCAST))
     with contextlib.suppress(av.FFmpegError):
         for packet in packets_of(container, stream):
-            read.take(packet)
-    pts = np.frombuffer(read.pts, np.int64)
-    key, shown = np.frombuffer(read.key, bool), np.frombuffer(read.shown, bool).copy()
+            found.add(packet)
+    pts = np.frombuffer(found.pts, np.int64)
+    key, shown = np.frombuffer(found.key, bool), np.frombuffer(found.shown, bool).copy()
     num_hidden = int(np.argmax(key)) if key.any() else 0
-    shown[:num_hidden] = False  # what comes before the first keyframe leans on what was cut away
-    if key.any() and not read.untimed:
+    shown[:num_hidden] = False  # frames before the first keyframe refer to frames that the file does not have
+    if key.any() and not found.is_untimed:
         shown &= pts >= pts[num_hidden]
-    packed = stream.codec_context.name == "mpeg4" and read.has_placeholder
-    leaps = read.clock.offset != 0
-    distrusted = leaps or read.untimed or packed or len(np.unique(pts)) != len(pts)
-    counted = len(pts) if distrusted else None
-    return PacketIndex(pts, key, shown, time_base, read.last_ticks, counted, leaps, read.packets)
+    is_packed = stream.codec_context.name == "mpeg4" and found.has_placeholder
+    has_jumps = found.clock.offset != 0
+    is_unreliable = has_jumps or found.is_untimed or is_packed or len(np.unique(pts)) != len(pts)
+    num_counted = len(pts) if is_unreliable else None
+    return PacketIndex(pts, key, shown, time_base, found.last_ticks, num_counted, has_jumps, found.packets)
 
 
 class _Clock:
-    """Timestamps without their leaps.
+    """Finds jumps in timestamps and the offset that removes them.
 
     Args:
         time_base: seconds in a tick.
-        may_leap: whether a long jump ahead is one, and not a picture that stood still.
+        may_jump: whether a long forward step is a jump; otherwise it is a frame that was displayed for a long time.
     """
 
-    def __init__(self, time_base: Fraction, *, may_leap: bool) -> None:
-        self._back = -int(_BACK_S / time_base)
-        self._ahead = int(LEAP_S / time_base) if may_leap else 1 << 62
+    def __init__(self, time_base: Fraction, *, may_jump: bool) -> None:
+        self._max_backward = -int(_BACKWARD_JUMP_S / time_base)
+        self._max_forward = int(JUMP_S / time_base) if may_jump else 1 << 62
         self._last: int | None = None
         self._step = 0
         self.offset = 0
 
-    def see(self, dts: int) -> None:
-        """The next packet in decoding order; `offset` is then what its timestamps lack."""
-        told = dts + self.offset
+    def update(self, dts: int) -> None:
+        """Take the next decoding timestamp; `offset` is then what has to be added to this packet's timestamps."""
+        # Decoding timestamps ascend, presentation timestamps do not: only the former show a jump. Behind one the packet is
+        # put one usual step after the last, and `offset` stays for all packets up to the next jump.
+        time = dts + self.offset
         if self._last is not None:
-            if self._back <= told - self._last <= self._ahead:
-                self._step = max(told - self._last, 0) or self._step
+            if self._max_backward <= time - self._last <= self._max_forward:
+                self._step = max(time - self._last, 0) or self._step
             else:
-                self.offset += self._last + self._step - told
-                told = self._last + self._step
-        self._last = told
+                self.offset += self._last + self._step - time
+                time = self._last + self._step
+        self._last = time
 
 
-class _Reading:
-    """What is noted of each packet that passes by."""
+class _PacketScan:
+    """Collects what the index needs from each packet."""
 
     def __init__(self, clock: _Clock) -> None:
         self.clock = clock
         self.pts, self.key, self.shown = array("q"), bytearray(), bytearray()
-        self.untimed = self.has_placeholder = False
+        self.is_untimed = self.has_placeholder = False
         self.last_pts, self.last_ticks = -(1 << 63), 0
         self.packets: list[av.Packet] | None = []
         self.num_bytes = 0
 
-    def take(self, packet: av.Packet) -> None:
-        """Note a packet, and keep it as long as all of them are few."""
+    def add(self, packet: av.Packet) -> None:
+        """Add a packet to the index; keep the packet itself while all of them fit into memory."""
         pts, size = packet.pts, packet.size
         if pts is None:
             if not size:
-                return  # the mark that PyAV puts at the end
-            self.untimed, pts = True, 0
+                return  # PyAV's marker of the end
+            self.is_untimed, pts = True, 0
         elif packet.dts is not None:
-            self.clock.see(packet.dts)
+            self.clock.update(packet.dts)
             pts += self.clock.offset
         if pts > self.last_pts:
             self.last_pts, self.last_ticks = pts, packet.duration or 0

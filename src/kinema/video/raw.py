@@ -1,4 +1,4 @@
-"""Decoding and nothing else: the measure of all that is done with frames afterwards."""
+"""Decode a video and discard its frames: the lower bound for the time that reading a video takes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kinema.video.container import open_container, packets_of
 
 
 def decode_only(path: str) -> Iterator[None]:
-    """Decode a film from its beginning with PyAV on all cores; one item a frame, which is neither converted nor kept.
+    """Decode a video from its start with PyAV on all cores; yields None for each frame, which is not converted or kept.
 
     Raises:
-        UnreadableVideo: it cannot be opened.
+        UnreadableVideo: the file cannot be opened.
     """
     container, track = open_container(path)
     track.thread_type = "AUTO"

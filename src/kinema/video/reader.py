@@ -1,4 +1,4 @@
-"""`open_video`: one door for files, animated GIFs, stills and folders of images."""
+"""`open_video`: open files, animated GIFs, stills and folders of images the same way."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Literal
 
 from kinema.errors import EmptyVideo, UnreadableVideo, UsageError
 from kinema.video.contract import Size, Video
-from kinema.video.image_folder import Pictures
+from kinema.video.image_folder import ImageFolder
 from kinema.video.listing import is_image, list_images
-from kinema.video.pyav_video import Film
+from kinema.video.pyav_video import PyavVideo
 
 Backend = Literal["auto", "pyav", "torchcodec"]
 
@@ -20,17 +20,16 @@ def open_video(
     """Open a video file, an animated GIF, a still (one frame) or a folder of images (natural order).
 
     Args:
-        path: what to open.
-        threads: decoding threads; None chooses by the film's size. Give 1 where several processes decode at once.
-        backend: "auto" and "pyav" read with PyAV, without torch. "torchcodec" reads full-size frames with torchcodec,
-        which has to
-            be installed and starts torch; its frames are the same.
-        image_fps: images a second, for folders of images.
+        path: the file or folder.
+        threads: decoding threads; None chooses by frame size and length. Give 1 if several processes decode at once.
+        backend: "auto" and "pyav" decode with PyAV, without torch. "torchcodec" decodes full-size frames with torchcodec,
+            which must be installed and imports torch; the frames are the same.
+        image_fps: frame rate of a folder of images.
 
     Raises:
-        UnreadableVideo: not there, not a video, damaged, or no picture track in it.
-        EmptyVideo: no frames in it.
-        MissingExtra: torchcodec was asked for and cannot be used.
+        UnreadableVideo: not there, not a video, damaged, or no video track.
+        EmptyVideo: there is no frame.
+        MissingExtra: torchcodec was requested and cannot be used.
     """
     if backend not in ("auto", "pyav", "torchcodec"):
         raise UsageError(f"no video backend called {backend!r}", do="use auto, pyav or torchcodec")
@@ -40,16 +39,16 @@ def open_video(
         images = list_images(path)
         if not images:
             raise EmptyVideo("no images in this folder", path, "give a video file, or a folder of images")
-        return Pictures(path, images, image_fps)
+        return ImageFolder(path, images, image_fps)
     if is_image(path):
         if os.path.exists(path) and os.path.getsize(path) == 0:
             raise UnreadableVideo("the file is empty", path, "copy or download it again")
-        return Pictures(path, [os.fspath(path)], image_fps)
+        return ImageFolder(path, [os.fspath(path)], image_fps)
     if backend == "torchcodec":
-        from kinema.video.torchcodec_video import TorchcodecFilm
+        from kinema.video.torchcodec_video import TorchcodecVideo
 
-        return TorchcodecFilm(path, threads)
-    return Film(path, threads)
+        return TorchcodecVideo(path, threads)
+    return PyavVideo(path, threads)
 
 
 __all__ = ["Backend", "Size", "Video", "open_video"]

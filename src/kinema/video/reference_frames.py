@@ -1,7 +1,7 @@
-"""Which frames other frames refer to, as the stream says before anything is decoded, and which of these did not come.
+"""Find out from packets, without decoding, which frames other frames refer to, and which of these were not decoded.
 
-In H.264 each slice carries the mark (nal_ref_idc, ITU-T H.264, 7.4.1); in MPEG-1, MPEG-2 and MPEG-4 part 2 it is the
-picture's type: nobody refers to a B-picture.
+In H.264 each slice carries the mark (nal_ref_idc, ITU-T H.264, 7.4.1). In MPEG-1, MPEG-2 and MPEG-4 part 2 the picture
+type says it: no other frame refers to a B-picture.
 """
 
 from __future__ import annotations
@@ -16,61 +16,65 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import av
 
-_SLICES = range(1, 6)  # the kinds of H.264 units that hold a picture
+_SLICES = range(1, 6)  # types of the H.264 NAL units that hold a picture
 _UNIT = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _MPEG4_PICTURE, _MPEG2_PICTURE = b"\0\0\1\xb6", b"\0\0\1\0"
 _MPEG4_B, _MPEG2_B = 2, 3
 
 
-class Referred:
-    """Notes which frames are to come where those that nobody refers to are left out, and which do.
+class ReferenceFrames:
+    """Compares the frames that the decoder should output, when it skips non-reference frames, with those it did output.
+
+    A decoder that skips frames gives no error for a damaged one. So each packet's own mark tells whether a frame was due:
+    a reference frame that was due and was not output is lost.
 
     Args:
-        num_frames: of the film.
-        codec: of the film.
+        num_frames: of the video.
+        codec: of the video.
     """
 
     def __init__(self, num_frames: int, codec: av.VideoCodecContext) -> None:
-        self._name, self._length_size = codec.name, _length_size(codec.extradata or b"")
-        self._marked, self._unsaid, self._came = (np.zeros(num_frames, np.bool_) for _ in range(3))
+        self._codec, self._length_size = codec.name, _length_size(codec.extradata or b"")
+        self._marked, self._unknown, self._decoded = (np.zeros(num_frames, np.bool_) for _ in range(3))
 
-    def feed(self, frame: int, packet: av.Packet) -> None:
-        """A packet goes to the decoder; `frame` is the one that it holds, -1 if that is not shown."""
+    def add_packet(self, frame: int, packet: av.Packet) -> None:
+        """Record a packet that is sent to the decoder; `frame` is the frame it holds, -1 if that is not displayed."""
         if frame >= 0:
-            mark = is_referred(bytes(packet), self._name, self._length_size)
-            self._marked[frame], self._unsaid[frame] = mark is True, mark is None
+            mark = is_reference(bytes(packet), self._codec, self._length_size)
+            self._marked[frame], self._unknown[frame] = mark is True, mark is None
 
-    def come(self, frames: list[int]) -> None:
-        """Pictures of these frames have come."""
-        self._came[frames] = True
+    def add_decoded(self, frames: list[int]) -> None:
+        """Record frames that the decoder output."""
+        self._decoded[frames] = True
 
     def end(self, last: int) -> None:
-        """The decoder stops behind frame `last`: what was fed ahead of it is not to come."""
-        for notes in (self._marked, self._unsaid, self._came):
-            notes[last + 1 :] = False
+        """Decoding stops after frame `last`: packets that were sent ahead of it give no frame any more."""
+        for record in (self._marked, self._unknown, self._decoded):
+            record[last + 1 :] = False
 
-    def stand_ins(self, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The frames that should stand for those wanted, and those of them that did not come.
+    def nearest(self, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The frames that should replace those wanted, and those of them that were not decoded.
 
-        A packet too damaged to say what it holds should have given a picture, unless another one like it did. Where the
-        marks are wrong, because a frame came that they leave out, nothing counts as missing.
+        A packet without a readable mark (a damaged one) counts as a reference frame, unless another packet without a mark
+        did give a frame. If a frame was output that the marks call non-reference, the marks are wrong and nothing counts
+        as missing.
         """
-        due = self._marked if (self._came & self._unsaid).any() else self._marked | self._unsaid
-        if (self._came & ~(self._marked | self._unsaid)).any():
-            due = self._came
-        frames = np.flatnonzero(self._came | due)
+        due = self._marked if (self._decoded & self._unknown).any() else self._marked | self._unknown
+        if (self._decoded & ~(self._marked | self._unknown)).any():
+            due = self._decoded
+        frames = np.flatnonzero(self._decoded | due)
         places = np.searchsorted(frames, wanted, side="right") - 1
         found = np.unique(frames[places[places >= 0]])
-        return found, found[~self._came[found]]
+        return found, found[~self._decoded[found]]
 
 
-def is_referred(data: bytes, codec: str, length_size: int = 0) -> bool | None:
-    """Whether other pictures may refer to the one in a packet; None where the packet does not say, as a damaged one.
+def is_reference(data: bytes, codec: str, length_size: int = 0) -> bool | None:
+    """Whether other frames may refer to the frame in a packet; None if the packet does not say, as a damaged one.
 
     Args:
         data: the packet.
         codec: "h264", "mpeg4", "mpeg2video" or "mpeg1video".
-        length_size: how many bytes say how long each unit of H.264 is; 0 where start codes part them.
+        length_size: bytes of the length field before each H.264 NAL unit; 0 if start codes separate the units.
     """
     if codec == "h264":
         header = next((unit for unit in _units(data, length_size) if unit & 31 in _SLICES), None)
@@ -85,7 +89,7 @@ def is_referred(data: bytes, codec: str, length_size: int = 0) -> bool | None:
 
 
 def _units(data: bytes, length_size: int) -> Iterator[int]:
-    """The first byte of each unit of an H.264 packet, up to one of an impossible length."""
+    """Yield the first byte of each NAL unit of an H.264 packet, up to a unit of an impossible length."""
     if not length_size:
         yield from (found[1][0] for found in _UNIT.finditer(data))
         return
@@ -100,5 +104,5 @@ def _units(data: bytes, length_size: int) -> Iterator[int]:
 
 
 def _length_size(extradata: bytes) -> int:
-    """How many bytes say how long a unit of H.264 is, by the codec's header; 0 where start codes part them."""
+    """Bytes of the length field before each H.264 NAL unit, by the codec's header; 0 if start codes separate them."""
     return (extradata[4] & 3) + 1 if len(extradata) > 4 and extradata[0] == 1 else 0

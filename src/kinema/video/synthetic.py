@@ -1,9 +1,9 @@
-"""Drawn clips to learn and to test on: motions that no still picture tells apart, looks that one does.
+"""Synthetic clips for training and tests: motions that no single frame reveals, appearances that a single frame does.
 
-Every motion clip shows a textured thing on a textured ground. Its place, angle and size are drawn from the same
-distributions for all classes and at every moment; only how one of them changes tells the class. Places wrap around the
-border, angles turn round, and sizes run through a range and start again, so that the first or last frame gives nothing
-away either.
+Every motion clip shows a textured object on a textured background. Position, angle and size of the object have the same
+distributions in all classes and in every frame; only how one of them changes over time tells the class. Positions wrap
+around at the border, angles after a full turn, and sizes from the largest to the smallest, so that the first and the
+last frame reveal nothing either.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SHAPES = ("disc", "ring")
 COLOURS = {"red": (215, 45, 40), "green": (40, 185, 60), "blue": (45, 75, 220), "yellow": (225, 205, 40)}
 APPEARANCES = tuple(f"{colour}_{shape}" for colour in COLOURS for shape in SHAPES)
 
-_SMALLEST, _LARGEST = 0.20, 0.40  # radius of the thing, relative to the shorter side
-_TEXTURE = 32  # texels along a side of the thing's texture
+_SMALLEST, _LARGEST = 0.20, 0.40  # radius of the object, relative to the shorter side
+_TEXTURE = 32  # texels along a side of the object's texture
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Where the thing is, each [t] and 0 to 1: its middle, its angle in turns, its size from smallest to largest."""
+    """The object over time, each [t] and 0 to 1: its centre, its angle in turns, its size from smallest to largest."""
 
     row: Floats
     column: Floats
@@ -40,14 +40,14 @@ class Path:
 def draw_motion(
     label: str, rng: np.random.Generator, num_frames: int = 24, size: tuple[int, int] = (48, 48), laps: float = 1.0
 ) -> Clip:
-    """A clip [t h w c] uint8 RGB of one of `MOTIONS`. As seen on screen: clockwise is as a clock turns.
+    """Draw a clip [t h w c] uint8 RGB of one of `MOTIONS`, named as seen on screen.
 
     Args:
-        label: what it does.
-        rng: draws the rest.
+        label: the motion.
+        rng: random generator for everything else.
         num_frames: t.
         size: height and width.
-        laps: 1 goes 0.6 to 0.95 of the way round; a clip twice as long and as fast takes 2.
+        laps: 1 moves through 0.6 to 0.95 of the full range; 2 gives the same speed in a clip of twice the length.
 
     Raises:
         UnknownName: no such motion.
@@ -57,14 +57,14 @@ def draw_motion(
     path = path_of(label, rng, num_frames, laps)
     texture = _noise(rng, (5, 5), (_TEXTURE, _TEXTURE)) * 110 + rng.uniform(70, 185, 3).astype(np.float32)
     across, down = _inside(path, size)
-    inside = np.clip(4 * (1 - across**2 - (down / 0.72) ** 2), 0, 1)  # an ellipse: its angle can be seen
-    return _draw(texture, across, down, inside, _ground(rng, size))
+    inside = np.clip(4 * (1 - across**2 - (down / 0.72) ** 2), 0, 1)  # an ellipse, so that its angle is visible
+    return _draw(texture, across, down, inside, _background(rng, size))
 
 
 def draw_appearance(
     label: str, rng: np.random.Generator, num_frames: int = 24, size: tuple[int, int] = (48, 48)
 ) -> Clip:
-    """A clip [t h w c] uint8 RGB of one of `APPEARANCES`, moving at random: one still frame is enough to tell it.
+    """Draw a clip [t h w c] uint8 RGB of one of `APPEARANCES` in random motion; a single frame reveals the label.
 
     Raises:
         UnknownName: no such appearance.
@@ -75,12 +75,15 @@ def draw_appearance(
     path = path_of(str(rng.choice(MOTIONS)), rng, num_frames)
     texture = _noise(rng, (5, 5), (_TEXTURE, _TEXTURE)) * 25 + np.array(COLOURS[colour], np.float32)
     across, down = _inside(path, size)
-    grey = np.repeat(_ground(rng, size).mean(axis=2, keepdims=True), 3, axis=2)
-    return _draw(texture, across, down, _shape(shape, across, down), grey)
+    grey = np.repeat(_background(rng, size).mean(axis=2, keepdims=True), 3, axis=2)
+    distance = np.hypot(across, down)
+    if shape == "ring":
+        distance = np.abs(distance - 0.78) * 3.6
+    return _draw(texture, across, down, np.clip(4 * (1 - distance), 0, 1), grey)
 
 
 def path_of(label: str, rng: np.random.Generator, num_frames: int, laps: float = 1.0) -> Path:
-    """Draw place, angle and size at random and let one of them change as the motion says, see `draw_motion`."""
+    """Draw position, angle and size at random, and change the one that the motion names over time; see `draw_motion`."""
     row, column, angle, scale = rng.random(4)
     passed = np.arange(num_frames, dtype=np.float32) / max(num_frames - 1, 1) * (laps * rng.uniform(0.6, 0.95))
     sign = 1 if label in ("right", "down", "clockwise", "grow") else -1
@@ -96,31 +99,24 @@ def path_of(label: str, rng: np.random.Generator, num_frames: int, laps: float =
 
 
 def _inside(path: Path, size: tuple[int, int]) -> tuple[Floats, Floats]:
-    """[t h w] coordinates on the thing: its middle is 0, its border about 1."""
+    """Coordinates on the object, across and down, each [t h w]: 0 at its centre, about 1 at its border."""
     height, width = size
     radius = min(size) * _SMALLEST * (_LARGEST / _SMALLEST) ** path.size[:, None]
     y = (np.arange(height, dtype=np.float32) - path.row[:, None] * height + height / 2) % height - height / 2
     x = (np.arange(width, dtype=np.float32) - path.column[:, None] * width + width / 2) % width - width / 2
     y, x = (y / radius)[:, :, None].astype(np.float32), (x / radius)[:, None, :].astype(np.float32)
-    turn = (2 * np.pi * path.angle)[:, None, None]
-    cos, sin = np.cos(turn, dtype=np.float32), np.sin(turn, dtype=np.float32)
+    angle = (2 * np.pi * path.angle)[:, None, None]
+    cos, sin = np.cos(angle, dtype=np.float32), np.sin(angle, dtype=np.float32)
     return x * cos + y * sin, y * cos - x * sin
 
 
-def _shape(shape: str, across: Floats, down: Floats) -> Floats:
-    """[t h w] how much of each pixel a shape covers, 0 to 1."""
-    distance = np.hypot(across, down)
-    if shape == "ring":
-        distance = np.abs(distance - 0.78) * 3.6
-    return np.clip(4 * (1 - distance), 0, 1)
-
-
-def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+def _background(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
     return _noise(rng, (6, 6), size) * 12 + rng.uniform(40, 80, 3).astype(np.float32)
 
 
-def _draw(texture: Floats, across: Floats, down: Floats, inside: Floats, ground: Floats) -> Clip:
-    frames = np.repeat(ground[None], len(inside), axis=0)
+def _draw(texture: Floats, across: Floats, down: Floats, inside: Floats, background: Floats) -> Clip:
+    """Blend the texture into the background; `inside` [t h w] is the share of each pixel that the object covers."""
+    frames = np.repeat(background[None], len(inside), axis=0)
     seen = np.flatnonzero(inside)
     last = _TEXTURE - 1
     texel_row = np.clip((down.ravel()[seen] + 1) * (last / 2), 0, last).astype(np.intp)
@@ -132,7 +128,7 @@ def _draw(texture: Floats, across: Floats, down: Floats, inside: Floats, ground:
 
 
 def _noise(rng: np.random.Generator, knots: tuple[int, int], size: tuple[int, int]) -> Floats:
-    """[h w c] smooth coloured noise between -1 and 1: random values on a grid, straight lines between them."""
+    """[h w c] smooth coloured noise between -1 and 1: random values on a grid, interpolated linearly."""
     grid = rng.uniform(-1, 1, (*knots, 3)).astype(np.float32)
     for axis, (count, length) in enumerate(zip(knots, size, strict=True)):
         place = np.linspace(0, count - 1, length, dtype=np.float32)

@@ -1,4 +1,7 @@
-"""Frames into a file: H.264 in .mp4 or .mkv, VP9 in .webm, an animated .gif. The file is whole or not there."""
+"""Write frames to a file: H.264 in .mp4, .m4v, .mov or .mkv, VP9 in .webm, or an animated .gif.
+
+The file is complete or it does not exist: frames go to a temporary file, which replaces the target at the end.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +28,20 @@ _CODECS = {
     ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "6"}),
     ".gif": ("gif", {}),
 }
-_GIF_TICKS = 100  # a GIF counts time in hundredths of a second
+_GIF_TICKS_PER_S = 100
 
 
 class VideoWriter:
-    """Writes RGB frames as a video; use it as a context manager.
+    """Writes RGB frames as a video. Use it as a context manager.
 
     Args:
         path: the file; its ending chooses the format.
-        fps: frames a second, not rounded.
-        size: height and width of the frames. Where the codec needs even numbers the last row or column is repeated.
+        fps: frame rate, not rounded.
+        size: height and width of the frames. If the codec needs even numbers, the last row or column is repeated.
 
     Raises:
-        UsageError: an ending that cannot be written.
-        OutputError: the file cannot be written, or not one frame came.
+        UsageError: no format has this ending.
+        OutputError: the file cannot be written, or no frame was written.
     """
 
     def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]) -> None:
@@ -56,9 +59,18 @@ class VideoWriter:
     def __enter__(self) -> Self:
         try:
             temporary = self._stack.enter_context(whole_file(self._path))
-            options = {"movflags": "+faststart"} if self._ending in (".mp4", ".m4v", ".mov") else {}
-            self._output = self._stack.enter_context(av.open(str(temporary), "w", options=options))
-            self._track = self._add_track()
+            # faststart moves the index to the front, so that players can start before they have the whole file
+            flags = {"movflags": "+faststart"} if self._ending in (".mp4", ".m4v", ".mov") else {}
+            self._output = self._stack.enter_context(av.open(str(temporary), "w", options=flags))
+            codec, options = _CODECS[self._ending]
+            track = self._output.add_stream(codec, rate=_GIF_TICKS_PER_S if self._is_gif else self._fps)
+            assert isinstance(track, av.VideoStream)
+            multiple = 2 if codec == "libx264" else 1
+            track.height, track.width = (side + side % multiple for side in self._size)
+            track.pix_fmt = "pal8" if self._is_gif else "yuv420p"
+            track.options = dict(options)
+            track.codec_context.time_base = Fraction(1, _GIF_TICKS_PER_S) if self._is_gif else 1 / self._fps
+            self._track = track
         except av.FFmpegError as error:
             self._stack.close()
             raise self._error(error) from error
@@ -67,50 +79,38 @@ class VideoWriter:
             raise
         return self
 
-    def _add_track(self) -> av.VideoStream:
-        codec, options = _CODECS[self._ending]
-        track = self._output.add_stream(codec, rate=_GIF_TICKS if self._is_gif else self._fps)
-        assert isinstance(track, av.VideoStream)
-        height, width = self._size
-        even = 1 if codec != "libx264" else 2
-        track.height, track.width = height + height % even, width + width % even
-        track.pix_fmt = "pal8" if self._is_gif else "yuv420p"
-        track.options = dict(options)
-        track.codec_context.time_base = Fraction(1, _GIF_TICKS) if self._is_gif else 1 / self._fps
-        return track
-
     def write(self, frame: Frame) -> None:
         """Append one frame [h w c] uint8 RGB.
 
         Raises:
-            ValueError: not of the size that was said.
+            ValueError: the frame has another size or type.
             OutputError: no space, no permission.
         """
         if frame.shape != (*self._size, 3) or frame.dtype != np.uint8:
             raise ValueError(f"expected a uint8 frame {(*self._size, 3)}, got {frame.dtype} {frame.shape}")
-        picture = self._indexed(frame) if self._is_gif else self._padded(frame)
+        if self._is_gif:
+            picture = self._indexed(frame)
+        else:
+            rows, columns = self._track.height - frame.shape[0], self._track.width - frame.shape[1]
+            padded = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else frame
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
         picture.time_base = self._track.codec_context.time_base
-        picture.pts = round(self.num_frames * _GIF_TICKS / self._fps) if self._is_gif else self.num_frames
+        # A GIF counts hundredths of a second: rounding the time of each frame, not the step, keeps the video's length.
+        picture.pts = round(self.num_frames * _GIF_TICKS_PER_S / self._fps) if self._is_gif else self.num_frames
         try:
             self._output.mux(self._track.encode(picture))
         except av.FFmpegError as error:
             raise self._error(error) from error
         self.num_frames += 1
 
-    def _padded(self, frame: Frame) -> av.VideoFrame:
-        rows, columns = self._track.height - frame.shape[0], self._track.width - frame.shape[1]
-        if rows or columns:
-            frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-
     @staticmethod
     def _indexed(frame: Frame) -> av.VideoFrame:
-        """A picture with a palette of its own: 256 colours chosen for this frame."""
-        picture = Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE)
+        """Convert a frame to 256 colours chosen for it alone, with its palette [256 argb]."""
+        image = Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE)
         colours = np.zeros((256, 4), np.uint8)
-        palette = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
+        palette = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
         colours[:, 0], colours[: len(palette), 1:] = 255, palette
-        return av.VideoFrame.from_ndarray((np.asarray(picture), colours), format="pal8")
+        return av.VideoFrame.from_ndarray((np.asarray(image), colours), format="pal8")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,4 +1,4 @@
-"""Frames by torchcodec, where it works, are those by PyAV; where it does not, that is said."""
+"""Frames decoded by torchcodec equal those by PyAV; a torchcodec that does not work is named."""
 
 from __future__ import annotations
 
