@@ -29,8 +29,9 @@ from kinema.video.flow import with_followers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from kinema.choices import FastSeek
     from kinema.types import InputSpec, VideoInfo
-    from kinema.video import FastSeek, Size, Video
+    from kinema.video import Size, Video
 
 log = logging.getLogger("kinema")
 
