@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import shutil
-import types
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -254,6 +253,7 @@ def test_tables_of_networks_hold_their_costs(page: str, num_classes: int | None,
 _DOTTED = re.compile(r"(?<![\w./-])kinema(?:\.[A-Za-z_]\w*)+")
 _RELATIVE = re.compile(r"`((?:[a-z_]\w*)(?:\.\w+)+)(?:\(\))?`")
 _FILE = re.compile(r"`((?:\w+/)+(?:\w+\.(?:py|c))?)`|`(\w+\.py)`")
+_CLASS = re.compile(r"(?<![\w-])[A-Z][a-z]+(?:[A-Z][a-z0-9]+)+(?!\w)")
 _FILE_NAMES = ("toml", "json", "csv", "mp4", "xml", "onnx", "md")
 
 
@@ -267,7 +267,7 @@ def resolve(name: str) -> object:
     found: object = importlib.import_module("kinema")
     parts = name.split(".")[1:]
     for number, part in enumerate(parts, start=2):
-        if not hasattr(found, part) and isinstance(found, types.ModuleType):
+        if not hasattr(found, part) and hasattr(found, "__path__"):
             importlib.import_module(".".join(name.split(".")[:number]))
         found = getattr(found, part)
     return found
@@ -305,7 +305,17 @@ def test_files_and_folders_in_the_maps_exist(page: str):
     for match in found:
         path = match[1] or match[2]
         places = [ROOT, ROOT / "src/kinema", *(ROOT / "src/kinema").glob("*/"), *(ROOT / "src/kinema").glob("*/*/")]
-        assert any((place / path).exists() for place in places), path
+        assert "/a/" in path or any((place / path).exists() for place in places), path
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/explained/**/*.md"))], ids=str
+)
+def test_classes_in_the_maps_and_explanations_exist(page: Path):
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/kinema").rglob("*.py"))
+    defined = set(re.findall(r"^class (\w+)", sources, re.M))
+    named = {name for span in _CODE_SPAN.findall(prose_of(page)) for name in _CLASS.findall(span)}
+    assert named - defined <= {"TypedDict"}
 
 
 # Links

@@ -1,4 +1,4 @@
-"""The Sphinx directive `command`: what `kinema NAME --help` says, from the same source, as a page.
+"""The Sphinx directive `command`: the output of `kinema NAME --help`, from the same source, as part of a page.
 
 ```{command} predict
 ```
