@@ -1,6 +1,6 @@
-"""The names that options can have, each list in one place: engines, number formats, data set formats, tasks and others.
+"""The values that options can have, each list in one place: engines, precisions, data set formats, tasks and others.
 
-Formats of data sets and tasks are the modules in their folders, so that a new file is a new choice. No torch here.
+Data set formats and tasks are the modules in their folders, so that a new file is a new choice. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ ENGINES: tuple[str, ...] = get_args(Engine)
 
 Precision = Literal["auto", "f32", "bf16", "fp16"]
 FilePrecision = Literal["auto", "f32", "bf16", "fp16", "int8"]
-"""Number formats of networks in torch or OpenVINO, and with them that of an exported file."""
+"""Precisions of a network in torch or OpenVINO, and those of an exported file."""
 
 FastSeek = Literal["none", "nonref", "keyframes"]
 FAST_SEEKS: tuple[str, ...] = get_args(FastSeek)
 
 FlowMethod = Literal["dis", "farneback", "tvl1", "raft_small", "raft_large"]
 FLOW_METHODS: tuple[str, ...] = get_args(FlowMethod)
-"""How optical flow can be computed. A network that learned from one method's flow cannot use another's."""
+"""Methods of optical flow. A network that was trained on the flow of one method cannot use that of another."""
 
 Pooling = Literal["mean", "max", "none"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
@@ -31,10 +31,12 @@ Sampling = Literal["dense", "spread"]
 Resize = Literal["crop", "stretch"]
 Part = Literal["auto", "train", "valid", "test", "all"]
 Division = Literal["auto", "random", "groups", "blocks"]
+DIVISIONS: tuple[str, ...] = get_args(Division)
+"""How a data set is divided into parts or folds."""
 
 
 def modules_in(folder: str) -> tuple[str, ...]:
-    """Names of the modules in a folder of this package, sorted; without importing any."""
+    """Sorted names of the modules in a folder of this package; none is imported."""
     found = (path.stem for path in (Path(__file__).parent / folder).glob("*.py"))
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
@@ -45,6 +47,6 @@ TASKS = modules_in("runs/tasks")
 if TYPE_CHECKING:
     DataFormat: TypeAlias = str
     TaskName: TypeAlias = str
-else:  # what the command line checks values against, and lists in its help
+else:  # the command line checks values against these literals and lists them in its help
     DataFormat = Literal[DATA_FORMATS]
     TaskName = Literal[TASKS]

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+
+from kinema.datasets import open_data
+from kinema.datasets.dataset import DataSet
 
 
 @pytest.fixture
@@ -40,3 +44,18 @@ def manifest(touch: Callable[..., Path]) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def listed(tmp_path: Path, counting_video: Path) -> Callable[..., DataSet]:
+    """Open rows (label, start, end, split) about the video of 120 frames and 4.8 s, and an empty file beside it."""
+
+    def make(*rows: tuple[object, ...], path: Path = counting_video) -> DataSet:
+        manifest = tmp_path / "rows.csv"
+        with open(manifest, "w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["path", "label", "start", "end", "split"])
+            table.writerows([path, *row, *[""] * (4 - len(row))] for row in rows)
+        return open_data(manifest)
+
+    return make

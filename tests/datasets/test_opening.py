@@ -78,7 +78,7 @@ NEW_FORMAT = '''
 
 import os
 
-from kinema.datasets.dataset import finish
+from kinema.datasets.dataset import make_data_set
 from kinema.datasets.format import Format
 from kinema.datasets.lists import read_lines
 from kinema.types import Example
@@ -87,7 +87,7 @@ from kinema.types import Example
 def list_pairs(path, options):
     rows = [line.split() for line in read_lines(os.path.join(path, "pairs.txt"))]
     examples = [Example(os.path.join(path, name), (label,)) for name, label in rows]
-    return finish("Pairs", path, examples, options.labels)
+    return make_data_set("Pairs", path, examples, options.labels)
 
 
 FORMAT = Format(list_data=list_pairs, detect=lambda path: os.path.isfile(os.path.join(path, "pairs.txt")))

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from kinema.clips.transforms import PRESETS
-from kinema.datasets import open_data
-from kinema.datasets.clips import Broken, collate
-from kinema.datasets.framewise_clips import FramewiseClips
 from kinema.datasets.temporal_labels import (
-    IGNORED,
     TemporalLabels,
     seconds_of_classes,
     temporal_labels,
     with_background,
 )
 from kinema.errors import DataError
+from kinema.labels import IGNORED
 from kinema.types import InputSpec, TimeSpan
 
 SPEC = InputSpec(clip_len=6, frame_stride=2, size=(32, 48))
-
-
-@pytest.fixture
-def listed(tmp_path, counting_video):
-    """Open rows (label, start, end, split) about the video of 120 frames and 4.8 s, and an empty file beside it."""
-
-    def make(*rows, path=counting_video):
-        manifest = tmp_path / "rows.csv"
-        with open(manifest, "w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(["path", "label", "start", "end", "split"])
-            table.writerows([path, *row, *[""] * (4 - len(row))] for row in rows)
-        return open_data(manifest)
-
-    return make
 
 
 def test_a_span_has_its_start_and_not_its_end():
@@ -101,49 +81,3 @@ def test_a_video_belongs_to_one_part_whatever_its_groups(listed):
     for torn in (data, grouped):
         with pytest.raises(DataError, match="1 videos stand in two parts"):
             with_background(torn)
-
-
-def test_each_frame_of_a_clip_has_the_class_that_is_shown_then(listed, read_count):
-    data = with_background(listed(("a", 0.4, 2), ("b", 2, 3.2)))
-    clips = FramewiseClips(data, SPEC, temporal_labels(data), augment=PRESETS["none"])
-    seen = set()
-    for epoch in range(12):
-        sample = clips[(epoch, 1)]
-        frames = [read_count(frame) for frame in sample.clips[0].permute(1, 2, 3, 0).numpy()]
-        assert np.diff(frames).tolist() == [2] * 5
-        wanted = [0 if 10 <= frame < 50 else 1 if 50 <= frame < 80 else 2 for frame in frames]
-        assert sample.target.tolist() == wanted
-        seen |= set(wanted)
-    assert seen == {0, 1, 2}
-    batch = collate([clips[0], clips[1]])
-    assert batch.targets.shape == (2, 6)
-    assert batch.clips.shape == (2, 3, 6, 32, 48)
-
-
-def test_a_frame_that_stays_is_learned_with_the_label_of_each_moment(listed, held_video, read_count):
-    """Frames at 0, 0.5, 1, and at 1.5 s one that stays until 4.5 s."""
-    data = listed(("a", 0, 3), ("b", 3, 4.5), path=held_video)
-    spec = SPEC.with_(fps=2.0, clip_len=2, frame_stride=1)
-    clips = FramewiseClips(data, spec, temporal_labels(data), augment=PRESETS["none"])
-    seen = set()
-    for epoch in range(60):
-        sample = clips[(epoch, 0)]
-        frames = [read_count(frame) for frame in sample.clips[0].permute(1, 2, 3, 0).numpy()]
-        seen |= set(zip(frames, sample.target.tolist(), strict=True))
-    assert seen == {(0, 0), (1, 0), (2, 0), (3, 0), (3, 1)}
-
-
-def test_a_clip_depends_on_seed_epoch_and_number_alone(listed):
-    data = with_background(listed(("a", 1, 2), ("b", 3, 4)))
-    one, other = (
-        FramewiseClips(data, SPEC, temporal_labels(data), augment=PRESETS["standard"], seed=7) for _ in range(2)
-    )
-    assert (one[(3, 0)].clips == other[(3, 0)].clips).all()
-    assert any((one[(epoch, 0)].clips != one[(epoch + 1, 0)].clips).any() for epoch in range(3))
-
-
-def test_a_broken_video_is_told_apart(listed, empty_file):
-    data = listed(("a", 1, 2), ("b", 3, 4), path=empty_file)
-    clips = FramewiseClips(data, SPEC, temporal_labels(data), augment=PRESETS["none"])
-    assert isinstance(clips[0], Broken)
-    with_background(data)

@@ -1,9 +1,9 @@
-"""Decoded frames on disk: a video is decoded once, at the size that training asks for, and memory-mapped afterwards.
+"""Decoded frames on disk: a video is decoded once, at the decode size of the training, and memory-mapped afterwards.
 
-Two .npy files a video, named after path, `file_state` and decode size: `….times.npy`, then `….npy`, which says by being
-there that both are whole. Several processes may fill one folder: each writes its own temporary file, and the last
-rename wins with equal content. Frames are written, not mapped, while they are decoded: a full disk is then an error
-that can be told, and memory stays constant however long the video is.
+Two .npy files for each video, named after path, `file_state` and decode size. `….times.npy` is written before `….npy`, so that
+the latter exists only if both are complete. Several processes may fill one folder: each writes its own temporary file, and
+the last rename wins with equal content. Frames are written and not memory-mapped while they are decoded: a full disk then raises
+an error instead of SIGBUS, and memory stays constant however long the video is.
 """
 
 from __future__ import annotations
@@ -32,23 +32,25 @@ class FrameCache:
     """Frames of whole videos, kept in a folder.
 
     Args:
-        folder: where the files lie; it is made when the first one is written. Delete it at any time.
+        folder: folder of the files, made when the first one is written. It can be deleted at any time.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
     def read(self, path: str, size: Size) -> tuple[Frames, Times]:
-        """All frames of a video [n h w c], mapped and not loaded, and their times [n] in seconds.
+        """All frames of a video [n h w c], memory-mapped, and their times [n] in seconds.
 
         The first call decodes the video. Frames that cannot be decoded are left out, with their times.
 
         Raises:
             UnreadableVideo: it cannot be decoded.
-            EmptyVideo: there is no frame in it.
+            EmptyVideo: it has no frame.
             OutputError: the cache cannot be written.
         """
-        frames_path, times_path = self._places(path, size)
+        key = hashlib.sha256(repr((os.path.abspath(path), *file_state(path), size)).encode()).hexdigest()[:32]
+        frames_path = self.folder / key[:2] / f"{key}.npy"
+        times_path = frames_path.with_name(f"{key}.times.npy")
         if frames_path.exists():
             try:
                 return _load(frames_path, times_path)
@@ -58,30 +60,26 @@ class FrameCache:
             _store(video, size, frames_path, times_path)
         return _load(frames_path, times_path)
 
-    def _places(self, path: str, size: Size) -> tuple[Path, Path]:
-        key = hashlib.sha256(repr((os.path.abspath(path), *file_state(path), size)).encode()).hexdigest()[:32]
-        return self.folder / key[:2] / f"{key}.npy", self.folder / key[:2] / f"{key}.times.npy"
-
 
 def file_state(path: str) -> tuple[object, ...]:
-    """What changes when a video does: size and time of change, of a folder of pictures those of each by its name.
+    """Size and modification time of a video, which change when it does; for a folder of images, those of each image.
 
-    A folder's own time says nothing of pictures that were written anew under their old names.
+    A folder's own modification time does not change when an image is overwritten.
 
     Raises:
         UnreadableVideo: there is no such file.
     """
+
+    def state(file: str) -> tuple[int, int]:
+        found = os.stat(file)
+        return found.st_size, found.st_mtime_ns
+
     try:
         if os.path.isdir(path):
-            return tuple((os.path.basename(picture), *_state(picture)) for picture in list_images(path))
-        return _state(path)
+            return tuple((os.path.basename(image), *state(image)) for image in list_images(path))
+        return state(path)
     except OSError as error:
         raise UnreadableVideo("no such file", path, "check the path") from error
-
-
-def _state(path: str) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_size, found.st_mtime_ns
 
 
 def _load(frames_path: Path, times_path: Path) -> tuple[Frames, Times]:
@@ -102,7 +100,7 @@ def _store(video: Video, size: Size, frames_path: Path, times_path: Path) -> Non
                 times_s.append(time_s)
             if not times_s:
                 raise UnreadableVideo("no frame of this video can be decoded", video.info.path, "export it again")
-            file.seek(0)  # now that it is known how many frames there are; the header keeps room for that
+            file.seek(0)  # the header is rewritten in place with the number of frames, for which it has room
             _write_header(file, (len(times_s), *frame.shape))
         with whole_file(times_path) as times_temporary:
             np.save(times_temporary, np.array(times_s))

@@ -1,7 +1,7 @@
-"""Whether a data set can be trusted: files that cannot be read, copies, sources on both sides, uneven classes.
+"""Checks a data set: files that cannot be read, copies, sources in several parts, uneven classes.
 
-A file is bad if it cannot be opened, has no frames, is damaged where it was looked at, or if a span begins after its
-end. Copies and near-copies in different parts make validation flatter a network: it has seen the answers.
+A file is bad if it cannot be opened, has no frame or damaged ones, or if a span begins after its end. Copies and near-duplicates
+in different parts make validation scores too high: the network has been trained on the answers.
 """
 
 from __future__ import annotations
@@ -12,34 +12,35 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.formats.manifest import write_manifest
-from kinema.datasets.perceptual_hash import Looks, look_at, near_pairs
+from kinema.datasets.perceptual_hash import PerceptualHash, hash_video, similar_pairs
 from kinema.datasets.splits import torn_groups
 from kinema.errors import EmptyVideo, VideoError
 from kinema.types import Example, VideoInfo
-from kinema.video import Video, cut_off, open_video
+from kinema.video import cut_off, open_video
 from kinema.video.listing import list_images
 
 __all__ = ["CheckReport", "FileCheck", "NearPair", "check_data", "write_manifest"]
 
-_RANK = {"test": 0, "valid": 1, "train": 2, None: 2}
+_KEPT_FIRST = {"test": 0, "valid": 1, "train": 2, None: 2}
+"""Of copies in several parts, the one with the lowest number is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileCheck:
-    """What was found out about one file: `reason` is empty where it is well, `info` None where it cannot be opened."""
+    """The result for one file: `reason` is empty if it is sound, `info` is None if it cannot be opened."""
 
     path: str
     status: Literal["ok", "unreadable", "empty", "damaged", "span"]
     reason: str = ""
     info: VideoInfo | None = None
     sha256: str = ""
-    looks: Looks | None = None
+    perceptual_hash: PerceptualHash | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -49,7 +50,7 @@ class FileCheck:
 
 @dataclass(frozen=True, slots=True)
 class NearPair:
-    """Two files that look alike: bits of 256 in which their perceptual hashes differ."""
+    """Two similar files; `distance` is the number of bits, of 256, in which their perceptual hashes differ."""
 
     path: str
     other: str
@@ -58,14 +59,14 @@ class NearPair:
 
 @dataclass(frozen=True, eq=False)
 class CheckReport:
-    """What a check found.
+    """The result of a check.
 
     Args:
-        data: what was checked.
-        files: one entry a file, in the data set's order.
+        data: the data set.
+        files: one entry for each file, in the data set's order.
         duplicates: paths of files with the same bytes.
-        near: files that look alike and stand in different parts or, where there are no parts, not in one group.
-        torn: groups and files that stand in more than one part, see `torn_groups`.
+        near: similar files in different parts or, without parts, not in one group.
+        torn: groups and files in more than one part, see `torn_groups`.
     """
 
     data: DataSet
@@ -81,31 +82,35 @@ class CheckReport:
 
     @property
     def conflicting(self) -> tuple[tuple[str, ...], ...]:
-        """Those duplicates whose copies carry different labels."""
-        labels = _by_path(self.data)
-        return tuple(paths for paths in self.duplicates if len({_labels(labels[path]) for path in paths}) > 1)
+        """Duplicates whose copies have different labels."""
+        labels = {
+            path: frozenset(label for example in examples for label in example.labels)
+            for path, examples in _by_path(self.data).items()
+        }
+        return tuple(paths for paths in self.duplicates if len({labels[path] for path in paths}) > 1)
 
     @property
     def leaking(self) -> tuple[tuple[str, ...], ...]:
-        """Those duplicates whose copies stand in different parts."""
+        """Duplicates whose copies are in different parts."""
         examples = _by_path(self.data)
         return tuple(p for p in self.duplicates if len({e.split for path in p for e in examples[path]}) > 1)
 
     def clean(self) -> DataSet:
         """The data set without bad files and copies.
 
-        Of copies with the same labels one stays, that of the test part before valid before train; copies with different
-        labels all go, because nobody can tell which is right.
+        Of copies with the same labels one is kept, that in test before valid before train. Copies with different labels are
+        all removed, because the right label is unknown.
         """
         examples = _by_path(self.data)
-        gone = {file.path for file in self.bad}
+        removed = {file.path for file in self.bad}
+        conflicting = set(self.conflicting)
         for paths in self.duplicates:
-            stays = [] if paths in self.conflicting else [min(paths, key=lambda path: _RANK[examples[path][0].split])]
-            gone |= set(paths) - set(stays)
-        return self.data.with_examples(example for example in self.data.examples if example.path not in gone)
+            kept = min(paths, key=lambda path: _KEPT_FIRST[examples[path][0].split])
+            removed |= set(paths) - (set() if paths in conflicting else {kept})
+        return self.data.with_examples(example for example in self.data.examples if example.path not in removed)
 
-    def to_json(self) -> dict[str, Any]:
-        """A plain dictionary of everything but pixels."""
+    def to_json(self) -> dict[str, object]:
+        """A plain dictionary of the whole report."""
         infos = [file.info for file in self.files if file.info is not None]
         return {
             "name": self.data.name,
@@ -138,13 +143,13 @@ def check_data(
     num_threads: int = 4,
     advance: Callable[[int], None] = lambda count: None,
 ) -> CheckReport:
-    """Open every file, decode a few frames of it, and compare.
+    """Open every file, decode a few frames of it, and compare the files.
 
     Args:
-        data: what to check.
-        near: also look for files that look alike.
-        full: decode every frame, to find damage in the middle; as slow as playing all of it fast.
-        num_threads: files looked at at the same time.
+        data: the data set.
+        near: also search for similar files.
+        full: decode every frame, to find damage in the middle of files.
+        num_threads: number of files that are read at the same time.
         advance: called with the number of files done since the last call.
     """
     examples = _by_path(data)
@@ -153,13 +158,17 @@ def check_data(
         for file in pool.map(lambda item: _check_file(*item, near=near, full=full), examples.items()):
             files.append(file)
             advance(1)
-    copies = _duplicates(files)
+    same_bytes: defaultdict[str, list[str]] = defaultdict(list)
+    for file in files:
+        if file.sha256:
+            same_bytes[file.sha256].append(file.path)
+    copies = tuple(tuple(paths) for paths in same_bytes.values() if len(paths) > 1)
     torn = tuple(torn_groups(data)) if data.has_parts else ()
-    return CheckReport(data, tuple(files), copies, _near(files, copies, examples) if near else (), torn)
+    return CheckReport(data, tuple(files), copies, _similar_files(files, examples) if near else (), torn)
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
-    """Least, middle and greatest of some numbers; empty for none."""
+    """Minimum, median and maximum of some numbers; empty for none."""
     found = sorted(values)
     if not found:
         return {}
@@ -173,40 +182,32 @@ def _by_path(data: DataSet) -> dict[str, list[Example]]:
     return dict(examples)
 
 
-def _labels(examples: list[Example]) -> tuple[str, ...]:
-    return tuple(sorted({label for example in examples for label in example.labels}))
-
-
 def _check_file(path: str, examples: list[Example], *, near: bool, full: bool) -> FileCheck:
     info, promised_s = None, 0.0
     try:
         with open_video(path, threads=1) as video:
             info, promised_s = video.info, video.promised_s
-            looks = look_at(video)
-            damaged = _count_damaged(video) if full else 0
+            perceptual_hash = hash_video(video)
+            for _ in video.iterate(32) if full else ():
+                pass  # decoding counts the damaged frames
+            num_damaged = video.num_damaged if full else 0
         sha256 = _digest(path)
     except EmptyVideo as error:
         return FileCheck(path, "empty", str(error))
     except (VideoError, OSError) as error:
         return FileCheck(path, "unreadable" if info is None else "damaged", str(error), info)
     if damage := cut_off(info, promised_s) or (
-        f"{damaged} of {info.num_frames} frames cannot be decoded" if damaged else ""
+        f"{num_damaged} of {info.num_frames} frames cannot be decoded" if num_damaged else ""
     ):
         return FileCheck(path, "damaged", f"{damage}: {path}: copy or export it again", info, sha256)
     late = [e.key for e in examples if e.span is not None and e.span.start_s >= info.duration_s]
     if late:
         return FileCheck(path, "span", f"{late[0]} begins after the end, at {info.duration_s:g} s", info, sha256)
-    return FileCheck(path, "ok", "", info, sha256, looks if near else None)
-
-
-def _count_damaged(video: Video) -> int:
-    for _ in video.iterate(32):
-        pass
-    return video.num_damaged
+    return FileCheck(path, "ok", "", info, sha256, perceptual_hash if near else None)
 
 
 def _digest(path: str) -> str:
-    """SHA-256 of a file's bytes, or of those of all files in a folder of pictures."""
+    """SHA-256 of a file's bytes, or of those of all images in a folder."""
     paths = list_images(path) if os.path.isdir(path) else [path]
     digest = hashlib.sha256()
     for name in paths:
@@ -216,34 +217,20 @@ def _digest(path: str) -> str:
     return digest.hexdigest()
 
 
-def _duplicates(files: list[FileCheck]) -> tuple[tuple[str, ...], ...]:
-    same: defaultdict[str, list[str]] = defaultdict(list)
-    for file in files:
-        if file.sha256:
-            same[file.sha256].append(file.path)
-    return tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
-
-
-def _near(
-    files: list[FileCheck], copies: tuple[tuple[str, ...], ...], examples: dict[str, list[Example]]
-) -> tuple[NearPair, ...]:
-    """Pairs that look alike, are no copies byte by byte, and that no group keeps together."""
-    known = {path: number for number, paths in enumerate(copies) for path in paths}
-    seen = [(file.path, file.looks) for file in files if file.looks is not None]
-    pairs = near_pairs([looks for _, looks in seen], [examples[path][0].split for path, _ in seen])
-    named = [NearPair(seen[a][0], seen[b][0], distance) for a, b, distance in pairs]
-    return tuple(
-        pair
-        for pair in named
-        if known.get(pair.path, -1) != known.get(pair.other, -2)
-        and not _kept_together(examples[pair.path][0], examples[pair.other][0])
-    )
-
-
-def _kept_together(one: Example, other: Example) -> bool:
-    return one.split == other.split and one.group is not None and one.group == other.group
+def _similar_files(files: list[FileCheck], examples: dict[str, list[Example]]) -> tuple[NearPair, ...]:
+    """Similar files that are no exact copies, and that no group keeps in one part."""
+    hashed = [(file, file.perceptual_hash) for file in files if file.perceptual_hash is not None]
+    parts = [examples[file.path][0].split for file, _ in hashed]
+    pairs = []
+    for a, b, distance in similar_pairs([found for _, found in hashed], parts):
+        file, other = hashed[a][0], hashed[b][0]
+        first, second = examples[file.path][0], examples[other.path][0]
+        together = first.split == second.split and first.group is not None and first.group == second.group
+        if file.sha256 != other.sha256 and not together:
+            pairs.append(NearPair(file.path, other.path, distance))
+    return tuple(pairs)
 
 
 def _common(values: Iterable[str]) -> dict[str, int]:
-    """How often each value occurs, the most frequent first."""
+    """The number of times each value occurs, the most frequent first."""
     return dict(Counter(values).most_common())

@@ -1,8 +1,7 @@
-"""Examples as clips for a network: torch's side of a data set.
+"""The examples of a data set as clips for a network: a torch `Dataset`.
 
-A file that cannot be read comes out as `Broken`, never as another example in its place: who trains or evaluates counts
-it. What is drawn at random depends on (seed, epoch, index) alone, so that neither the number of workers nor a resumed
-run changes what is seen.
+A file that cannot be read gives a `Broken` example and is never replaced by another one, so that training and evaluation can
+count it. All randomness depends on (seed, epoch, index) only: neither the number of workers nor resuming changes the clips.
 """
 
 from __future__ import annotations
@@ -23,18 +22,15 @@ from kinema.clips.transforms import Augment, decode_size, train_transform, view_
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.flow_cache import FlowCache
-from kinema.datasets.frames import FrameSource, OpenFrames
-from kinema.datasets.label_flips import Turns
+from kinema.datasets.frames import FrameSource
+from kinema.datasets.label_flips import LabelFlips
 from kinema.errors import UsageError, VideoError
-from kinema.types import Example, InputSpec
-from kinema.video import open_video
-
-_PROBED = 50
+from kinema.types import InputSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What evaluation sees of an example: clips x crops, each also flipped where `flips` is set."""
+    """The views of an example in evaluation: clips x crops, and each of them mirrored too if `flips` is set."""
 
     num_clips: int = 1
     num_crops: int = 1
@@ -42,7 +38,7 @@ class Views:
 
     def __post_init__(self) -> None:
         if self.num_clips < 1:
-            raise UsageError("an example is seen in at least one clip", self.num_clips, "give 1 or more")
+            raise UsageError("evaluation needs at least one clip of each example", self.num_clips, "give 1 or more")
 
     def __len__(self) -> int:
         return self.num_clips * self.num_crops * (2 if self.flips else 1)
@@ -68,13 +64,13 @@ class Broken:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows of clips; a row is a view. A batch of broken examples only has no row.
+    """Rows of clips; a row is a view. A batch in which all examples are broken has no row.
 
     Args:
         clips: uint8 [b c t h w].
         targets: int64 [b], or multi-hot float32 [b classes].
         indices: int64 [b], the data set index of each row.
-        broken: examples of this batch that could not be read.
+        broken: the examples of this batch that could not be read.
     """
 
     clips: Tensor
@@ -86,40 +82,38 @@ class Batch:
         return len(self.indices)
 
     def pin_memory(self) -> Batch:
-        """The same in memory that a GPU copies from quickly; torch's loader calls it."""
+        """A copy in page-locked memory, from which transfers to a GPU are fast; torch's loader calls it."""
         return Batch(self.clips.pin_memory(), self.targets.pin_memory(), self.indices.pin_memory(), self.broken)
 
 
 class ClipArguments(TypedDict, total=False):
-    """The keyword arguments of `ClipDataset`, for its subclasses."""
+    """The keyword arguments of `ClipDataset`."""
 
     augment: Augment | None
     views: Views
     seed: int
     cache: FrameCache | None
     flow_cache: FlowCache | None
-    turns: Turns | None
+    label_flips: LabelFlips | None
 
 
 class ClipDataset(Dataset[Sample | Broken]):
-    """Clips of a data set's examples.
-
-    Indexed by `(epoch, index)`, or by an index alone for epoch 0.
+    """Clips of a data set's examples. Index it by `(epoch, index)`, or by an index alone for epoch 0.
 
     Args:
         data: the examples.
-        spec: how the network wants to be fed.
-        augment: random changes for training, which takes one random clip an example; None is for evaluation.
-        views: for evaluation, the clips and crops of each example.
-        seed: start of what is drawn at random.
-        cache: keeps decoded videos; worth it where they are short and seen for many epochs.
-        flow_cache: keeps the optical flow of whole videos; without it that of the frames seen is computed each time.
-        turns: what classes turn into in mirrored training clips, and in those played backwards, which half then are; None mirrors
-            without a change of class, and plays all forwards.
+        spec: the input of the network.
+        augment: random changes for training, which takes one random clip of each example; None for evaluation.
+        views: the clips and crops of each example in evaluation.
+        seed: seeds all randomness.
+        cache: keeps decoded videos; useful for short videos and many epochs.
+        flow_cache: keeps the optical flow of whole videos; None computes the flow of the requested frames each time.
+        label_flips: the classes of mirrored training clips, and of clips played backwards; None mirrors clips without a
+            change of class and plays none backwards.
 
     Raises:
         UsageError: views that the network cannot have.
-        MissingExtra: a package for optical flow is not there.
+        MissingExtra: a package for optical flow is missing.
     """
 
     def __init__(
@@ -132,15 +126,15 @@ class ClipDataset(Dataset[Sample | Broken]):
         seed: int = 0,
         cache: FrameCache | None = None,
         flow_cache: FlowCache | None = None,
-        turns: Turns | None = None,
+        label_flips: LabelFlips | None = None,
     ) -> None:
         check_flow(spec)
         self.data, self.spec, self.views, self.seed = data, spec, views, seed
-        self._augment, self._turns = augment, turns or Turns()
-        view_transform(spec, views.num_crops, views.flips)  # raises now what workers would raise later
+        self._augment, self._label_flips = augment, label_flips or LabelFlips()
+        view_transform(spec, views.num_crops, views.flips)  # fail here and not in the workers
         if augment is not None:
-            train_transform(augment, spec)  # loads now, once, what every worker would load
-        self._frames = FrameSource(spec, decode_size(spec, augment is not None, augment), cache, flow_cache)
+            train_transform(augment, spec)  # load once what every worker would load
+        self.frames = FrameSource(spec, decode_size(spec, augment is not None, augment), cache, flow_cache)
         self._targets = [data.targets(example) for example in data.examples]
 
     def __len__(self) -> int:
@@ -151,15 +145,20 @@ class ClipDataset(Dataset[Sample | Broken]):
         example = self.data.examples[index]
         rng = self.generator(epoch, index)
         try:
-            with self._frames.open(example.path) as frames:
-                plan = self._plan(example, frames, rng)
+            with self.frames.open(example.path) as frames:
+                end_s = frames.end_s(self.spec, example.span)
+                if self._augment is None:
+                    plan = plan_clips(self.spec, frames.times_s, self.views.num_clips, example.span, end_s)
+                else:
+                    time_scale = self._augment.time_scale
+                    plan = plan_train_clip(self.spec, frames.times_s, rng, example.span, time_scale, end_s)[None]
                 pixels = frames.at(plan.reshape(-1))
         except (VideoError, OSError) as error:
             return Broken(index, example.key, str(error))
-        return self._sample(pixels.reshape(*plan.shape, *pixels.shape[1:]), self.target(index), index, rng)
+        return self.make_sample(pixels.reshape(*plan.shape, *pixels.shape[1:]), self.target(index), index, rng)
 
     def generator(self, epoch: int, index: int) -> np.random.Generator:
-        """Where the random changes of an example come from."""
+        """The random generator of an example."""
         return np.random.default_rng([self.seed, epoch, index])
 
     def target(self, index: int) -> int | Tensor:
@@ -171,32 +170,27 @@ class ClipDataset(Dataset[Sample | Broken]):
         hot[list(classes)] = 1.0
         return hot
 
-    def _plan(self, example: Example, frames: OpenFrames, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Frame numbers [n t] of the clips."""
-        times_s, span, end_s = frames.times_s, example.span, frames.end_s(self.spec, example.span)
+    def make_sample(
+        self, clips: NDArray[np.uint8], target: int | Tensor, index: int, rng: np.random.Generator
+    ) -> Sample:
+        """Augments, or makes the views of, the decoded frames [n t h w c] of an example's clips."""
         if self._augment is not None:
-            return plan_train_clip(self.spec, times_s, rng, span, self._augment.time_scale, end_s)[None]
-        return plan_clips(self.spec, times_s, self.views.num_clips, span, end_s)
-
-    def _sample(self, clips: NDArray[np.uint8], target: int | Tensor, index: int, rng: np.random.Generator) -> Sample:
-        """An example as the network sees it, from the decoded frames of its clips [n t h w c]."""
-        if self._augment is not None:
-            clips, target = self._turns.maybe_backwards(clips, target, rng)
+            clips, target = self._label_flips.maybe_backwards(clips, target, rng)
         tensors = [torch.from_numpy(frames).permute(0, 3, 1, 2) for frames in clips]
-        # Made here and not kept: functions inside functions cannot be sent to a worker that is spawned.
+        # The transforms are made here and not kept: closures cannot be pickled for a spawned worker.
         augment = self._augment
         if augment is None:
             view = view_transform(self.spec, self.views.num_crops, self.views.flips)
             return Sample(torch.cat([view(frames) for frames in tensors]), target, index)
-        if self._turns.mirror is not None:
+        if self._label_flips.mirror is not None:
             mirrored = bool(rng.random() < augment.flip)
             augment = replace(augment, flip=float(mirrored))
-            target = self._turns.mirrored(target) if mirrored else target
+            target = self._label_flips.mirrored(target) if mirrored else target
         return Sample(train_transform(augment, self.spec)(tensors[0], rng)[None], target, index)
 
 
 def collate(items: Sequence[Sample | Broken]) -> Batch:
-    """Join examples: all views of the first, then all of the second …; those that are broken are listed apart."""
+    """Join examples to a batch: all views of the first, then of the second …; broken ones are listed separately."""
     samples = [item for item in items if isinstance(item, Sample)]
     broken = tuple(item for item in items if isinstance(item, Broken))
     if not samples:
@@ -210,20 +204,3 @@ def collate(items: Sequence[Sample | Broken]) -> Batch:
         indices=torch.tensor([sample.index for sample in samples]).repeat_interleave(counts),
         broken=broken,
     )
-
-
-def typical_duration_s(data: DataSet) -> float | None:
-    """The median length of the examples in seconds, measured on up to fifty of them; None where none can be read."""
-    step = max(len(data) // _PROBED, 1)
-    found = [length for example in data.examples[::step] if (length := _duration_s(example)) is not None]
-    return float(np.median(found)) if found else None
-
-
-def _duration_s(example: Example) -> float | None:
-    if example.span is not None:
-        return example.span.duration_s
-    try:
-        with open_video(example.path, threads=1) as video:
-            return video.info.duration_s
-    except VideoError:
-        return None  # whoever reads the example reports it

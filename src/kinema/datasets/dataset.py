@@ -1,4 +1,4 @@
-"""A data set: labelled examples, listed but not decoded, with its classes and parts."""
+"""A data set: labelled examples, listed but not decoded, with their classes and parts (train, valid, test)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class DataSet:
     """Labelled examples and their classes.
 
     Args:
-        name: what to call it in reports.
+        name: its name in reports.
         root: the folder or file it was opened from.
-        examples: what to learn from; their keys are unique.
+        examples: the labelled videos and spans; their keys are unique.
         labels: the classes in the order of a network's outputs.
         multi_label: whether an example may belong to several classes at once.
     """
@@ -45,36 +45,34 @@ class DataSet:
         return len(self.examples)
 
     def part(self, name: str) -> DataSet:
-        """Only the examples of one part: "train", "valid" or "test".
+        """The examples of one part: "train", "valid" or "test".
 
         Raises:
             UnknownName: no such part.
-            DataError: nothing is in it.
+            DataError: the part is empty.
         """
         part = PART_OF.get(name.lower())
         if part is None:
             raise UnknownName("part", name, PARTS)
         examples = tuple(example for example in self.examples if example.split == part)
         if not examples:
-            there = ", ".join(self.parts) or "none"
-            raise DataError(
-                f"no {part} part", self.root, f"parts that it has: {there}; split it first or choose another"
-            )
+            do = f"its parts: {', '.join(self.parts) or 'none'}; split it first or choose another"
+            raise DataError(f"no {part} part", self.root, do)
         return self.with_examples(examples)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that some example belongs to, in the order train, valid, test."""
+        """The parts that have examples, in the order train, valid, test."""
         found = {example.split for example in self.examples}
         return tuple(part for part in PARTS if part in found)
 
     @property
     def has_parts(self) -> bool:
-        """Whether every example says which part it belongs to."""
+        """Whether every example belongs to a part."""
         return bool(self.examples) and all(example.split is not None for example in self.examples)
 
     def counts(self) -> dict[str, int]:
-        """Examples of each class, in the order of `labels`; those with several labels count for each."""
+        """Number of examples of each class, in the order of `labels`; one with several labels counts for each of them."""
         counted = Counter(label for example in self.examples for label in example.labels)
         return {label: counted[label] for label in self.labels}
 
@@ -84,7 +82,7 @@ class DataSet:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over keys, labels and parts in sorted order; moving the whole folder does not change it."""
+        """SHA-256 of the sorted keys, labels and parts; it does not change when the whole folder is moved."""
         rows = sorted(
             (path_within(e.key, self.root), "\x1f".join(sorted(e.labels)), e.split or "") for e in self.examples
         )
@@ -95,28 +93,25 @@ class DataSet:
         return replace(self, examples=tuple(examples))
 
 
-def finish(
+def make_data_set(
     name: str, root: str, examples: Iterable[Example], labels: Labels | None, *, own: Labels | None = None
 ) -> DataSet:
-    """Check a listing and make a data set of it.
+    """Check listed examples and make a data set of them.
 
     Args:
-        name: what to call it.
+        name: its name in reports.
         root: where it was opened.
-        examples: what was listed.
-        labels: classes that it has to fit, as those of a trained network; every label must be one of them.
-        own: classes in the order that the data set itself prescribes; else they are sorted by name.
+        examples: the listed examples.
+        labels: classes that it must fit, such as those of a trained network; every label must be one of them.
+        own: the classes in the order that the data set itself prescribes; None sorts them by name.
 
     Raises:
-        DataError: nothing listed, one class only, an example twice, a part for some examples only, or a class that is
-            not in the train part.
+        DataError: no example, only one class, an example twice, a part for some examples only, or a class that is not in the
+            train part.
         UnknownName: a label that is not in `labels`.
     """
     listed = tuple(replace(example, labels=tuple(map(composed, example.labels))) for example in examples)
-    if not listed:
-        raise DataError("nothing to learn from", root, "give videos with labels, such as DATA/CLASS/*.mp4")
-    _check_unique(listed, root)
-    _check_parts(listed, root)
+    _check_examples(listed, root)
     if labels is None:
         labels = own or Labels.of(label for example in listed for label in example.labels)
         if len(labels) < 2:
@@ -128,15 +123,15 @@ def finish(
     return DataSet(name, root, listed, labels, multi)
 
 
-def _check_unique(examples: tuple[Example, ...], root: str) -> None:
-    counted = Counter(replace(example, path=file_of(example)).key for example in examples)
+def _check_examples(examples: tuple[Example, ...], root: str) -> None:
+    """Check that examples exist, are unique and have a part either all or none."""
+    if not examples:
+        raise DataError("nothing to learn from", root, "give videos with labels, such as DATA/CLASS/*.mp4")
+    counted = Counter(replace(example, path=absolute_path(example)).key for example in examples)
     twice = [path_within(key, os.path.abspath(root)) for key, count in counted.items() if count > 1]
     if twice:
         do = "write several labels of one file in one row, as a;b, or give each row its start and end"
         raise DataError(f"{len(twice)} examples stand there twice", f"{root}, {first_few(twice)}", do)
-
-
-def _check_parts(examples: tuple[Example, ...], root: str) -> None:
     missing = [example.key for example in examples if example.split is None]
     if missing and len(missing) < len(examples):
         do = "give every example a part (train, valid or test) or none of them"
@@ -144,48 +139,48 @@ def _check_parts(examples: tuple[Example, ...], root: str) -> None:
 
 
 def _check_trainable(examples: tuple[Example, ...], root: str) -> None:
-    """A class that no training example has can never be predicted: most often it is a misspelt folder."""
-    known = {label for example in examples if example.split == "train" for label in example.labels}
-    if not known:
+    """Check that every class has a training example: a class without one is most often a misspelt folder."""
+    trained = {label for example in examples if example.split == "train" for label in example.labels}
+    if not trained:
         return
     for example in examples:
         for label in example.labels:
-            if label not in known:
-                near = UnknownName("class", label, known).near
-                question = f"Did you mean {' or '.join(near)}? Else " if near else ""
+            if label not in trained:
+                near = UnknownName("class", label, trained).near
+                question = f"Did you mean {' or '.join(near)}? Otherwise " if near else ""
                 what = f"class {label!r} of the {example.split} part is not in the train part"
                 raise DataError(what, root, f"{question}add examples of it to train")
 
 
-def file_of(example: Example) -> str:
-    """The path of an example's file as all spell it, whether it stands there as `a.mp4`, `./a.mp4` or `/films/a.mp4`."""
+def absolute_path(example: Example) -> str:
+    """The absolute path of an example's file: the same for `a.mp4`, `./a.mp4` and `/videos/a.mp4`."""
     return os.path.abspath(example.path)
 
 
 def check_listed(paths: Iterable[str], source: str) -> None:
-    """Make sure that listed files are there.
+    """Check that listed files exist.
 
     Raises:
-        DataError: says how many are not, and the first of them.
+        DataError: counts those that do not, and names the first.
     """
     listed = list(paths)
     missing = [path_within(path, source) for path in listed if not os.path.exists(path)]
     if missing:
-        do = "correct the paths (they count from the list's own folder) or take the rows out"
+        do = "correct the paths (they are relative to the folder of the list) or remove the rows"
         raise DataError(
             f"{len(missing)} of {len(listed)} listed files do not exist", f"{source}, {first_few(missing)}", do
         )
 
 
 def first_few(names: Iterable[str], most: int = 3) -> str:
-    """The first few names, and how many more there are: `a, b, c and 7 more`."""
+    """The first few names, and the number of the others: `a, b, c and 7 more`."""
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
 
 
 def path_within(key: str, root: str) -> str:
-    """A key or path without the data set's folder, with forward slashes."""
+    """A key or path relative to the data set's folder, with forward slashes; unchanged if it lies elsewhere."""
     folder = root if os.path.isdir(root) else os.path.dirname(root)
     prefix = os.path.join(folder, "")
     return key.removeprefix(prefix).replace(os.sep, "/")

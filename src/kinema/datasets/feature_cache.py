@@ -1,9 +1,9 @@
-"""What a frozen network made of clips, on disk: computed once, read in every epoch.
+"""Features of a frozen network on disk: computed once, read in every epoch.
 
-A .npy file for each view of an example, [v n f], in float16 where the numbers fit, else in float32. Its name depends on the
-video (path, `file_state`, span), on the view, and through the folder on the network. Several processes may fill
-one folder: each file is written under another name and renamed when it is whole, and the last rename wins with equal
-content. Delete the folder at any time.
+A .npy file for each view of an example, [v n f], in float16 if the values fit, else in float32. Its name depends on the video
+(path, `file_state`, span) and the view; its folder depends on the network. Several processes may fill one folder: each file is
+written under a temporary name and renamed when it is complete, and the last rename wins with equal content. The folder can be
+deleted at any time.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class FeatureCache:
     """Features of views of examples.
 
     Args:
-        folder: where they lie; several networks may share it.
-        network: fingerprint of what computes them, and in which number format.
+        folder: folder of the files; several networks may share it.
+        network: fingerprint of the network and its precision.
     """
 
     def __init__(self, folder: str | os.PathLike[str], network: str) -> None:
         self.folder = Path(folder) / hashlib.sha256(network.encode()).hexdigest()[:16]
 
     def place(self, example: Example, view: str) -> Path:
-        """Where the features of a view are or will be.
+        """The file of a view's features, whether it exists or not.
 
         Args:
-            example: its file is looked at, so that a changed video is computed again.
-            view: everything that the pixels depend on beside the video and the network.
+            example: the example; the name depends on its file's state, so that a changed video is computed again.
+            view: describes everything else that the pixels depend on.
 
         Raises:
             UnreadableVideo: there is no such file.
@@ -52,7 +52,7 @@ class FeatureCache:
 
 
 def is_kept(path: Path) -> bool:
-    """Whether whole features are there; damaged ones are named and count as missing."""
+    """Whether the features exist; damaged ones are reported and count as missing."""
     if not path.exists():
         return False
     try:
@@ -64,19 +64,19 @@ def is_kept(path: Path) -> bool:
 
 
 def read_features(path: Path) -> Features:
-    """Features [v n f], mapped and not loaded.
+    """Features [v n f], memory-mapped.
 
     Raises:
-        OSError, ValueError, EOFError: not there or damaged.
+        OSError, ValueError, EOFError: missing or damaged.
     """
     features = np.load(path, mmap_mode="r")
     if features.dtype not in (np.float16, np.float32) or features.ndim != 3 or not features.size:
-        raise ValueError(f"{features.shape=} {features.dtype=} are no features")
+        raise ValueError(f"{features.shape=} {features.dtype=} are not the shape and type of features")
     return features
 
 
 def write_features(path: Path, features: NDArray[np.float32]) -> None:
-    """Keep features [v n f], whole or not at all.
+    """Write features [v n f], completely or not at all.
 
     Raises:
         OutputError: the file cannot be written.

@@ -1,8 +1,8 @@
-"""Examples as features that a frozen network made of them: what training reads where features are kept.
+"""Cached features of examples, computed by a frozen network: the training data where features are kept.
 
-View 0 of an example is what evaluation sees of it. Views 1, 2 … are drawn with the augmentation, each once: by the seed, the
-number of the view and the example's own name, so that they do not depend on how the data is divided. An epoch draws
-one of the views for each example. `clips` gives the pixels of a view for whoever computes its features.
+View 0 of an example is the one of evaluation. Views 1, 2 … are augmented; each is drawn once, by the seed, the number of the
+view and the example's own name, so that it does not depend on how the data is divided. An epoch draws one view of each example.
+`clips` gives the pixels of a view, to compute its features.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class FeatureSample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureBatch:
-    """Rows of features; a row is a view. A batch of broken examples only has no row.
+    """Rows of features; a row is a view. A batch in which all examples are broken has no row.
 
     Args:
-        features: float32 [b n f]; shorter rows end in zeros.
+        features: float32 [b n f]; shorter rows are padded with zeros.
         targets: int64 [b], or multi-hot float32 [b classes].
         indices: int64 [b], the data set index of each row.
-        lengths: int64 [b], how many of the n vectors count; None where all do.
-        broken: examples of this batch that could not be read.
+        lengths: int64 [b], the number of vectors without padding; None if no row is padded.
+        broken: the examples of this batch that could not be read.
     """
 
     features: Tensor
@@ -61,21 +61,22 @@ class FeatureBatch:
         return len(self.indices)
 
     def pin_memory(self) -> FeatureBatch:
-        """The same in memory that a GPU copies from quickly; torch's loader calls it."""
+        """A copy in page-locked memory, from which transfers to a GPU are fast; torch's loader calls it."""
         features, targets, indices = self.features.pin_memory(), self.targets.pin_memory(), self.indices.pin_memory()
         return FeatureBatch(features, targets, indices, self.lengths, self.broken)
 
 
 class FeatureDataset(Dataset[FeatureSample | Broken]):
-    """Kept features of a data set's examples. Indexed by `(epoch, index)`, or by an index alone for epoch 0.
+    """Cached features of a data set's examples. Index it by `(epoch, index)`, or by an index alone for epoch 0.
 
     Args:
-        clips: the examples as evaluation sees them; several views of each are several rows.
-        cache: where features are kept.
-        drawn: the examples as training draws them, for further views; None where there is view 0 only.
-        num_views: views of each example, the first one included.
+        clips: the examples as in evaluation; several views of an example are several rows.
+        cache: the cache of the features.
+        drawn: the examples as in training, for further views; None if there is only view 0.
+        num_views: views of each example, including the first one.
 
-    What could not be read is in `broken`, by index; who fills the cache writes it there.
+    Attributes:
+        broken: reasons why examples could not be read, by index; filled by whoever fills the cache.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
         try:
             features = torch.from_numpy(np.array(read_features(self.place((view, index))), dtype=np.float32))
         except (UnreadableVideo, OSError, ValueError, EOFError) as error:
-            self.broken[index] = f"its kept features cannot be read: {error}"
+            self.broken[index] = f"its cached features cannot be read: {error}"
             return self._as_broken(index)
         return FeatureSample(features, self._clips.target(index), index)
 
@@ -108,7 +109,7 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
         return [(view, index) for index in range(len(self)) for view in range(self.num_views)]
 
     def place(self, job: Job) -> Path:
-        """Where the features of a view are or will be.
+        """The file of a view's features, whether it exists or not.
 
         Raises:
             UnreadableVideo: there is no such video.
@@ -118,7 +119,7 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
         return self.cache.place(self.data.examples[index], name)
 
     def is_missing(self, job: Job) -> bool:
-        """Whether the features of a view have to be computed; also those of a video that cannot be found."""
+        """Whether the features of a view have to be computed; true for a missing video, which is then reported as broken."""
         try:
             return not is_kept(self.place(job))
         except UnreadableVideo:
@@ -131,24 +132,24 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
 
 
 class DrawnViews(ClipDataset):
-    """Examples as training draws them, where what is drawn depends on the example's name and not on its index."""
+    """Augmented clips of examples, whose randomness depends on the example's name and not on its index."""
 
     def __init__(self, data: DataSet, spec: InputSpec, **others: Unpack[ClipArguments]) -> None:
         super().__init__(data, spec, **others)
         self.augment = others["augment"]
 
     def name(self, view: int) -> str:
-        """All that the pixels of a view depend on beside example and input."""
+        """Describes everything that the pixels of a view depend on, apart from the example and the input."""
         return f"view {view} of {self.augment}, seed {self.seed}"
 
     def generator(self, epoch: int, index: int) -> np.random.Generator:
-        """From the seed, the view (in place of an epoch) and the video's path and span."""
+        """Seeded by the seed, the view (in place of an epoch) and the video's path and span."""
         name = os.path.abspath(self.data.examples[index].key)
         return np.random.default_rng([self.seed, epoch, zlib.crc32(name.encode())])
 
 
 class JobDataset(Dataset[tuple[Job, Sample | Broken]]):
-    """Pixels of the views that have to be computed, for a loader's workers."""
+    """Pixels of the views whose features have to be computed, for the workers of a loader."""
 
     def __init__(self, data: FeatureDataset, jobs: Sequence[Job]) -> None:
         self.data, self.jobs = data, list(jobs)
@@ -161,7 +162,7 @@ class JobDataset(Dataset[tuple[Job, Sample | Broken]]):
 
 
 def collate_features(items: Sequence[FeatureSample | Broken]) -> FeatureBatch:
-    """Join examples, all views of the first, then all of the second …; shorter ones are padded, broken ones listed apart."""
+    """Join examples to a batch: all views of the first, then of the second …; short rows are padded, broken ones listed apart."""
     samples = [item for item in items if isinstance(item, FeatureSample)]
     broken = tuple(item for item in items if isinstance(item, Broken))
     if not samples:

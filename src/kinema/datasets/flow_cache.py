@@ -1,11 +1,11 @@
-"""Optical flow on disk: computed once a video, method and size, read at random afterwards.
+"""Optical flow on disk: computed once for each video, method and size, then read at random.
 
-One file a video, named after path, `file_state`, decode size and method: the fields of all frames as grey JPEG
-pictures (see `kinema.video.flow`), one after the other, then a table. The table comes last because nothing is kept in
-memory while a film goes by; the file appears under its name when it is whole, or not at all. So a run that was killed
-goes on with the next video, and several processes may fill one folder: the last rename wins, with equal content.
+One file for each video, named after path, `file_state`, decode size and method: the flow fields of all frames as grey JPEG images
+(see `kinema.video.flow`), one after the other, then a table. The table is last so that no field has to be kept in memory while
+the video is decoded. The file appears under its name when it is complete, or not at all: a run that was killed resumes with
+the next video, and several processes may fill one folder (the last rename wins, with equal content).
 
-    magic, pictures …, [n] offsets and [1] end, [n] frame numbers, [n] times, width, n
+    magic, images …, [n] offsets and [1] end, [n] frame numbers, [n] times, width, n
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kinema.video import Size, Video, open_video
 from kinema.video.flow import JPEG_QUALITY, check_method, decode, encode, follow
 
 FOLDER = os.path.join(".kinema", "flow")
-"""Where a data set's flow lies unless told otherwise, beside its videos."""
+"""The default folder of a data set's flow, beside its videos."""
 
 _MAGIC = b"kinema flow 1\n"
 _TAIL = struct.Struct("<QQ")
@@ -40,46 +40,45 @@ class KeptFlow:
     """The flow of one video on disk.
 
     Attributes:
-        numbers: [n] of the file's frames whose flow is known, ascending.
-        times_s: [n] when they are shown.
+        numbers: ascending numbers of the frames whose flow is known [n].
+        times_s: their display times [n].
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the table. Raises OSError or ValueError where the file is not there or damaged."""
+        """Read the table. Raises OSError or ValueError if the file is missing or damaged."""
         self.path = path
         with open(path, "rb") as file:
             self._offsets, self.numbers, self.times_s, self._width = _read_table(file)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The fields [k h w 2] of some rows, in any order; `quantise` says what their values mean.
+        """The flow fields [k h w 2] of some rows, in any order, as `kinema.video.flow.quantise` stores them.
 
         Raises:
             UnreadableVideo: the file is damaged.
         """
-        unique, places = np.unique(rows, return_inverse=True)
+        unique, inverse = np.unique(rows, return_inverse=True)
+        fields = []
         try:
             with open(self.path, "rb") as file:
-                fields = [decode(self._data(file, int(row)), self._width) for row in unique]
+                for row in unique.tolist():
+                    start, end = self._offsets[row : row + 2].tolist()
+                    file.seek(start)
+                    fields.append(decode(file.read(end - start), self._width))
         except ValueError as error:
             raise UnreadableVideo("damaged optical flow", self.path, "delete this file") from error
-        return np.stack(fields)[places]
-
-    def _data(self, file: BinaryIO, row: int) -> bytes:
-        start, end = self._offsets[row : row + 2].tolist()
-        file.seek(start)
-        return file.read(end - start)
+        return np.stack(fields)[inverse]
 
 
 class FlowCache:
     """Flow of whole videos, kept in a folder.
 
     Args:
-        folder: where the files lie; it is made when the first one is written. Delete it at any time.
-        method: see `InputSpec.flow`. Flow of another method is never found here: the name of a file depends on it.
+        folder: folder of the files, made when the first one is written. It can be deleted at any time.
+        method: see `InputSpec.flow`. Names of files depend on it, so flow of another method is never found.
 
     Raises:
-        MissingExtra: a package is not there.
-        OutputError: nothing may be written there.
+        MissingExtra: the package of the method is not installed.
+        OutputError: the folder is not writable.
     """
 
     def __init__(self, folder: str | os.PathLike[str], method: str) -> None:
@@ -88,20 +87,25 @@ class FlowCache:
         try:
             check_folder(self.folder)
         except OutputError as error:
-            raise OutputError("optical flow cannot be kept here", error.where, "give --flow-cache FOLDER") from error
+            raise OutputError("optical flow cannot be cached here", error.where, "give --flow-cache FOLDER") from error
 
     def read(self, path: str, size: Size) -> KeptFlow:
         """The flow of a video; the first call computes it.
 
         Raises:
             UnreadableVideo: it cannot be decoded.
-            EmptyVideo: there is no frame in it.
+            EmptyVideo: it has no frame.
             OutputError: the cache cannot be written.
         """
-        return self.found(path, size) or self._computed(path, size)
+        if found := self.found(path, size):
+            return found
+        place = self.place(path, size)
+        with open_video(path, threads=1) as video, whole_file(place) as temporary, open(temporary, "wb") as file:
+            _write_flow(file, video, size, self.method)
+        return KeptFlow(place)
 
     def found(self, path: str, size: Size) -> KeptFlow | None:
-        """What is there already; a damaged file counts as none.
+        """The cached flow of a video; None if it is missing or damaged.
 
         Raises:
             UnreadableVideo: there is no such video.
@@ -112,35 +116,29 @@ class FlowCache:
             return None
 
     def place(self, path: str, size: Size) -> Path:
-        """The file for a video."""
+        """The file of a video's flow, whether it exists or not."""
         state = (os.path.abspath(path), *file_state(path), size, self.method, JPEG_QUALITY, FLOW_MOST_PX)
         key = hashlib.sha256(repr(state).encode()).hexdigest()[:32]
         return self.folder / key[:2] / f"{key}.flow"
 
-    def _computed(self, path: str, size: Size) -> KeptFlow:
-        place = self.place(path, size)
-        with open_video(path, threads=1) as video, whole_file(place) as temporary, open(temporary, "wb") as file:
-            _write(file, video, size, self.method)
-        return KeptFlow(place)
-
 
 def open_flow_cache(folder: str | None, data: DataSet, spec: InputSpec) -> FlowCache | None:
-    """The cache for a data set, in `folder` or where it lies by default; None where a network sees no flow."""
+    """The flow cache of a data set, in `folder` or the default one; None for a network without flow input."""
     return FlowCache(folder or default_folder(data), spec.flow) if spec.has_flow else None
 
 
 def default_folder(data: DataSet) -> Path:
-    """Where the flow of a data set lies: in the nearest `.kinema/flow` above its videos, else beside where it was opened.
+    """The nearest `.kinema/flow` above the videos of a data set; if there is none, beside the place where it was opened.
 
-    The part that a run kept back is opened from a list of its own; so it finds the flow of the whole.
+    So a part of a data set that is opened by a list elsewhere, such as a run's split.csv, finds the flow of the whole.
     """
     videos = Path(os.path.commonpath([os.path.dirname(os.path.abspath(example.path)) for example in data.examples]))
-    there = next((place / FOLDER for place in (videos, *videos.parents) if (place / FOLDER).is_dir()), None)
+    existing = next((place / FOLDER for place in (videos, *videos.parents) if (place / FOLDER).is_dir()), None)
     root = Path(data.root)
-    return there or (root if root.is_dir() else root.absolute().parent) / FOLDER
+    return existing or (root if root.is_dir() else root.absolute().parent) / FOLDER
 
 
-def _write(file: BinaryIO, video: Video, size: Size, method: str) -> None:
+def _write_flow(file: BinaryIO, video: Video, size: Size, method: str) -> None:
     frames = ((number, frame) for number, _, frame in video.iterate(size))
     offsets, numbers, width = [file.write(_MAGIC)], [], 0
     for number, _, field in follow(frames, video.info.num_frames, measure(method)):
@@ -148,7 +146,9 @@ def _write(file: BinaryIO, video: Video, size: Size, method: str) -> None:
         numbers.append(number)
         width = field.shape[1]
     if not numbers:
-        raise UnreadableVideo("no two frames of this video can be decoded", video.info.path, "export it again")
+        raise UnreadableVideo(
+            "no two consecutive frames of this video can be decoded", video.info.path, "export it again"
+        )
     table: Sequence[NDArray[np.generic]] = (np.array(offsets), np.array(numbers), video.times_s[numbers])
     for column, kind in zip(table, ("<i8", "<i8", "<f8"), strict=True):
         file.write(column.astype(kind).tobytes())
@@ -156,19 +156,19 @@ def _write(file: BinaryIO, video: Video, size: Size, method: str) -> None:
 
 
 def _read_table(file: BinaryIO) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], int]:
-    """Offsets [n + 1], numbers [n], times [n] and the width of the fields."""
+    """Offsets [n + 1], frame numbers [n], times [n] and the width of the fields."""
     if file.read(len(_MAGIC)) != _MAGIC:
-        raise ValueError("not a file of optical flow")
+        raise ValueError("no file of optical flow")
     end = file.seek(0, os.SEEK_END) - _TAIL.size
     file.seek(max(end, 0))
     width, count = _TAIL.unpack(file.read(_TAIL.size).ljust(_TAIL.size, b"\0"))
     start = end - 8 * (3 * count + 1)
     if start < len(_MAGIC) or not count:
-        raise ValueError("a file of optical flow that was cut off")
+        raise ValueError("truncated file of optical flow")
     file.seek(start)
     offsets = np.frombuffer(file.read(8 * (count + 1)), "<i8")
     numbers = np.frombuffer(file.read(8 * count), "<i8")
     times_s = np.frombuffer(file.read(8 * count), "<f8")
     if offsets[0] != len(_MAGIC) or offsets[-1] != start:
-        raise ValueError("a file of optical flow that was cut off")
+        raise ValueError("truncated file of optical flow")
     return offsets, numbers, times_s, width

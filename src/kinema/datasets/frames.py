@@ -1,4 +1,4 @@
-"""Where the frames of a data set come from: the files themselves, or caches; with optical flow where a network sees it."""
+"""Frames of a data set's videos, from the files or from caches; with optical flow channels if the network needs them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.clips.flow import channels_at, joined
+from kinema.clips.flow import channels_at, stack_channels
 from kinema.datasets.cache import FrameCache, file_state
 from kinema.datasets.flow_cache import FlowCache
 from kinema.types import InputSpec, TimeSpan
@@ -22,9 +22,13 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class OpenFrames:
-    """Frames of an open video: when they are shown, [n], and how to get some of them, [k] -> [k h w c].
+    """The frames of an open video.
 
-    `held_until_s` tells when the last one goes, None where frames follow it that could not be decoded. It may open the film.
+    Args:
+        times_s: display times [n].
+        at: reads some frames, [k] -> [k h w c].
+        held_until_s: when the last frame stops being displayed; None if it is followed by frames that could not be decoded. May
+            open the video.
     """
 
     times_s: NDArray[np.float64]
@@ -32,9 +36,9 @@ class OpenFrames:
     held_until_s: Callable[[], float | None]
 
     def end_s(self, spec: InputSpec, span: TimeSpan | None = None) -> float | None:
-        """The end of the video where clips of a span may reach it; None for others, which do without it.
+        """The end of the video, if clips of the span can reach it; else None, and the video need not be opened for it.
 
-        Networks that count frames at a rate of their own see the last one for as long as it stays, the others once.
+        Networks that count frames at their own rate repeat the last frame for its display time; others use it once.
         """
         start_s, end_s = (0.0, float("inf")) if span is None else (span.start_s, span.end_s)
         last_s = self.times_s[-1]
@@ -43,13 +47,13 @@ class OpenFrames:
 
 @dataclass(frozen=True, slots=True)
 class FrameSource:
-    """Reads the frames of videos as a network's channels.
+    """Reads the frames of videos as the input channels of a network.
 
     Args:
         spec: its modality says which channels.
-        size: as the decoder takes it.
-        cache: of decoded frames; None decodes.
-        flow_cache: of optical flow; None computes that of the frames that are asked for.
+        size: decode size.
+        cache: keeps decoded frames; None decodes each time.
+        flow_cache: keeps optical flow; None computes the flow of the requested frames each time.
     """
 
     spec: InputSpec
@@ -63,22 +67,31 @@ class FrameSource:
 
         Raises:
             UnreadableVideo: it cannot be decoded.
-            EmptyVideo: there is no frame in it.
+            EmptyVideo: it has no frame.
             OutputError: a cache cannot be written.
         """
         if not self.spec.has_flow:
-            with self._pictures(path) as pictures:
-                yield pictures
+            with self._open_rgb(path) as rgb:
+                yield rgb
         elif self.flow_cache is None:
-            with self._pictures(path) as pictures:
-                count = len(pictures.times_s)
-                yield replace(pictures, at=lambda rows: channels_at(rows, count, self.spec, pictures.at))
+            with self._open_rgb(path) as rgb:
+                num_frames = len(rgb.times_s)
+                yield replace(rgb, at=lambda rows: channels_at(rows, num_frames, self.spec, rgb.at))
         else:
-            with self._kept(path, self.flow_cache) as frames:
-                yield frames
+            flow = self.flow_cache.read(path, self.size)
+            flow_frames = OpenFrames(flow.times_s, flow.read, lambda: _held_until_s(path, flow.times_s))
+            if self.spec.modality == "flow":
+                yield flow_frames
+                return
+            with self._open_rgb(path) as rgb:
+                # Both leave out damaged frames, but not the same ones: flow needs two frames in a row.
+                rgb_rows = np.searchsorted(rgb.times_s, flow.times_s)
+                yield replace(
+                    flow_frames, at=lambda rows: stack_channels(rgb.at(rgb_rows[rows]), flow.read(rows), self.spec)
+                )
 
     @contextlib.contextmanager
-    def _pictures(self, path: str) -> Iterator[OpenFrames]:
+    def _open_rgb(self, path: str) -> Iterator[OpenFrames]:
         if self.cache is not None:
             frames, times_s = self.cache.read(path, self.size)
             yield OpenFrames(times_s, lambda rows: frames[rows], lambda: _held_until_s(path, times_s))
@@ -88,27 +101,15 @@ class FrameSource:
                 video.times_s, lambda rows: video.frames_at(rows, self.size), lambda: video.info.duration_s
             )
 
-    @contextlib.contextmanager
-    def _kept(self, path: str, flow_cache: FlowCache) -> Iterator[OpenFrames]:
-        flow = flow_cache.read(path, self.size)
-        alone = OpenFrames(flow.times_s, flow.read, lambda: _held_until_s(path, flow.times_s))
-        if self.spec.modality == "flow":
-            yield alone
-            return
-        with self._pictures(path) as pictures:
-            # Damaged frames are left out by both, but not the same ones: flow needs two in a row.
-            places = np.searchsorted(pictures.times_s, flow.times_s)
-            yield replace(alone, at=lambda rows: joined(pictures.at(places[rows]), flow.read(rows), self.spec))
-
 
 def _held_until_s(path: str, times_s: NDArray[np.float64]) -> float | None:
-    """When the last of the frames that a cache has of a film goes; None where it is not the film's last one."""
-    last_s, end_s = _end_of(path, file_state(path))
+    """When the last cached frame stops being displayed; None if it is not the last frame of the video."""
+    last_s, end_s = _last_frame_s(path, file_state(path))
     return end_s if last_s <= times_s[-1] else None
 
 
 @cache
-def _end_of(path: str, state: tuple[object, ...]) -> tuple[float, float]:
-    """When the last frame of a film comes and goes; `state` changes with the file."""
+def _last_frame_s(path: str, state: tuple[object, ...]) -> tuple[float, float]:
+    """Start and end of the last frame's display; `state` is part of the cache's key, so that a changed file is read again."""
     with open_video(path, threads=1) as video:
         return float(video.times_s[-1]), video.info.duration_s

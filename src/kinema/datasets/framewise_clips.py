@@ -1,4 +1,4 @@
-"""Clips with a target a frame: torch's side of timed labels."""
+"""Training clips with a label for each frame: a torch `Dataset`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kinema.types import InputSpec
 
 
 class FramewiseClips(ClipDataset):
-    """Training clips from anywhere in a video, each frame with the class that is shown then: targets int64 [t].
+    """Training clips from random places of a video, with the class at each frame: targets int64 [t].
 
-    An epoch takes as many clips of a video as it has rows, so that a long one with much in it counts for more than a
-    short one. `collate` joins them to batches with targets [b t].
+    An epoch takes one clip of a video for each of its rows, so that a long video with many labels counts for more than a short
+    one. `collate` joins clips to batches with targets [b t].
 
     Args:
         data: rows with spans.
-        spec: how the network wants to be fed.
-        labels: of each video, by its path; see `temporal_labels`.
+        spec: the input of the network.
+        labels: the labels of each video, by its path; see `temporal_labels`.
         others: augmentation, seed and caches, as for `ClipDataset`.
     """
 
@@ -43,11 +43,11 @@ class FramewiseClips(ClipDataset):
         example = self.data.examples[index]
         rng = self.generator(epoch, index)
         try:
-            with self._frames.open(example.path) as frames:
+            with self.frames.open(example.path) as frames:
                 usable = usable_frames(self.spec, frames.times_s, end_s=frames.end_s(self.spec))
                 places = train_places(self.spec, len(usable), rng)
                 targets = self.labels[example.path].at(shown_times(self.spec, frames.times_s, usable)[places])
                 pixels = frames.at(usable[places])
         except (VideoError, OSError) as error:
             return Broken(index, example.key, str(error))
-        return self._sample(pixels[None], torch.from_numpy(targets), index, rng)
+        return self.make_sample(pixels[None], torch.from_numpy(targets), index, rng)

@@ -1,7 +1,7 @@
-"""What classes turn into when a clip is mirrored, or played backwards.
+"""The class that a clip has after it is mirrored, or played backwards.
 
-A swipe to the left is one to the right in the mirror, and opening a door backwards is closing it: such clips teach as much
-as the films they come from, under the other's name (Price and Damen 2019, "Retro-Actions").
+A mirrored swipe to the left is a swipe to the right, and opening a door backwards is closing it. Such clips are extra training
+data for the other class (Price and Damen 2019, "Retro-Actions").
 """
 
 from __future__ import annotations
@@ -18,48 +18,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """The class that each class turns into, by index.
+class LabelFlips:
+    """The class that replaces each class, by index.
 
-    Targets are an index, the indices [t] of steps (negative without a label), or multi-hot [classes] floats.
+    A target is a class index, class indices [t] of the frames (negative without a label), or multi-hot [classes] floats.
 
     Args:
-        mirror: in a mirrored clip (`Labels.mirrored`); None is itself.
-        reverse: in a clip played backwards (`Labels.reversed`), -1 for classes that are never played so; None is all.
+        mirror: the class of a mirrored clip (`Labels.mirrored`); None keeps all classes.
+        reverse: the class of a clip played backwards (`Labels.reversed`), -1 for classes that are never reversed; None reverses
+            no clip.
     """
 
     mirror: tuple[int, ...] | None = None
     reverse: tuple[int, ...] | None = None
 
     def mirrored(self, target: int | Tensor) -> int | Tensor:
-        """The target of a clip when it is mirrored."""
-        return target if self.mirror is None else _turned(target, torch.tensor(self.mirror))
+        """The target of a mirrored clip."""
+        return target if self.mirror is None else _replace_classes(target, torch.tensor(self.mirror))
 
     def maybe_backwards(
         self, clips: NDArray[np.uint8], target: int | Tensor, rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], int | Tensor]:
-        """Half of the clips [n t h w c] backwards, if it is known what all that they show turns into."""
+        """Reverses half of the clips [n t h w c]; only clips all of whose classes can be reversed."""
         if self.reverse is None or rng.random() < 0.5:
             return clips, target
-        into = torch.tensor(self.reverse)
-        if (into[_classes(target)] < 0).any():
+        reverse = torch.tensor(self.reverse)
+        if not isinstance(target, Tensor):
+            present = torch.tensor([target])
+        elif target.is_floating_point():
+            present = target.nonzero().flatten()
+        else:
+            present = target[target >= 0]
+        if (reverse[present] < 0).any():
             return clips, target
-        turned = _turned(target, torch.where(into < 0, torch.arange(len(into)), into))
-        if isinstance(turned, Tensor) and not turned.is_floating_point():
-            turned = turned.flip(0)
-        return np.ascontiguousarray(clips[:, ::-1]), turned
+        flipped = _replace_classes(target, torch.where(reverse < 0, torch.arange(len(reverse)), reverse))
+        if isinstance(flipped, Tensor) and not flipped.is_floating_point():
+            flipped = flipped.flip(0)  # labels of frames are reversed with the frames
+        return np.ascontiguousarray(clips[:, ::-1]), flipped
 
 
-def _classes(target: int | Tensor) -> Tensor:
-    """The classes in a target."""
-    if not isinstance(target, Tensor):
-        return torch.tensor([target])
-    return target.nonzero().flatten() if target.is_floating_point() else target[target >= 0]
-
-
-def _turned(target: int | Tensor, into: Tensor) -> int | Tensor:
+def _replace_classes(target: int | Tensor, replacement: Tensor) -> int | Tensor:
     if isinstance(target, Tensor) and target.is_floating_point():
-        return target[into]
+        return target[replacement]  # replacements go both ways, so gathering is the same as scattering
     known = torch.as_tensor(target)
-    turned = torch.where(known < 0, known, into[known.clamp(min=0)])
-    return turned if isinstance(target, Tensor) else int(turned)
+    replaced = torch.where(known < 0, known, replacement[known.clamp(min=0)])
+    return replaced if isinstance(target, Tensor) else int(replaced)

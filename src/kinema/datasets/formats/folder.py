@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kinema.datasets.dataset import PART_OF, DataSet, finish, first_few, path_within
+from kinema.datasets.dataset import PART_OF, DataSet, first_few, make_data_set, path_within
 from kinema.datasets.format import Format, ListOptions
 from kinema.datasets.lists import Folder, folders_in, ucf101_group, walk
 from kinema.errors import DataError
@@ -70,7 +70,7 @@ def list_class_folders(root: str, labels: Labels | None, *, stills: bool = False
         do = f"put them into one folder a class, as {root}/CLASS/FILE, or give a manifest (a CSV file with path,label)"
         has_media = any(is_video(name) or is_image(name) for _, _, names in walk(root) for name in names)
         raise DataError(f"no class folder with {a_kind} in it" if has_media else f"no {kind} here", root, do)
-    return finish(os.path.basename(os.path.abspath(root)), root, examples, labels)
+    return make_data_set(os.path.basename(os.path.abspath(root)), root, examples, labels)
 
 
 def has_videos(root: str) -> bool:

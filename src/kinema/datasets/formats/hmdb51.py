@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kinema.datasets.dataset import DataSet, check_listed, finish
+from kinema.datasets.dataset import DataSet, check_listed, make_data_set
 from kinema.datasets.format import Format, ListOptions
 from kinema.datasets.lists import find_class_folders, find_folder, read_lines
 from kinema.errors import DataError
@@ -47,7 +47,7 @@ def list_hmdb51(path: str, options: ListOptions) -> DataSet:
                 path_of_video = os.path.join(videos, label, file)
                 examples.append(Example(path_of_video, (label,), split=part, group=f"{label}/{source}"))
     check_listed([example.path for example in examples], lists)
-    return finish("HMDB51", path, examples, options.labels)
+    return make_data_set("HMDB51", path, examples, options.labels)
 
 
 FORMAT = Format(list_data=list_hmdb51, detect=lambda path: lists_folder(path) is not None, priority=30)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from kinema.datasets.dataset import PART_OF, DataSet, finish
+from kinema.datasets.dataset import PART_OF, DataSet, make_data_set
 from kinema.datasets.format import Format, ListOptions
 from kinema.datasets.lists import leave_out_missing, videos_by_stem
 from kinema.datasets.tables import Row, read_part, read_span, read_table
@@ -42,7 +42,7 @@ def list_kinetics(path: str, options: ListOptions) -> DataSet:
         words = Path(name).stem.lower().replace("-", "_").split("_")
         part_in_name = next((word for word in reversed(words) if word in PART_OF), "")  # k400_val.csv
         listed += [_read_row(row, files, part_in_name) for row in read_table(name)]
-    return finish(Path(path).stem, path, leave_out_missing(listed, path), options.labels)
+    return make_data_set(Path(path).stem, path, leave_out_missing(listed, path), options.labels)
 
 
 def _is_list(path: str) -> bool:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kinema.datasets.dataset import DataSet, check_listed, finish
+from kinema.datasets.dataset import DataSet, check_listed, make_data_set
 from kinema.datasets.format import Format, ListOptions
 from kinema.datasets.tables import (
     TABLE_ENDINGS,
@@ -63,7 +63,7 @@ def list_manifest(path: str, options: ListOptions) -> DataSet:
     check_listed([example.path for example in examples], path)
     stem = Path(path).stem
     name = Path(path).absolute().parent.name if stem == "manifest" else stem
-    return finish(name, path, examples, options.labels)
+    return make_data_set(name, path, examples, options.labels)
 
 
 def further_columns(path: str) -> dict[str, dict[str, str]]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kinema.datasets.dataset import PART_OF, DataSet, finish
+from kinema.datasets.dataset import PART_OF, DataSet, make_data_set
 from kinema.datasets.format import Format, ListOptions
 from kinema.datasets.lists import leave_out_missing, numbered_lines, videos_by_stem
 from kinema.errors import DataError
@@ -77,7 +77,7 @@ def list_sports1m(path: str, options: ListOptions) -> DataSet:
             by_path[example.path] = max(other, example, key=lambda e: _PRECEDENCE[e.split])
     if num_torn:
         _log.warning("%d videos stand in two lists: they are left out of train", num_torn)
-    return finish("Sports-1M", path, by_path.values(), options.labels, own=names)
+    return make_data_set("Sports-1M", path, by_path.values(), options.labels, own=names)
 
 
 def _is_list(path: str) -> bool:

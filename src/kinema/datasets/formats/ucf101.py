@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 
-from kinema.datasets.dataset import DataSet, check_listed, finish
+from kinema.datasets.dataset import DataSet, check_listed, make_data_set
 from kinema.datasets.format import Format, ListOptions
 from kinema.datasets.lists import find_class_folders, find_folder, read_lines, ucf101_group
 from kinema.errors import DataError
@@ -46,7 +46,7 @@ def list_ucf101(path: str, options: ListOptions) -> DataSet:
         for names, part in listed
     ]
     check_listed([example.path for example in examples], lists)
-    return finish("UCF-101", path, examples, options.labels, own=Labels(tuple(labels)))
+    return make_data_set("UCF-101", path, examples, options.labels, own=Labels(tuple(labels)))
 
 
 FORMAT = Format(list_data=list_ucf101, detect=lambda path: lists_folder(path) is not None, priority=20)

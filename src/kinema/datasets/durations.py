@@ -1,0 +1,31 @@
+"""How long videos and examples are, without decoding them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kinema.datasets.dataset import DataSet
+from kinema.errors import VideoError
+from kinema.video import open_video
+
+_MOST_SAMPLED = 50
+
+
+def video_duration_s(path: str) -> float | None:
+    """The duration of a video in seconds; None if it cannot be read, which is reported where it is decoded."""
+    try:
+        with open_video(path, threads=1) as video:
+            return video.info.duration_s
+    except VideoError:
+        return None
+
+
+def typical_duration_s(data: DataSet) -> float | None:
+    """The median duration of the examples in seconds, of a sample of about fifty; None if none can be read."""
+    step = max(len(data) // _MOST_SAMPLED, 1)
+    durations_s = (
+        video_duration_s(example.path) if example.span is None else example.span.duration_s
+        for example in data.examples[::step]
+    )
+    known = [duration_s for duration_s in durations_s if duration_s is not None]
+    return float(np.median(known)) if known else None
