@@ -27,7 +27,7 @@ def test_costs_are_counted_once_and_then_read(home, monkeypatch):
 
 def test_a_change_of_the_code_counts_anew(home, monkeypatch):
     costs(["lecture_3d_cnn"])
-    monkeypatch.setattr(module, "_fingerprint", lambda: "other")
+    monkeypatch.setattr(module, "fingerprint", lambda: "other")
     monkeypatch.setattr(module, "count", lambda name: Cost(1, 2, (3, 4, 5, 6)))
     assert costs(["lecture_3d_cnn"])["lecture_3d_cnn"].params == 1
     assert [path.name for path in home.glob("costs-*.json")] == ["costs-other.json"]

@@ -1,11 +1,12 @@
-"""Parameters and multiply-adds of all networks, counted once and kept until the code that makes them changes.
+"""Parameters and multiply-adds of all networks, counted once and cached until the code that makes them changes.
 
-Counting some hundred networks layer by layer takes a quarter of a minute; the table is a few kilobytes in the cache
-folder, under a name made of what it depends on: the source of the networks and the versions of what they are built of.
+Counting some hundred networks layer by layer takes a quarter of a minute. The table has a few kilobytes and lies in the
+cache folder, under a name made from what it depends on: the source of the networks and the versions of torch and timm.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -25,7 +26,7 @@ log = logging.getLogger("kinema")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a network costs at its own input size [c t h w]."""
+    """Costs of a network at its own input size [c t h w]."""
 
     params: int
     macs: int
@@ -33,43 +34,38 @@ class Cost:
 
 
 def costs(names: Iterable[str]) -> dict[str, Cost]:
-    """What networks cost, with the classes of their papers; those that are not known yet are counted."""
-    place = cache_folder() / f"costs-{_fingerprint()}.json"
-    known = _read(place)
-    new = {name: count(name) for name in names if name not in known}
-    if new:
-        _keep(place, known | new)
-    return known | new
-
-
-def count(name: str) -> Cost:
-    """What one network costs."""
-    summary = summarize(build_without_weights(name))
-    return Cost(summary.params, summary.macs, tuple(summary.input))
-
-
-def _read(place: Path) -> dict[str, Cost]:
-    try:
+    """Costs of networks, with the classes of their papers; those that are not cached are counted."""
+    place = cache_folder() / f"costs-{fingerprint()}.json"
+    known: dict[str, Cost] = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # no table, or a damaged one
         table = json.loads(place.read_text(encoding="utf-8"))
-        return {name: Cost(row["params"], row["macs"], tuple(row["input"])) for name, row in table.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _keep(place: Path, counted: dict[str, Cost]) -> None:
+        known = {name: Cost(row["params"], row["macs"], tuple(row["input"])) for name, row in table.items()}
+    new = {name: count(name) for name in names if name not in known}
+    if not new:
+        return known
+    known |= new
     try:
         for old in place.parent.glob("costs-*.json"):
             if old != place:
                 old.unlink(missing_ok=True)
-        write_json(place, {name: asdict(cost) for name, cost in counted.items()})
-    except (OSError, OutputError) as error:  # a cache that cannot be written costs time, nothing else
-        log.info("the counts are not kept: %s", error)
+        write_json(place, {name: asdict(cost) for name, cost in known.items()})
+    except (OSError, OutputError) as error:  # without a cache everything is counted again, no more
+        log.info("cannot cache the costs of networks: %s", error)
+    return known
 
 
-def _fingerprint() -> str:
+def count(name: str) -> Cost:
+    """Costs of one network."""
+    summary = summarize(build_without_weights(name))
+    return Cost(summary.params, summary.macs, tuple(summary.input))
+
+
+def fingerprint() -> str:
+    """A hash of the source of the networks and of the counting, and of the versions of torch and timm."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    package = Path(__file__).parents[1]
+    for path in sorted([*(package / "models").rglob("*.py"), *(package / "inspection").glob("*.py")]):
         digest.update(path.read_bytes())
-    for package in ("torch", "timm"):
-        digest.update(version(package).encode())
+    for name in ("torch", "timm"):
+        digest.update(version(name).encode())
     return digest.hexdigest()[:16]

@@ -1,10 +1,9 @@
-"""Receptive fields: which stretch of the input each tensor of a network depends on, followed through every operation.
+"""Receptive fields: the interval of input frames, rows and columns that each tensor of a network depends on.
 
-Each tensor carries, for its first element, the stretch of input frames, rows and columns that it sees, and for each
-of its axes what moving one step along it means on the input. An axis can be made of several ("b t" after frames
-became entries of the batch), so axes are lists of atoms, and reshaping deals the atoms out anew. Convolutions and
-poolings widen the stretch; a sum over an axis (linear layers, means, attention) takes all of it; where branches
-meet, the union counts. Norms are taken as pointwise, as usual.
+Each tensor carries the interval of its first element, and for each of its axes what one step along it means on the
+input. An axis can combine several ("b t" after frames became entries of the batch), so an axis is a tuple of atoms, and
+reshaping distributes the atoms anew. Convolutions and poolings widen the interval; a sum over an axis (linear layers,
+means, attention) covers all of it; where branches meet, the union counts. Norms count as pointwise, as usual.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import Tensor
 
@@ -24,8 +22,8 @@ Number = int | float
 class Atom:
     """A run of `size` elements that lie `jump` apart on the input's `axis`; axis None: channels or batch.
 
-    `mixed` names axes that lie in it in no simple order (tokens after a class token). `pieces` are what it was joined
-    from, sizes and atoms, so that who cuts one of them out again has its order back.
+    `mixed` names input axes that it contains in no simple order (tokens after a class token). `pieces` are the sizes and
+    atoms of the parts that it was concatenated from: cutting one of them out restores its order.
     """
 
     size: int
@@ -35,49 +33,57 @@ class Atom:
     pieces: tuple[tuple[int, tuple[Atom, ...]], ...] = ()
 
 
+Axes = tuple[Atom, ...]
+"""What one axis of a tensor is made of."""
+
+
 @dataclass(frozen=True)
 class Field:
-    """What a tensor depends on: for t, h, w the stretch [low, high] of its first element; the atoms of its axes."""
+    """What a tensor depends on: for t, h, w the interval [low, high] of its first element; the atoms of its axes."""
 
     low: tuple[Number, ...]
     high: tuple[Number, ...]
     axes: tuple[tuple[Atom, ...], ...]
 
     def widened(self, axis: int, before: Number, after: Number) -> Field:
-        """The stretch grown along one input axis."""
+        """The interval extended along one input axis."""
         low, high = list(self.low), list(self.high)
         low[axis] -= before
         high[axis] += after
         return replace(self, low=tuple(low), high=tuple(high))
 
+    def with_axis(self, index: int, atoms: Axes) -> Field:
+        """Other atoms for one axis of the tensor."""
+        return replace(self, axes=tuple(atoms if i == index else own for i, own in enumerate(self.axes)))
+
     def size(self, limits: Sequence[int]) -> tuple[int, ...]:
-        """Length of the stretch along t, h, w; no longer than the input."""
+        """Length of the interval along t, h, w; at most `limits`, the input's."""
         return tuple(int(min(hi - lo + 1, limit)) for lo, hi, limit in zip(self.low, self.high, limits, strict=True))
 
     def summed(self, axis: int) -> Field:
-        """A sum over one axis of the tensor: it now sees all of it. The axis stays, without meaning."""
+        """The field after a sum over one axis of the tensor, all of which it then depends on. The axis stays, without atoms."""
         field = self
         for atom in self.axes[axis]:
             if atom.axis is not None:
                 field = field.widened(atom.axis, 0, (atom.size - 1) * atom.jump)
             for other in atom.mixed:
                 field = field.widened(other, math.inf, math.inf)
-        return replace(field, axes=tuple(() if i == axis else atoms for i, atoms in enumerate(field.axes)))
+        return field.with_axis(axis, ())
 
     def reshaped(self, shape: Sequence[int]) -> Field:
         """The same elements in another shape."""
-        return replace(self, axes=deal([atom for atoms in self.axes for atom in atoms], shape))
+        return replace(self, axes=distribute([atom for atoms in self.axes for atom in atoms], shape))
 
 
 def input_field(shape: Sequence[int]) -> Field:
-    """That of a clip [b c t h w]: every element sees itself."""
+    """The field of a clip [b c t h w]: every element depends on itself."""
     b, c, *rest = shape
     axes = ((Atom(b),), (Atom(c),), *((Atom(n, axis, 1),) for axis, n in enumerate(rest)))
     return Field((0,) * NUM_AXES, (0,) * NUM_AXES, axes)
 
 
-def deal(atoms: list[Atom], shape: Sequence[int]) -> tuple[tuple[Atom, ...], ...]:
-    """Deal atoms out to axes of the given sizes, in order, splitting an atom where an axis ends within it."""
+def distribute(atoms: list[Atom], shape: Sequence[int]) -> tuple[Axes, ...]:
+    """Distribute atoms to axes of the given sizes, in order, splitting an atom where an axis ends within it."""
     left = [atom for atom in atoms if atom.size > 1]
     axes: list[tuple[Atom, ...]] = []
     for length in shape:
@@ -92,19 +98,15 @@ def deal(atoms: list[Atom], shape: Sequence[int]) -> tuple[tuple[Atom, ...], ...
                 mine.append(replace(atom, size=size, jump=atom.jump * inner))
                 left.insert(0, replace(atom, size=inner))
                 size = 1
-            else:  # the axis cuts through an atom: what is left has no simple order
-                return _muddled([atom, *mine, *left], shape)
+            else:  # the axis cuts through an atom: no axis has a simple order any more
+                mixed = meaning([atom, *mine, *left])
+                return tuple((Atom(length, mixed=mixed),) for length in shape)
         axes.append(tuple(mine))
     return tuple(axes)
 
 
-def _muddled(atoms: list[Atom], shape: Sequence[int]) -> tuple[tuple[Atom, ...], ...]:
-    seen = meaning(atoms)
-    return tuple((Atom(size, mixed=seen),) for size in shape)
-
-
 def union(fields: Iterable[Field], shape: Sequence[int]) -> Field:
-    """Where tensors meet element by element: the union of their stretches, the axes of those that vary along them."""
+    """The field of an element-wise operation: the union of the intervals; each axis is that of a tensor that varies along it."""
     fields = list(fields)
     low = tuple(min(field.low[axis] for field in fields) for axis in range(NUM_AXES))
     high = tuple(max(field.high[axis] for field in fields) for axis in range(NUM_AXES))
@@ -112,18 +114,25 @@ def union(fields: Iterable[Field], shape: Sequence[int]) -> Field:
     for place in range(1, len(shape) + 1):  # from the right, as broadcasting does
         options = [field.axes[-place] for field in fields if place <= len(field.axes)]
         fitting = [atoms for atoms in options if math.prod(atom.size for atom in atoms) == shape[-place]]
-        meaning = [atoms for atoms in fitting if any(atom.axis is not None or atom.mixed for atom in atoms)]
-        axes.insert(0, (meaning or fitting or [(Atom(shape[-place]),)])[0])
+        varying = [atoms for atoms in fitting if any(atom.axis is not None or atom.mixed for atom in atoms)]
+        axes.insert(0, (varying or fitting or [(Atom(shape[-place]),)])[0])
     return Field(low, high, tuple(axes))
 
 
-def field_of(value: Any) -> Field | None:
+def field_of(value: object) -> Field | None:
     """The field that a tensor carries, if any."""
     return getattr(value, "_kinema_field", None) if isinstance(value, Tensor) else None
 
 
+def carried_field(value: Tensor) -> Field:
+    """The field of a tensor that is known to carry one."""
+    field = field_of(value)
+    assert field is not None
+    return field
+
+
 def set_field(value: Tensor, field: Field) -> None:
-    """Let a tensor carry its field."""
+    """Attach a field to a tensor."""
     value._kinema_field = field  # type: ignore[attr-defined]
 
 
@@ -135,9 +144,9 @@ def slide(
     dilation: Sequence[int],
     shape: Sequence[int],
 ) -> Field:
-    """A window that slides over the last axes; channels and batch are left as they are.
+    """The field of a window that slides over the last axes; channels and batch stay.
 
-    Where an axis has no simple order its neighbours may lie anywhere: the window then sees all of what lies in it.
+    In an axis without a simple order, neighbours can lie anywhere: the window then depends on all of its input axes.
     """
     count = len(kernel)
     axes = list(field.axes)
@@ -161,7 +170,7 @@ def slide(
 
 
 def meaning(atoms: Sequence[Atom]) -> tuple[int, ...]:
-    """The input's axes that lie in some atoms, in whatever order."""
+    """The input's axes that some atoms contain, in whatever order."""
     return tuple(
         sorted({atom.axis for atom in atoms if atom.axis is not None} | {a for atom in atoms for a in atom.mixed})
     )

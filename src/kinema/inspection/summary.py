@@ -1,18 +1,19 @@
 """Layers of a network with output sizes, receptive fields, parameters and multiply-adds; nothing is computed.
 
-The network runs once on torch's `meta` device. Multiply-adds (MACs, what papers call FLOPs) are counted where tensors
-are multiplied: convolutions, matrix products, attention. Recurrent layers and attention fall apart into matrix products
-there, so none is forgotten; norms, activations and poolings count nothing, as in the papers. `flops` is twice the MACs.
-`macs_with_norms` adds five for each number that is normed, as fvcore does: so count the model zoos of PyTorchVideo and
-PySlowFast, and for networks of thin filters, such as X3D, the difference is a twelfth.
+The network runs once on torch's `meta` device. Multiply-adds (MACs, what papers call FLOPs) are counted for
+convolutions, matrix products and attention. Recurrent layers and attention become matrix products on that device, so
+none is missed. Norms, activations and poolings count nothing, as in the papers. `flops` is twice the MACs.
+`macs_with_norms` adds five for each normalised number, as fvcore does: the model zoos of PyTorchVideo and PySlowFast
+count this way, and for networks of thin filters, such as X3D, the difference is a twelfth.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,12 +21,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kinema.inspection.receptive_field import Field, field_of, input_field, set_field
-from kinema.inspection.receptive_rules import outputs_with_fields
+from kinema.inspection.receptive_rules import Arguments, set_output_fields
 from kinema.models.network import Network, on_meta
 
 _NORMS = ("native_batch_norm", "_native_batch_norm", "native_layer_norm", "native_group_norm")
 _NORM_COST = 5  # fvcore's
-_SILENT = (nn.Identity, nn.Dropout, nn.ReLU)  # say nothing about size, field or cost
+_UNLISTED = (nn.Identity, nn.Dropout, nn.ReLU)  # change neither size nor receptive field, cost nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a network costs and sees, for one clip."""
+    """Costs and receptive fields of a network, for one clip."""
 
     name: str
     input: tuple[int, ...]
@@ -53,10 +54,10 @@ class Summary:
 
     @property
     def flops(self) -> int:
-        """Multiplications and additions counted one by one."""
+        """Multiplications and additions, counted separately."""
         return 2 * self.macs
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The totals and the list of layers, as `kinema describe --json` prints them."""
         layers = [
             {**asdict(layer), "output": list(layer.output), "receptive_field": list(layer.receptive_field)}
@@ -71,7 +72,7 @@ def summarize(network: Network, shape: Sequence[int] | None = None) -> Summary:
     """Count a network for one clip.
 
     Args:
-        network: on any device, the meta device too; it is left as it was.
+        network: on any device, including meta; it is not changed.
         shape: of the clip, [c t h w]; None takes the network's own input.
     """
     shape = tuple(shape or network.spec.shape)
@@ -92,7 +93,7 @@ def summarize(network: Network, shape: Sequence[int] | None = None) -> Summary:
 
 @dataclass
 class _Record:
-    """What is known of one module so far."""
+    """What was recorded of one module so far."""
 
     module: nn.Module
     params: int
@@ -106,7 +107,7 @@ class _Record:
         if self.params or self.macs:
             return True
         leaf = next(self.module.children(), None) is None
-        return leaf and self.changes and not isinstance(self.module, _SILENT)
+        return leaf and self.changes and not isinstance(self.module, _UNLISTED)
 
     def layer(self, name: str) -> Layer:
         kind = type(self.module).__name__
@@ -114,7 +115,7 @@ class _Record:
 
 
 class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows receptive fields through operations and books multiply-adds on the module that is running."""
+    """Computes the receptive field of each operation and adds its multiply-adds to the module that is running."""
 
     def __init__(self, limits: Sequence[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -134,24 +135,21 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if macs and self.running:
             self.records[self.running[-1]].macs += macs
         if any(fields) or any(field_of(item) for arg in args if isinstance(arg, list | tuple) for item in arg):
-            outputs_with_fields(name, arguments, outputs)
+            set_output_fields(name, arguments, outputs)
         return outputs
 
     def watch(self, network: nn.Module, hooks: ExitStack) -> None:
-        """Note what goes in and out of every module."""
+        """Record every call of every module, as long as the hooks live."""
         seen: set[int] = set()
         for name, module in network.named_modules():
             own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
             seen.update(map(id, own))
             params = sum(parameter.numel() for parameter in own)
-            for handle in (
-                module.register_forward_pre_hook(self._enter(name, module, params)),
-                module.register_forward_hook(self._leave(name)),
-            ):
-                hooks.callback(handle.remove)
+            hooks.callback(module.register_forward_pre_hook(partial(self._enter, name, params)).remove)
+            hooks.callback(module.register_forward_hook(partial(self._leave, name)).remove)
 
     def add_uncalled(self, network: nn.Module) -> None:
-        """Count parameters of modules that others used without calling them, at the module around them."""
+        """Count parameters of modules that were never called at the nearest called module around them."""
         for name, module in network.named_modules():
             around = name
             while around not in self.records:
@@ -160,29 +158,23 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
                 self.records[around].params += own
 
-    def _enter(self, name: str, module: nn.Module, params: int) -> Callable[..., None]:
-        def enter(module: nn.Module, args: Any) -> None:
-            self.running.append(name)
-            self.records.setdefault(name, _Record(module, params))
+    def _enter(self, name: str, params: int, module: nn.Module, args: object) -> None:
+        self.running.append(name)
+        self.records.setdefault(name, _Record(module, params))
 
-        return enter
-
-    def _leave(self, name: str) -> Callable[..., None]:
-        def leave(module: nn.Module, args: Any, output: Any) -> None:
-            self.running.pop()
-            result, given = _first_tensor(output), _first_tensor(args)
-            if result is None:
-                return
-            record = self.records[name]
-            record.output = tuple(result.shape[1:])
-            before, after = _size(given, self.limits), _size(result, self.limits)
-            record.changes |= given is None or before != after or given.shape != result.shape
-            record.receptive_field = tuple(map(max, record.receptive_field, after))
-
-        return leave
+    def _leave(self, name: str, module: nn.Module, args: object, output: object) -> None:
+        self.running.pop()
+        result, given = _first_tensor(output), _first_tensor(args)
+        if result is None:
+            return
+        record = self.records[name]
+        record.output = tuple(result.shape[1:])
+        before, after = _size(given, self.limits), _size(result, self.limits)
+        record.changes |= given is None or before != after or given.shape != result.shape
+        record.receptive_field = tuple(map(max, record.receptive_field, after))
 
 
-def _first_tensor(value: Any) -> Tensor | None:
+def _first_tensor(value: object) -> Tensor | None:
     if isinstance(value, Tensor):
         return value
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
@@ -194,8 +186,8 @@ def _size(value: Tensor | None, limits: Sequence[int]) -> tuple[int, ...]:
     return (1, 1, 1) if field is None else field.size(limits)
 
 
-def count_macs(name: str, args: list[Any], outputs: Any) -> int:
-    """Multiply-adds of one operation of torch; 0 for all that multiply no tensors with each other."""
+def count_macs(name: str, args: Arguments, outputs: Any) -> int:
+    """Multiply-adds of one operation of torch; 0 for operations that multiply no tensors with each other."""
     if name in ("convolution", "_convolution", "convolution_overrideable"):
         weight, made = args[1], args[0] if args[6] else outputs
         return made.shape[0] * math.prod(made.shape[2:]) * weight.numel()
