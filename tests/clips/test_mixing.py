@@ -57,3 +57,10 @@ def test_mixing_draws_one_of_the_ways_that_are_on():
 
 def test_the_same_generator_mixes_the_same_way():
     assert torch.equal(mix(CLIPS, TARGETS, rng(2), mixup=0.4)[0], mix(CLIPS, TARGETS, rng(2), mixup=0.4)[0])
+
+
+def test_mixing_blends_both_modalities():
+    clips = torch.rand(4, 5, 2, 8, 8)
+    mixed, _ = apply_mixup(clips, torch.eye(4), rng(), 1.0)
+    assert (mixed != clips)[:, :3].any()
+    assert (mixed != clips)[:, 3:].any()

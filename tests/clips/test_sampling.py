@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from kinema.clips.sampling import (
-    center_clip,
-    dense_clips,
     plan_clips,
     plan_train_clip,
     random_clip,
@@ -24,19 +22,18 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_a_clip_takes_every_second_frame_with_stride_2():
-    assert center_clip(num_frames=7, clip_len=4, frame_stride=2).tolist() == [0, 2, 4, 6]
+    assert uniform_clips(num_frames=7, num_clips=1, clip_len=4, frame_stride=2).tolist() == [[0, 2, 4, 6]]
 
 
-def test_the_centre_clip_lies_in_the_middle():
-    assert center_clip(num_frames=20, clip_len=4, frame_stride=1).tolist() == [8, 9, 10, 11]
+def test_a_single_clip_lies_in_the_middle():
+    assert uniform_clips(num_frames=20, num_clips=1, clip_len=4, frame_stride=1).tolist() == [[8, 9, 10, 11]]
 
 
 @pytest.mark.parametrize("num_frames", [1, 3, 6])
 def test_short_video_repeats_its_last_frame(num_frames: int):
     wanted = np.minimum([0, 2, 4, 6], num_frames - 1).tolist()
-    assert center_clip(num_frames, 4, 2).tolist() == wanted
+    assert uniform_clips(num_frames, 1, 4, 2).tolist() == [wanted]
     assert random_clip(num_frames, 4, 2, rng()).tolist() == wanted
-    assert dense_clips(num_frames, 4, 2, step=1).tolist() == [wanted]
     assert uniform_clips(num_frames, 3, 4, 2).tolist() == [wanted] * 3
 
 
@@ -54,16 +51,6 @@ def test_uniform_clips_go_from_the_first_frame_to_the_last():
     assert clips[0, 0] == 0
     assert clips[-1, -1] == 99
     assert np.ptp(np.diff(clips[:, 0])) <= 1
-
-
-def test_dense_clips_leave_no_frame_unseen():
-    clips = dense_clips(num_frames=103, clip_len=8, frame_stride=1, step=8)
-    assert set(clips.reshape(-1).tolist()) == set(range(103))
-    assert clips[:2, 0].tolist() == [0, 8]
-
-
-def test_dense_clips_do_not_repeat_a_last_clip_that_fits():
-    assert dense_clips(num_frames=16, clip_len=8, frame_stride=1, step=8)[:, 0].tolist() == [0, 8]
 
 
 def test_spread_frames_are_the_middles_of_equal_parts():
@@ -86,9 +73,10 @@ def test_a_random_spread_clip_takes_one_frame_of_each_part():
 
 
 @pytest.mark.parametrize("bad", [(0, 4, 1), (5, 0, 1), (5, 4, 0)])
-def test_nonsense_is_refused(bad: tuple[int, int, int]):
+def test_numbers_below_one_are_refused(bad: tuple[int, int, int]):
+    num_frames, clip_len, frame_stride = bad
     with pytest.raises(ValueError, match="positive"):
-        center_clip(*bad)
+        uniform_clips(num_frames, 1, clip_len, frame_stride)
 
 
 @pytest.mark.parametrize("fps", [23.976, 25.0, 29.97, 60.0])

@@ -1,3 +1,5 @@
+"""What training and evaluation do to a clip."""
+
 from __future__ import annotations
 
 import math
@@ -6,24 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from kinema.clips.clip import Clip
 from torch import Tensor
 
-from kinema.clips import pixels
-from kinema.clips.transforms import (
-    PRESETS,
-    Augment,
-    decode_size,
-    denormalize,
-    normalize,
-    preset,
-    train_transform,
-    view_transform,
-)
+from kinema.clips.transforms import PRESETS, Augment, decode_size, normalize, preset, train_transform, view_transform
 from kinema.errors import UnknownName, UsageError
-from kinema.types import InputSpec
+from kinema.types import FLOW_ZERO, InputSpec
 
 SPEC = InputSpec(clip_len=4, size=(32, 32))
+
+
+FLOW = InputSpec(clip_len=2, size=(32, 32), mean=(128 / 255,) * 2, std=(127 / 255,) * 2, modality="flow")
+
+BOTH = FLOW.with_(mean=(0.5,) * 3 + FLOW.mean, std=(0.2,) * 3 + FLOW.std, modality="rgb+flow")
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -43,6 +39,10 @@ def ramp(height: int = 40, width: int = 80) -> Tensor:
     frame = torch.zeros(3, height, width)
     frame[0], frame[1] = torch.linspace(0, 255, width), torch.linspace(0, 255, height)[:, None]
     return frame.to(torch.uint8).expand(2, -1, -1, -1).contiguous()
+
+
+def flow_noise(channels: int, height: int = 40, width: int = 48) -> Tensor:
+    return torch.from_numpy(rng(3).integers(1, 256, (2, channels, height, width), dtype=np.uint8))
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -77,14 +77,14 @@ def test_no_flip_when_it_is_switched_off_and_always_at_one():
     for seed in range(20):
         kept = train_transform(preset("standard", flip=0.0), SPEC)(frames, rng(seed))
         assert kept[0, 0, 16, -1] > kept[0, 0, 16, 0]
-    turned = train_transform(preset("light", flip=1.0), SPEC)(frames, rng())
-    assert turned[0, 0, 16, -1] < turned[0, 0, 16, 0]
+    flipped = train_transform(preset("light", flip=1.0), SPEC)(frames, rng())
+    assert flipped[0, 0, 16, -1] < flipped[0, 0, 16, 0]
 
 
 def test_presets_flip_half_the_time():
     transform = train_transform(PRESETS["light"], SPEC)
-    turned = [bool(clip[0, 0, 16, -1] < clip[0, 0, 16, 0]) for clip in (transform(ramp(), rng(s)) for s in range(200))]
-    assert 70 < sum(turned) < 130
+    flipped = [bool(clip[0, 0, 16, -1] < clip[0, 0, 16, 0]) for clip in (transform(ramp(), rng(s)) for s in range(200))]
+    assert 70 < sum(flipped) < 130
 
 
 def test_an_unknown_preset_says_the_nearest():
@@ -103,24 +103,6 @@ def test_karpathy_cuts_170_of_the_centre_at_200():
     assert min(left) >= 255 * 100 // 400 - 1  # never left or right of the centre square
     assert max(right) <= 255 * 300 // 400 + 1
     assert len(set(left)) > 10
-
-
-def test_random_resized_crops_keep_to_the_wanted_area():
-    frames = ramp(100, 100)
-    for seed in range(30):
-        part = pixels.random_resized_crop(frames, (50, 50), rng(seed), (0.25, 0.25), (1.0, 1.0))
-        assert int(part[0, 0, 0, -1]) - int(part[0, 0, 0, 0]) == pytest.approx(255 / 2, abs=6)
-
-
-@pytest.mark.parametrize("size", [(30, 50), (61, 17), (100, 90)])
-@pytest.mark.parametrize("channels", [3, 5])
-def test_frames_are_scaled_as_torchvision_scales_them(size, channels):
-    from torchvision.transforms.v2 import functional
-
-    decoded = np.random.default_rng(0).integers(0, 256, (2, 48, 64, channels), dtype=np.uint8)
-    for frames in (torch.from_numpy(decoded).permute(0, 3, 1, 2), torch.from_numpy(decoded[:1]).permute(0, 3, 1, 2)):
-        expected = functional.resize(frames, list(size), antialias=True)
-        assert torch.equal(pixels.resize(frames, size), expected)
 
 
 def test_evaluation_scales_the_short_side_and_cuts_the_middle():
@@ -175,11 +157,6 @@ def test_three_crops_are_left_middle_and_right():
         assert torch.equal(view[:, 0], frames[:, :, left : left + 40])
 
 
-def test_three_crops_of_tall_frames_are_top_middle_and_bottom():
-    views = pixels.three_crops(ramp(80, 40), (40, 40))
-    assert [int(view[0, 1, 0, 0]) for view in views] == [int(ramp(80, 40)[0, 1, top, 0]) for top in (0, 20, 40)]
-
-
 def test_flipped_views_follow_the_others():
     views = view_transform(InputSpec(size=(40, 40)), 3, flips=True)(ramp())
     assert views.shape[0] == 6
@@ -203,7 +180,7 @@ def test_frames_of_any_size_come_out_as_the_network_wants_them(
     assert view_transform(spec, 3)(noise(2, *size)).shape == (3, 3, 2, 32, 32)
 
 
-def test_the_decoder_is_asked_for_what_is_needed_and_no_more():
+def test_the_decoder_gets_the_size_that_is_needed_and_no_more():
     spec = InputSpec(size=(112, 112))
     assert decode_size(spec, train=False) == 112
     assert decode_size(spec.with_(short_side=128), train=False) == 128
@@ -221,41 +198,12 @@ def test_normalizing_takes_the_mean_and_divides_by_the_deviation():
     assert normalize(clips, spec).dtype == torch.float32
 
 
-def test_denormalizing_gives_the_pixels_back():
-    clips = noise()[None].transpose(1, 2)
-    assert torch.equal(denormalize(normalize(clips, SPEC), SPEC), clips)
-
-
-def test_erasing_covers_a_box_in_all_frames():
-    frames = noise()
-    erased = pixels.random_erasing(frames, rng(), probability=1.0)
-    covered = (erased != frames).any(dim=1)
-    assert 0.01 < covered.float().mean() < 0.4
-    assert torch.equal(pixels.random_erasing(frames, rng(), probability=0.0), frames)
-
-
 def test_wrong_augmentations_are_refused():
     with pytest.raises(ValueError, match="flip"):
         Augment(flip=1.5)
 
 
-def test_a_clip_has_one_time_for_each_frame():
-    assert len(Clip(noise(), np.arange(4.0))) == 4
-    with pytest.raises(ValueError, match="times"):
-        Clip(noise(), np.arange(3.0))
-
-
-def test_a_picture_turns_counter_clockwise_and_its_corners_take_the_mean_colour():
-    frames = torch.zeros(2, 3, 33, 33, dtype=torch.uint8)
-    frames[..., 14:19, 28:33] = 200  # on the right
-    turned = pixels.rotate(frames, 90.0)
-    assert (turned[..., 0:5, 14:19] == 200).all()  # on top
-    assert turned.float().sum() == frames.float().sum()
-    tilted = pixels.rotate(torch.full((1, 3, 32, 32), 90, dtype=torch.uint8), 30.0)
-    assert (tilted == 90).all()
-
-
-def test_training_turns_clips_by_no_more_than_asked():
+def test_training_rotates_clips_by_no_more_than_requested():
     frames = torch.zeros(2, 3, 65, 65, dtype=torch.uint8)
     frames[..., 31:34, 40:] = 255
     transform = train_transform(Augment(crop="center", flip=0.0, rotate=20.0), SPEC.with_(size=(65, 65)))
@@ -266,3 +214,49 @@ def test_training_turns_clips_by_no_more_than_asked():
         angles.append(math.degrees(math.atan2(32 - rows.float().mean(), columns.float().mean() - 32)))
     assert -21 < min(angles) < -10
     assert 10 < max(angles) < 21
+
+
+def test_flipped_views_flip_the_motion_too():
+    still = torch.full((2, 2, 32, 32), FLOW_ZERO, dtype=torch.uint8)
+    still[:, 0] = 140
+    plain, flipped = view_transform(FLOW, flips=True)(still)
+    assert (plain[0] == 140).all()
+    assert (flipped[0] == 116).all()
+    assert (flipped[1] == FLOW_ZERO).all()
+
+
+def test_colours_change_and_flow_stays():
+    frames = flow_noise(5, 32, 32)
+    strong = Augment(crop="center", flip=0.0, jitter=0.4, rand_augment=9)
+    changed = 0
+    for seed in range(10):
+        clip = train_transform(strong, BOTH)(frames, rng(seed)).transpose(0, 1)
+        assert torch.equal(clip[:, 3:], frames[:, 3:])
+        changed += not torch.equal(clip[:, :3], frames[:, :3])
+    assert changed >= 9
+
+
+def test_nothing_but_flow_has_no_colours_to_change():
+    frames = flow_noise(2, 32, 32)
+    strong = Augment(crop="center", flip=0.0, jitter=0.4, rand_augment=9)
+    assert torch.equal(train_transform(strong, FLOW)(frames, rng()).transpose(0, 1), frames)
+
+
+def test_flow_is_cut_and_scaled_with_its_frame():
+    ramp = torch.linspace(1, 255, 48).to(torch.uint8).expand(2, 5, 40, 48).contiguous()
+    for name in ("standard", "light", "karpathy"):
+        clip = train_transform(replace(PRESETS[name], flip=0.0, jitter=0.0), BOTH)(ramp, rng(1))
+        assert clip.shape == (5, 2, 32, 32)
+        assert torch.equal(clip[0], clip[3])
+
+
+def test_values_are_pixels_of_one_size_in_training_and_evaluation():
+    for spec in (FLOW, FLOW.with_(short_side=60), FLOW.with_(resize="stretch")):
+        sizes = {decode_size(spec, train, PRESETS[name]) for name in PRESETS for train in (True, False)}
+        assert len(sizes) == 1
+    assert decode_size(FLOW.with_(size=(224, 224)), train=False) == 256
+
+
+def test_no_motion_is_zero_for_the_network_and_20_pixels_are_one():
+    levels = torch.tensor([1, 128, 255], dtype=torch.uint8).expand(1, 2, 1, 1, 3)
+    assert normalize(levels, FLOW)[0, 0, 0, 0].tolist() == pytest.approx([-1, 0, 1], abs=1e-6)

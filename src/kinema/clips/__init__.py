@@ -1,1 +1,1 @@
-"""Which frames of a video, and which pixels of a frame: sampling, transforms and mixing."""
+"""Choose frames of a video and pixels of a frame: sampling, transforms and mixing."""

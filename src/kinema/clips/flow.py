@@ -1,7 +1,7 @@
-"""Frames with their optical flow as channels: what `InputSpec.modality` asks for, whoever measures the flow.
+"""Optical flow as channels of frames: what `InputSpec.modality` requires, whatever measures the flow.
 
 The flow of frame i is its displacement to frame i + 1 of the file, at the file's own rate; the last frame repeats the
-one before. Sampling does not know of it: whichever frames a clip takes, each brings its flow along.
+flow of the one before. Sampling is independent of it: each frame of a clip brings its flow along, whatever the stride.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def measure(method: str) -> flow.Measure:
-    """The function that measures flow between two frames; RAFT's network is loaded once a process."""
+    """The function that measures flow between two frames; RAFT's network is loaded once per process."""
     if method.startswith("raft"):
         from kinema.clips import raft
 
@@ -31,20 +31,21 @@ def measure(method: str) -> flow.Measure:
     return flow.measure(method)
 
 
-def check_flow(spec: InputSpec, asked: str | None = None) -> None:
-    """Make sure that the flow a network wants can be computed, before any work is done.
+def check_flow(spec: InputSpec, requested: str | None = None) -> None:
+    """Check that the flow a network needs can be computed, before any work is done.
 
     Args:
-        spec: of the network.
-        asked: the method that a user wants; nothing but the network's own will do.
+        spec: input of the network.
+        requested: the method that the user named; only the network's own is accepted.
 
     Raises:
-        UsageError: it learned from another method's flow, or sees none.
-        MissingExtra: a package is not there.
+        UsageError: the network learned from another method's flow, or from none.
+        MissingExtra: a package is not installed.
     """
-    if asked is not None and asked != spec.flow:
+    if requested is not None and requested != spec.flow:
         learned = f"learned from {spec.flow} flow" if spec.has_flow else "sees RGB only"
-        raise UsageError("flow of one method is no substitute for another's", asked, f"this network {learned}")
+        what = "flow of one method cannot replace that of another"
+        raise UsageError(what, requested, f"leave --flow-method out: this network {learned}")
     if spec.has_flow:
         flow.check_method(spec.flow)
 
@@ -52,21 +53,21 @@ def check_flow(spec: InputSpec, asked: str | None = None) -> None:
 def with_channels(
     frames: Iterable[tuple[int, Frames]], num_frames: int, spec: InputSpec, wanted: set[int]
 ) -> Iterator[tuple[int, Frames]]:
-    """Frames as the network's channels: number and pixels [h w c], c being u and v, or RGB with them.
+    """Yield number and channels [h w c] of frames: u and v, or RGB with u and v.
 
     Args:
-        frames: number and RGB [h w 3] in ascending order; what `with_followers` says must be among them.
-        num_frames: of the whole film.
+        frames: number and RGB [h w 3] in ascending order, with all frames that `with_followers` names.
+        num_frames: of the whole video.
         spec: modality and method.
-        wanted: which of them are asked for. One whose next frame is missing is left out.
+        wanted: numbers of the frames to yield. One whose next frame is missing is left out.
     """
-    for number, frame, found in flow.follow(frames, num_frames, measure(spec.flow), wanted):
-        yield number, joined(frame, found, spec)
+    for number, frame, field in flow.follow(frames, num_frames, measure(spec.flow), wanted):
+        yield number, stack_channels(frame, field, spec)
 
 
-def joined(frames: Frames, found: Frames, spec: InputSpec) -> Frames:
+def stack_channels(frames: Frames, fields: Frames, spec: InputSpec) -> Frames:
     """Channels [... c] of frames [... 3] and their flow [... 2]."""
-    return found if spec.modality == "flow" else np.concatenate([frames, found], axis=-1)
+    return fields if spec.modality == "flow" else np.concatenate([frames, fields], axis=-1)
 
 
 def channels_at(
@@ -76,7 +77,7 @@ def channels_at(
 
     Args:
         numbers: of the frames.
-        num_frames: of the whole film.
+        num_frames: of the whole video.
         spec: modality and method.
         read: gives frames [n h w 3] by number.
     """

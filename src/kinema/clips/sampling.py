@@ -1,7 +1,7 @@
-"""Which frames to read: arithmetic on indices, no pixel is touched here.
+"""Compute which frames to read: arithmetic on indices, without pixels.
 
-`clip_len=4, frame_stride=2` takes `f.f.f.f`, span 7. Dense clips that reach past the end repeat the last frame: of 5
-frames it takes `0 2 4 4`. Spread clips (Wang et al. 2016, "Temporal Segment Networks") take one frame from each of
+`clip_len=4, frame_stride=2` takes `f.f.f.f`, a span of 7. Dense clips that reach past the end repeat the last frame: of 5
+frames this takes `0 2 4 4`. Spread clips (Wang et al. 2016, "Temporal Segment Networks") take one frame from each of
 `clip_len` equal parts of the video; with fewer frames than parts, neighbours share one: 3 frames, 4 parts: `0 1 1 2`.
 """
 
@@ -16,51 +16,38 @@ from kinema.types import InputSpec, TimeSpan
 Indices = NDArray[np.int64]
 
 _JITTER = 0.1
-"""Share of a frame's duration by which a rounded timestamp may be late and still count (Matroska rounds to 1 ms)."""
+"""Share of a frame's duration by which a timestamp may be late, because files round it (Matroska to 1 ms)."""
 
 
 def random_clip(num_frames: int, clip_len: int, frame_stride: int, rng: np.random.Generator) -> Indices:
-    """A clip that starts anywhere it fits, [t]."""
+    """A clip [t] at a random position."""
     last = _last_start(num_frames, clip_len, frame_stride)
     return _clips_at([int(rng.integers(last + 1))], num_frames, clip_len, frame_stride)[0]
 
 
-def center_clip(num_frames: int, clip_len: int, frame_stride: int) -> Indices:
-    """The clip in the middle, [t]."""
-    return uniform_clips(num_frames, 1, clip_len, frame_stride)[0]
-
-
 def uniform_clips(num_frames: int, num_clips: int, clip_len: int, frame_stride: int) -> Indices:
-    """Clips evenly spaced from the first frame to the last, [n t]; a single clip is the middle one."""
+    """Clips [n t], evenly spaced from the first frame to the last; a single clip is in the middle."""
     last = _last_start(num_frames, clip_len, frame_stride)
     starts = [last / 2] if num_clips == 1 else np.linspace(0, last, num_clips)
     return _clips_at(np.floor(np.asarray(starts)), num_frames, clip_len, frame_stride)
 
 
-def dense_clips(num_frames: int, clip_len: int, frame_stride: int, step: int) -> Indices:
-    """A clip every `step` frames and one that ends on the last frame, so that nothing stays unseen, [n t]."""
-    if step < 1:
-        raise ValueError(f"clips need a positive distance, got {step=}")
-    last = _last_start(num_frames, clip_len, frame_stride)
-    starts = list(range(0, last + 1, step))
-    return _clips_at(starts if starts[-1] == last else [*starts, last], num_frames, clip_len, frame_stride)
-
-
 def spread_clips(num_frames: int, num_clips: int, clip_len: int) -> Indices:
-    """One frame from each of `clip_len` equal parts of the video, [n t]: their middles; several clips are shifted."""
+    """Clips [n t] of one frame from each of `clip_len` equal parts of the video, evenly shifted within the parts."""
     _last_start(num_frames, clip_len, 1)
     inside = (np.arange(num_clips) + 0.5) / num_clips
     return _in_parts(np.arange(clip_len) + inside[:, None], num_frames, clip_len)
 
 
 def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator, least_share: float = 1.0) -> Indices:
-    """One frame from anywhere in each of `clip_len` equal parts, [t], of the video or of a stretch of it.
+    """A clip [t] of one random frame from each of `clip_len` equal parts of the video, or of a section of it.
 
     Args:
         num_frames: length of the video.
         clip_len: frames to take.
-        rng: where the stretch and the places in the parts are drawn from.
-        least_share: below 1, a stretch of random length, from this share of the video to all of it, lies anywhere.
+        rng: random generator for the section and the positions in the parts.
+        least_share: below 1, the clip covers a section at a random position; its length is random, from this share of the
+            video to all of it.
     """
     _last_start(num_frames, clip_len, 1)
     inside = np.arange(clip_len) + rng.random(clip_len)
@@ -71,12 +58,12 @@ def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator,
 
 
 def resample(times_s: NDArray[np.float64], fps: float, end_s: float = 0.0) -> Indices:
-    """Frames of a file that a constant-rate video of `fps` would show: entry k is the one on screen at k / fps.
+    """Frames of a file that a constant-rate version of it would show: entry k is the one displayed at k / fps.
 
     Args:
-        times_s: display times of the file's frames, ascending, [n]; the result starts where they start.
-        fps: frames per second of the wanted video, above zero.
-        end_s: until when the last frame stays, where that is longer than others do.
+        times_s: [n] display times of the file's frames, ascending; the result starts at the first of them.
+        fps: the constant frame rate, above zero.
+        end_s: end of the last frame. If it has a long display time, the result repeats it for that time.
     """
     if fps <= 0:
         raise ValueError(f"a frame rate is positive, got {fps=}")
@@ -92,10 +79,10 @@ def resample(times_s: NDArray[np.float64], fps: float, end_s: float = 0.0) -> In
 def usable_frames(
     spec: InputSpec, times_s: NDArray[np.float64], span: TimeSpan | None = None, end_s: float | None = None
 ) -> Indices:
-    """The file's frames that clips are cut from: those inside `span`, brought to `spec.fps` where it is set, [n].
+    """The frames [n] of the file that clips are taken from: those inside `span`, resampled to `spec.fps` if it is set.
 
-    A span shorter than a frame gives the one on screen then: the last one up to `end_s`, the end of the film, or as long as
-    others stay where that is not known.
+    A span between two frames gives the frame displayed then. The last frame is displayed until `end_s`, the end of the
+    video, or as long as the others if `end_s` is None.
 
     Raises:
         EmptyVideo: there is no frame, or the span begins after the end.
@@ -105,17 +92,17 @@ def usable_frames(
     first, end = (0, len(times_s)) if span is None else _frames_in(times_s, span, end_s)
     if spec.fps is None:
         return np.arange(first, end)
-    held_s = 0.0 if end_s is None or end < len(times_s) else min(end_s, end_s if span is None else span.end_s)
-    return resample(times_s[first:end], float(spec.fps), held_s) + first
+    last_end_s = 0.0 if end_s is None or end < len(times_s) else min(end_s, end_s if span is None else span.end_s)
+    return resample(times_s[first:end], float(spec.fps), last_end_s) + first
 
 
 def shown_times(spec: InputSpec, times_s: NDArray[np.float64], usable: Indices) -> NDArray[np.float64]:
-    """When each entry of `usable_frames` is looked at, in seconds, [n]; a frame that stays is looked at several times."""
+    """Time [n] in seconds that each entry of `usable_frames` stands for; a resampled frame may stand for several."""
     return times_s[usable] if spec.fps is None else times_s[usable[0]] + np.arange(len(usable)) / spec.fps
 
 
 def train_places(spec: InputSpec, num_usable: int, rng: np.random.Generator, time_scale: float = 1.0) -> Indices:
-    """The entries of `usable_frames` that one training clip takes, [t]; see `plan_train_clip`."""
+    """Positions [t] in `usable_frames` of one training clip; see `plan_train_clip`."""
     if spec.sampling == "spread":
         return random_spread_clip(num_usable, spec.clip_len, rng, time_scale)
     return random_clip(num_usable, spec.clip_len, spec.frame_stride, rng)
@@ -129,9 +116,9 @@ def plan_train_clip(
     time_scale: float = 1.0,
     end_s: float | None = None,
 ) -> Indices:
-    """Frames of the file for one training clip, [t], drawn from `rng`; for `time_scale` see `random_spread_clip`.
+    """Frames [t] of the file for one random training clip.
 
-    For `end_s`, and what is raised, see `usable_frames`.
+    `time_scale` is `least_share` of `random_spread_clip`; for `end_s` and the errors see `usable_frames`.
     """
     frames = usable_frames(spec, times_s, span, end_s)
     return frames[train_places(spec, len(frames), rng, time_scale)]
@@ -144,9 +131,9 @@ def plan_clips(
     span: TimeSpan | None = None,
     end_s: float | None = None,
 ) -> Indices:
-    """Frames of the file for `num_clips` evaluation clips, [n t]: evenly spaced, the same each time.
+    """Frames [n t] of the file for `num_clips` evaluation clips: evenly spaced, without randomness.
 
-    For `end_s`, and what is raised, see `usable_frames`.
+    For `end_s` and the errors see `usable_frames`.
     """
     frames = usable_frames(spec, times_s, span, end_s)
     if spec.sampling == "spread":
@@ -155,7 +142,7 @@ def plan_clips(
 
 
 def _last_start(num_frames: int, clip_len: int, frame_stride: int) -> int:
-    """The last frame a clip can start at without passing the end; 0 for a video that is too short."""
+    """The last frame at which a clip can start without passing the end; 0 for a video that is too short."""
     if min(num_frames, clip_len, frame_stride) < 1:
         raise ValueError(f"sampling needs positive numbers, got {num_frames=}, {clip_len=}, {frame_stride=}")
     return max(num_frames - (clip_len - 1) * frame_stride - 1, 0)
@@ -167,19 +154,21 @@ def _clips_at(starts: object, num_frames: int, clip_len: int, frame_stride: int)
 
 
 def _in_parts(positions: NDArray[np.float64], num_frames: int, clip_len: int) -> Indices:
-    """Positions on a scale of parts, 0 to clip_len, as frame indices."""
+    """Convert positions in parts, 0 to clip_len, to frame indices."""
     return np.minimum((positions * num_frames / clip_len).astype(np.int64), num_frames - 1)
 
 
 def _frames_in(times_s: NDArray[np.float64], span: TimeSpan, end_s: float | None) -> tuple[int, int]:
-    """First and one past the last frame of a span."""
+    """First frame of a span, and one past its last."""
     frame_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else float("inf")
     end_s = float(times_s[-1]) + frame_s if end_s is None else end_s
     if span.start_s >= end_s:
-        raise EmptyVideo(f"nothing at {span.start_s:g} s: the video ends at {end_s:g} s", do="correct its start")
+        raise EmptyVideo(
+            f"no frame at {span.start_s:g} s: the video ends at {end_s:g} s", do="correct the start of the span"
+        )
     early_s = _JITTER * min(frame_s, span.duration_s)
     first, end = np.searchsorted(times_s, [span.start_s - early_s, span.end_s - early_s])
-    if first == end:  # the span lies between two frames: the one on screen when it begins
+    if first == end:  # the span lies between two frames: take the one displayed when it begins
         first = max(int(end) - 1, 0)
         end = first + 1
     return int(first), int(end)

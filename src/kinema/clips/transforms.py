@@ -1,11 +1,11 @@
-"""From decoded frames to what a network sees: random changes for training, fixed views for evaluation, and numbers.
+"""Turn decoded frames into network inputs: random augmentation for training, fixed views for evaluation, normalisation.
 
-Everything is uint8 up to `normalize`, which comes last, on a whole batch; cutting and colouring are in `pixels`. The
-preset `karpathy` follows Karpathy et al. 2014: the centre region at 200 x 200, a random 170 x 170 of it, flipped half
-the time (other sizes in proportion).
+Clips are uint8 up to `normalize`, which comes last, on a whole batch; the operations on pixels are in `pixels`. The
+preset `karpathy` follows Karpathy et al. 2014: the centre region at 200 x 200, a random crop of 170 x 170, flipped with
+probability 0.5 (other sizes in proportion).
 
-Optical flow (`kinema.clips.flow`) is cut, scaled and mirrored with the picture it belongs to; colour changes leave it
-alone, and of RandAugment's changes those that move pixels are left out where there is flow.
+Optical flow (`kinema.clips.flow`) is cropped, scaled and flipped with its frame. Changes of colour leave it as it is, and
+RandAugment leaves out the operations that move pixels if there is flow.
 """
 
 from __future__ import annotations
@@ -29,26 +29,27 @@ ViewTransform = Callable[[Tensor], Tensor]
 Size = int | PixelSize | None
 
 _MARGIN = 8 / 7
-"""A random crop is cut from a frame this much larger, as 224 of 256."""
+"""A random crop is taken from a frame larger by this factor, as 224 of 256."""
 _KARPATHY_MARGIN = 200 / 170
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """Random changes to a training clip, drawn once a clip.
+    """Random augmentation of training clips; all frames of a clip are changed alike.
 
     Args:
-        crop: "random_resized" cuts a part of random area and shape, "random" cuts anywhere, "center" cuts the middle.
-        scale: for "random_resized", the least and greatest share of the area.
-        ratio: for "random_resized", the least and greatest width by height.
-        flip: how often left becomes right; 0 where left and right tell classes apart.
-        rotate: the picture turns by up to this many degrees, either way.
-        time_scale: for spread clips, the least share of the video's time that a clip is spread over.
-        jitter: brightness, contrast and saturation change by up to this share.
+        crop: "random_resized" takes a box of random area and aspect ratio, "random" one at a random position, "center" the
+            centre.
+        scale: for "random_resized", minimum and maximum share of the area.
+        ratio: for "random_resized", minimum and maximum aspect ratio (width / height).
+        flip: probability of a horizontal flip; 0 if left and right tell classes apart.
+        rotate: maximum rotation in degrees, either way.
+        time_scale: for spread clips, the minimum share of the video's duration that a clip covers.
+        jitter: maximum relative change of brightness, contrast and saturation.
         rand_augment: RandAugment's magnitude, 0 to 30; 0 is off.
-        erase: how often a box is covered.
-        short_sides: for "random", the least and greatest short side in pixels before the crop; None is 8/7 of the crop.
-        center_first: for "random", cut the largest centre region of the crop's shape first.
+        erase: probability of covering a box.
+        short_sides: for "random", minimum and maximum short side in pixels before the crop; None is 8/7 of the crop.
+        center_first: for "random", take the largest centre region of the crop's aspect ratio first.
     """
 
     crop: Literal["random_resized", "random", "center"] = "random_resized"
@@ -81,7 +82,7 @@ PRESETS: dict[str, Augment] = {
 
 
 def preset(name: str, *, flip: float | None = None) -> Augment:
-    """The augmentation of that name, with another `flip` where it is given (0 switches it off).
+    """The augmentation of a name, with another `flip` if that is given (0 switches it off).
 
     Raises:
         UnknownName: no such preset.
@@ -92,7 +93,7 @@ def preset(name: str, *, flip: float | None = None) -> Augment:
 
 
 def train_transform(augment: Augment, spec: InputSpec) -> TrainTransform:
-    """What training does to a clip: uint8 [t c h w] and a generator -> uint8 [c t h w] of `spec.size`."""
+    """The function that augments a training clip: uint8 [t c h w] and a generator -> uint8 [c t h w] of `spec.size`."""
     cut, num_flow = _cropper(augment, spec), _num_flow(spec)
     if augment.rotate or augment.jitter or augment.rand_augment:
         pixels.load_torchvision()
@@ -117,15 +118,15 @@ def train_transform(augment: Augment, spec: InputSpec) -> TrainTransform:
 
 
 def decode_size(spec: InputSpec, train: bool, augment: Augment | None = None) -> Size:
-    """What to ask the decoder for, so that it does the shrinking: the short side, or height and width.
+    """The size at which to decode frames, so that the decoder scales them down: the short side, or height and width.
+
+    Optical flow is measured at the same size in training and evaluation (the larger of 8/7 of the input and its short
+    side), because a displacement in pixels depends on the size.
 
     Args:
-        spec: how the network wants to be fed.
+        spec: input of the network.
         train: for training with `augment`, else for evaluation.
-        augment: random changes need some pixels more than the network sees.
-
-    Optical flow is measured at one size, 8/7 of what the network sees or its short side, for training and evaluation
-    alike: a displacement in pixels means nothing without it.
+        augment: random crops need a larger frame than the network sees.
     """
     if spec.has_flow:
         room = round(spec.size[0] * _MARGIN), round(spec.size[1] * _MARGIN)
@@ -137,46 +138,47 @@ def decode_size(spec: InputSpec, train: bool, augment: Augment | None = None) ->
 
 
 def _usual_side(spec: InputSpec) -> int:
-    """Short side in pixels before the crop of evaluation."""
+    """Short side in pixels before the crop in evaluation."""
     return min(spec.squeezed) if spec.squeezed else spec.short_side
 
 
 def _before_crop(spec: InputSpec, short_side: int) -> int | PixelSize:
-    """A short side, or height and width where frames are squeezed."""
+    """A short side, or height and width if frames are squeezed."""
     return short_side if spec.squeezed is None else _squeezed(spec.squeezed, spec.size, short_side)
 
 
 def _squeezed(shape: PixelSize, room: PixelSize, short_side: int) -> PixelSize:
-    """Height and width of this shape that hold `room` and have no smaller short side than that."""
+    """Scale `shape` so that it holds `room` and its short side is at least `short_side`."""
     scale = max(short_side / min(shape), room[0] / shape[0], room[1] / shape[1])
     return round(shape[0] * scale), round(shape[1] * scale)
 
 
 def normalize(clips: UInt8[Tensor, "*b c t h w"], spec: InputSpec) -> Float[Tensor, "*b c t h w"]:
-    """Turn uint8 [... c t h w] into what the network wants: float32, minus the mean, by the deviation."""
-    mean, std = _per_channel(spec, clips)
+    """Convert uint8 [... c t h w] to float32, subtract the mean and divide by the standard deviation."""
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32, device=clips.device).mul(255).view(-1, 1, 1, 1)
+        for values in (spec.mean, spec.std)
+    )
     return clips.to(torch.float32).sub_(mean).div_(std)
 
 
-def denormalize(clips: Float[Tensor, "*b c t h w"], spec: InputSpec) -> UInt8[Tensor, "*b c t h w"]:
-    """The inverse of `normalize`, rounded to uint8."""
-    mean, std = _per_channel(spec, clips)
-    return (clips * std + mean).round().clamp(0, 255).to(torch.uint8)
-
-
 def view_transform(spec: InputSpec, num_crops: int = 1, flips: bool = False) -> ViewTransform:
-    """What evaluation does to a clip: uint8 [t c h w] -> uint8 [v c t h w], v = crops x flips; nothing is random.
+    """The function that makes the views of an evaluation clip: uint8 [t c h w] -> uint8 [v c t h w], v = crops x flips.
 
     Raises:
-        UsageError: a number of crops other than 1 and 3, or three crops of a network that squeezes the whole frame.
+        UsageError: a number of crops other than 1 and 3, or three crops for a network that sees the whole frame squeezed.
     """
     if num_crops not in (1, 3):
-        raise UsageError("a clip is seen in 1 or 3 crops", num_crops, "use 1 or 3")
+        raise UsageError("a clip has 1 or 3 crops", num_crops, "use 1 or 3")
     if num_crops == 3 and spec.resize == "stretch":
-        raise UsageError("three crops", "this network squeezes the whole frame", "use 1 crop")
+        raise UsageError("three crops do not exist", "this network sees the whole frame", "use 1 crop")
 
     def view(frames: Frames) -> UInt8[Tensor, "v c t _ _"]:
-        views = _fitted(frames, spec)[None] if num_crops == 1 else three_crops(_covered(frames, spec), spec.size)
+        if spec.resize == "stretch":
+            views = resize(frames, spec.size)[None]
+        else:
+            scaled = _scaled(frames, spec, spec.size, _usual_side(spec))
+            views = center_crop(scaled, spec.size)[None] if num_crops == 1 else three_crops(scaled, spec.size)
         views = torch.cat([views, flip(views, _num_flow(spec))]) if flips else views
         return views.transpose(1, 2).contiguous()
 
@@ -197,14 +199,14 @@ def _cropper(augment: Augment, spec: InputSpec) -> TrainTransform:
 
 
 def _room(frames: Frames, augment: Augment, spec: InputSpec, rng: np.random.Generator) -> Frames:
-    """Frames somewhat larger than the crop."""
+    """Frames from which the random crop is taken, somewhat larger than it."""
     room = _room_size(spec, augment)
     if spec.resize == "stretch":
         return resize(frames, room)
     if augment.center_first:
         return center_crop(_scaled(frames, spec, room), room)
-    least, greatest = augment.short_sides or (min(room), min(room))
-    return _scaled(frames, spec, spec.size, int(rng.integers(least, greatest + 1)))
+    shortest, longest = augment.short_sides or (min(room), min(room))
+    return _scaled(frames, spec, spec.size, int(rng.integers(shortest, longest + 1)))
 
 
 def _room_size(spec: InputSpec, augment: Augment) -> PixelSize:
@@ -212,27 +214,8 @@ def _room_size(spec: InputSpec, augment: Augment) -> PixelSize:
     return round(spec.size[0] * margin), round(spec.size[1] * margin)
 
 
-def _covered(frames: Frames, spec: InputSpec) -> Frames:
-    return _scaled(frames, spec, spec.size, _usual_side(spec))
-
-
 def _scaled(frames: Frames, spec: InputSpec, room: PixelSize, short_side: int = 0) -> Frames:
-    """Frames out of which `room` can be cut, in the shape that the network wants."""
+    """Scale frames so that `room` fits into them, with the aspect ratio that the network expects."""
     if spec.squeezed is None:
         return cover(frames, room, short_side)
     return resize(frames, _squeezed(spec.squeezed, room, short_side))
-
-
-def _fitted(frames: Frames, spec: InputSpec) -> Frames:
-    """The whole frame squeezed, or scaled and its middle cut, as the network wants it."""
-    if spec.resize == "stretch":
-        return resize(frames, spec.size)
-    return center_crop(_covered(frames, spec), spec.size)
-
-
-def _per_channel(spec: InputSpec, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation on the scale of 0 to 255, shaped [c 1 1 1]."""
-    return tuple(  # type: ignore[return-value]
-        torch.tensor(values, dtype=torch.float32, device=like.device).mul(255).view(-1, 1, 1, 1)
-        for values in (spec.mean, spec.std)
-    )

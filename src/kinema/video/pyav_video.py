@@ -45,25 +45,18 @@ class PyavVideo(Video):
         self.promised_s, self.pixel_aspect = decoder.promised_s, decoder.pixel_aspect
         self._rotation = rotation_of(first)
         height, width = (first.width, first.height) if self._rotation.transposed else (first.height, first.width)
-        nominal = decoder.nominal_fps
-        self.times_s = decoder.index.times_s(nominal)
-        num_frames = decoder.index.num_frames
-        duration_s = float(self.times_s[-1]) + (self._last_frame_s() or 1 / nominal)
+        index, nominal = decoder.index, decoder.nominal_fps
+        num_frames, self.times_s = index.num_frames, index.times_s(nominal)
+        # The display time that files state for their last frame may be nonsense. It is used if it is less than 100 times
+        # that of the other frames, or if the duration then agrees with the header; else theirs is used.
+        last_s, stated_s = float(self.times_s[-1]), float(index.last_ticks * index.time_base)
+        mean_s = last_s / max(num_frames - 1, 1)
+        agrees = abs(last_s + stated_s - self.promised_s) <= max(mean_s, 0.01 * self.promised_s)
+        last_frame_s = stated_s if not mean_s or 0 < stated_s < 100 * mean_s or agrees else mean_s
+        duration_s = last_s + (last_frame_s or 1 / nominal)
         measured = num_frames / duration_s
         fps = nominal if abs(measured / nominal - 1) < 0.01 else measured
         self.info = VideoInfo(self._path, num_frames, fps, duration_s, height, width)
-
-    def _last_frame_s(self) -> float:
-        """Display time of the last frame in seconds; 0.0 if unknown.
-
-        Files may state any nonsense for it. The stated time is used if it is less than 100 times that of the other frames,
-        or if it makes the video as long as its header says; else the mean of the other frames is.
-        """
-        index, last_s = self._decoder.index, float(self.times_s[-1])
-        stated_s = float(index.last_ticks * index.time_base)
-        mean_s = last_s / max(len(self.times_s) - 1, 1)
-        agrees = abs(last_s + stated_s - self.promised_s) <= max(mean_s, 0.01 * self.promised_s)
-        return stated_s if not mean_s or 0 < stated_s < 100 * mean_s or agrees else mean_s
 
     def _read(self, indices: NDArray[np.int64], rows: NDArray[np.int64], out: Frame) -> None:
         converter = FrameConverter(out.shape[1], out.shape[2], self._rotation)

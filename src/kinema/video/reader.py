@@ -6,7 +6,7 @@ import os
 from typing import Literal
 
 from kinema.errors import EmptyVideo, UnreadableVideo, UsageError
-from kinema.video.contract import Size, Video
+from kinema.video.contract import Video
 from kinema.video.image_folder import ImageFolder
 from kinema.video.listing import is_image, list_images
 from kinema.video.pyav_video import PyavVideo
@@ -49,6 +49,3 @@ def open_video(
 
         return TorchcodecVideo(path, threads)
     return PyavVideo(path, threads)
-
-
-__all__ = ["Backend", "Size", "Video", "open_video"]

@@ -54,7 +54,11 @@ def open_stream(source: str, *, size: Size = None, realtime: bool = True, keep: 
             if stop.is_set():
                 raise KeyboardInterrupt
     elif (source.isdecimal() and not os.path.exists(source)) or source.startswith("/dev/video"):
-        container, track = _open_camera(source)
+        kind, name = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
+        device = name.format(source) if source.isdecimal() else source
+        if device.startswith("/dev/") and not os.path.exists(device):
+            raise UnreadableVideo("no such camera", device, "check that it is plugged in, and its number")
+        container, track = _open(source, device, "check that the camera is free and may be used", kind=kind)
     elif "://" in source:
         options = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
         container, track = _open(source, source, "check the address, and that the camera is on", options=options)
@@ -162,21 +166,21 @@ class Stream(Iterator[tuple[float, Frame]]):
         for packet in packets_of(self._container, self._track):
             if self._stop.is_set():
                 return
-            decoded: list[av.VideoFrame] = []
+            frames: list[av.VideoFrame] = []
             with contextlib.suppress(av.error.InvalidDataError, EOFError):  # damaged, as packets from a network may be
-                decoded = packet.decode()
-            for picture in decoded:
-                if converter is None or (picture.height, picture.width) != shape:  # a camera may change its size
-                    shape = (picture.height, picture.width)
-                    rotation = rotation_of(picture)
+                frames = packet.decode()
+            for decoded in frames:
+                if converter is None or (decoded.height, decoded.width) != shape:  # a camera may change its size
+                    shape = (decoded.height, decoded.width)
+                    rotation = rotation_of(decoded)
                     height, width = target_size(*(shape[::-1] if rotation.transposed else shape), self._size)
                     converter = FrameConverter(height, width, rotation)
-                time_s = clock.time_of(picture)
+                time_s = clock.time_of(decoded)
                 if self._realtime and self._stop.wait(clock.seconds_early(time_s)):
                     return
                 arrived_s = time.monotonic()
                 frame = np.empty((height, width, 3), np.uint8)
-                converter.convert(picture, frame)
+                converter.convert(decoded, frame)
                 yield time_s, frame, arrived_s
 
 
@@ -211,14 +215,6 @@ class _Clock:
         """Seconds until a frame is due when the stream plays at its own pace; 0 if it is late."""
         assert self._started is not None
         return max(0.0, self._started + time_s - time.monotonic())
-
-
-def _open_camera(source: str) -> tuple[InputContainer, av.VideoStream]:
-    kind, name = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
-    device = name.format(source) if source.isdecimal() else source
-    if device.startswith("/dev/") and not os.path.exists(device):
-        raise UnreadableVideo("no such camera", device, "check that it is plugged in, and its number")
-    return _open(source, device, "check that the camera is free and may be used", kind=kind)
 
 
 def _open(

@@ -21,10 +21,7 @@ from kinema.files import whole_file, write_error
 from kinema.video.contract import Frame
 
 _CODECS = {
-    ".mp4": ("libx264", {"crf": "18", "preset": "veryfast"}),
-    ".m4v": ("libx264", {"crf": "18", "preset": "veryfast"}),
-    ".mov": ("libx264", {"crf": "18", "preset": "veryfast"}),
-    ".mkv": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), ("libx264", {"crf": "18", "preset": "veryfast"})),
     ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "6"}),
     ".gif": ("gif", {}),
 }
@@ -89,28 +86,24 @@ class VideoWriter:
         if frame.shape != (*self._size, 3) or frame.dtype != np.uint8:
             raise ValueError(f"expected a uint8 frame {(*self._size, 3)}, got {frame.dtype} {frame.shape}")
         if self._is_gif:
-            picture = self._indexed(frame)
+            # 256 colours, chosen for each frame alone; its palette is [256 argb].
+            image = Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE)
+            colours = np.zeros((256, 4), np.uint8)
+            palette = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
+            colours[:, 0], colours[: len(palette), 1:] = 255, palette
+            video_frame = av.VideoFrame.from_ndarray((np.asarray(image), colours), format="pal8")
         else:
             rows, columns = self._track.height - frame.shape[0], self._track.width - frame.shape[1]
             padded = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else frame
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
-        picture.time_base = self._track.codec_context.time_base
+            video_frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
+        video_frame.time_base = self._track.codec_context.time_base
         # A GIF counts hundredths of a second: rounding the time of each frame, not the step, keeps the video's length.
-        picture.pts = round(self.num_frames * _GIF_TICKS_PER_S / self._fps) if self._is_gif else self.num_frames
+        video_frame.pts = round(self.num_frames * _GIF_TICKS_PER_S / self._fps) if self._is_gif else self.num_frames
         try:
-            self._output.mux(self._track.encode(picture))
+            self._output.mux(self._track.encode(video_frame))
         except av.FFmpegError as error:
             raise self._error(error) from error
         self.num_frames += 1
-
-    @staticmethod
-    def _indexed(frame: Frame) -> av.VideoFrame:
-        """Convert a frame to 256 colours chosen for it alone, with its palette [256 argb]."""
-        image = Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE)
-        colours = np.zeros((256, 4), np.uint8)
-        palette = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
-        colours[:, 0], colours[: len(palette), 1:] = 255, palette
-        return av.VideoFrame.from_ndarray((np.asarray(image), colours), format="pal8")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
