@@ -9,7 +9,7 @@ from kinema import models
 from kinema.datasets.clips import Batch, Views
 from kinema.datasets.dataset import DataSet
 from kinema.engines.scorer import Scorer, score, score_data, to_scores, usual_batch
-from kinema.errors import UsageError
+from kinema.errors import CheckpointError, UsageError
 from kinema.labels import Labels
 from kinema.models.device import resolve_precision
 from kinema.types import Example, InputSpec
@@ -116,3 +116,11 @@ def test_fewer_large_clips_go_through_a_network_at_once_on_a_cpu(shape: tuple[in
     spec = InputSpec(clip_len=shape[0], size=shape[1])
     assert usual_batch(spec, torch.device("cpu")) == on_cpu
     assert usual_batch(spec, torch.device("cuda")) == 8
+
+
+def test_a_network_that_cannot_score_each_frame_has_no_frame_plan() -> None:
+    for name in ("slow_fusion_tiny", "conv_rnn_small"):
+        with pytest.raises(CheckpointError, match="cannot answer at each frame"):
+            Scorer(models.build(name, num_classes=2), device="cpu").frame_plan()
+    dense = models.build("conv_rnn_small", num_classes=2, spec={"sampling": "dense"})
+    assert callable(Scorer(dense, device="cpu").frame_plan())
