@@ -27,7 +27,7 @@ import numpy as np
 
 from kinema import models
 from kinema.inference.live.clips import watch
-from kinema.inference.live.latency import Pace
+from kinema.inference.live.latency import LatencyStats
 from kinema.inference.live.types import goes_frame_by_frame
 from kinema.inference.predictor import Predictor
 from kinema.machine import num_cores, processor
@@ -60,18 +60,18 @@ def open_predictor(name: str, every: int, engine: str) -> Predictor:
 
 def measure(name: str, film: str, options: argparse.Namespace) -> dict[str, object]:
     predictor = open_predictor(name, options.every, options.engine)
-    pace, last_s, began = Pace(), 0.0, 0.0
+    stats, last_s, began = LatencyStats(), 0.0, 0.0
     for live in watch(predictor, film):
         began = began or time.monotonic() - live.time_s - live.latency_s  # when the film began to play
-        pace.add(live.latency_s, live.dropped)
+        stats.add(live.latency_s, live.dropped)
         last_s = live.time_s
     passed_s = time.monotonic() - began
     by_frame = goes_frame_by_frame(predictor.network)
     wanted = round(options.seconds * FPS / options.every)
     return {
-        "network": name, "frame_by_frame": by_frame, "predictions": pace.count, **pace.to_json(),
+        "network": name, "frame_by_frame": by_frame, "predictions": stats.count, **stats.to_json(),
         "real_time": (last_s + 1 / FPS) / passed_s,
-        "keeps_up": pace.dropped == 0 and (not by_frame or pace.count >= wanted - 1),
+        "keeps_up": stats.dropped == 0 and (not by_frame or stats.count >= wanted - 1),
     }  # fmt: skip
 
 

@@ -33,9 +33,9 @@ import torch
 from predict import draw_film
 
 from kinema import models
-from kinema.inference.batching import Row, SharedFrames, WholeClips
+from kinema.inference.batching import ClipOutput, SharedFrames, WholeClips
 from kinema.inference.predictor import Predictor
-from kinema.inference.reader import Clips, Frames, Item
+from kinema.inference.reader import ClipViews, FrameViews, Item
 from kinema.weights.checkpoint import ModelCard
 
 FPS = 25
@@ -49,12 +49,12 @@ class Counter:
         self.num_frames = 0
         take_frames, take_clip = SharedFrames.take, WholeClips.take
 
-        def frames(batcher: SharedFrames, item: Item) -> Iterator[Row]:
-            self.num_frames += len(item.indices) * len(item.views) if isinstance(item, Frames) else 0
+        def frames(batcher: SharedFrames, item: Item) -> Iterator[ClipOutput]:
+            self.num_frames += len(item.indices) * len(item.views) if isinstance(item, FrameViews) else 0
             return take_frames(batcher, item)
 
-        def clip(batcher: WholeClips, item: Item) -> Iterator[Row]:
-            self.num_frames += item.views.shape[0] * item.views.shape[2] if isinstance(item, Clips) else 0
+        def clip(batcher: WholeClips, item: Item) -> Iterator[ClipOutput]:
+            self.num_frames += item.views.shape[0] * item.views.shape[2] if isinstance(item, ClipViews) else 0
             return take_clip(batcher, item)
 
         SharedFrames.take, WholeClips.take = frames, clip  # type: ignore[method-assign]
