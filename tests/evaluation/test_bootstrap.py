@@ -25,7 +25,7 @@ def test_same_seed_same_interval_other_seed_another() -> None:
 
 
 def test_every_draw_has_as_many_videos_as_there_are(monkeypatch) -> None:
-    monkeypatch.setattr(bootstrap, "_CELLS", 70)  # 10 draws at a time
+    monkeypatch.setattr(bootstrap, "_MAX_WEIGHTS", 70)  # 10 draws at a time
     seen = []
 
     def figures(weights):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinema.evaluation.metrics import average_precision, mean_average_precision, weighted_counts
+from kinema.evaluation.metrics import average_precision, class_scores, mean_average_precision, weighted_counts
 
 
 def test_weighted_counts_are_a_matrix_product() -> None:
@@ -30,3 +30,10 @@ def test_average_precision_does_not_depend_on_the_order_of_the_list() -> None:
 def test_a_class_without_a_true_video_does_not_count_in_the_mean() -> None:
     scores = np.array([[0.9, 0.1], [0.1, 0.9]])
     assert mean_average_precision(scores, np.array([[True, False], [False, False]])) == 1.0
+
+
+def test_class_scores_are_zero_where_nothing_can_be_divided() -> None:
+    table = class_scores(("a", "b", "c"), np.array([2, 0, 0]), np.array([4, 0, 1]), np.array([3, 2, 0]))
+    assert [(row.label, row.n) for row in table] == [("a", 4), ("b", 0), ("c", 1)]
+    assert (table[0].precision, table[0].recall, table[0].f1) == (2 / 3, 1 / 2, 4 / 7)
+    assert {row.precision + row.recall + row.f1 for row in table[1:]} == {0.0}

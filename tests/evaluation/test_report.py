@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -8,7 +9,7 @@ import pytest
 
 from kinema.errors import UsageError
 from kinema.evaluation import Failed, VideoScores, evaluate_scores
-from kinema.evaluation.report import Report, add_comparison, add_training, evaluation_report
+from kinema.evaluation.report import FILES, Report, add_comparison, add_training, evaluation_report, save
 from kinema.labels import Labels
 
 
@@ -89,7 +90,7 @@ def test_film_goes_into_the_page_as_data(tmp_path) -> None:
     film.write_bytes(b"film")
     Report("A film").add_video(film, "look").write(tmp_path / "r.html")
     assert 'src="data:video/mp4;base64,ZmlsbQ=="' in (tmp_path / "r.html").read_text()
-    with pytest.raises(UsageError, match="cannot put this film"):
+    with pytest.raises(UsageError, match="cannot embed this video"):
         Report("A film").add_video(tmp_path / "b.mp4")
 
 
@@ -123,3 +124,10 @@ def test_long_names_may_be_broken_wherever_they_stand_so_that_the_page_keeps_its
     assert "overflow-wrap: normal" in styles["th, td"]  # short words of a table stay whole
     assert "overflow-wrap: anywhere" in styles["td.long"]
     assert [selector for selector, style in styles.items() if "nowrap" in style] == ["td.num"]
+
+
+def test_save_leaves_four_files(tmp_path) -> None:
+    save(evaluation(), tmp_path / "new", about={"model": "x3d"})
+    names = {path.name for path in (tmp_path / "new").iterdir()}
+    assert names == set(FILES)
+    assert json.loads((tmp_path / "new" / "evaluation.json").read_text())["model"] == "x3d"

@@ -1,4 +1,4 @@
-"""How good a classifier is: hits, class tables, intervals, reports. numpy only: it judges scores, whoever made them."""
+"""Evaluation of classifiers: hits, class tables, confidence intervals, reports. NumPy only: its input are scores."""
 
 from __future__ import annotations
 

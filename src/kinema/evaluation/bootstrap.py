@@ -1,8 +1,8 @@
-"""How far a figure would move had other videos been drawn: percentile bootstrap over videos (Efron 1979).
+"""Confidence intervals of figures: the percentile bootstrap over videos (Efron 1979).
 
-What is drawn is independent of each other: never clips of one video, and of a film, a camera or a person all or nothing.
-Where every video is right, or none, all draws are alike and say nothing; then the bound is that of Clopper and Pearson (1934),
-the share at which so many in a row would still be right in one case of forty.
+Only independent items are drawn: never single clips of a video, and all videos of a group (a film, a camera, a person) together.
+If every video is right, or none, all draws are equal and give no interval; then the bound is that of Clopper and Pearson (1934):
+the share at which as many right videos in a row would still happen in one case of forty.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Figures = dict[str, "NDArray[np.float64]"]
 
-_CELLS = 2_000_000
-"""Weights held at once: it bounds the memory for large data sets."""
+_MAX_WEIGHTS = 2_000_000
+"""Weights held at once, which bounds the memory for large data sets."""
 
 
 def intervals(
@@ -33,33 +33,30 @@ def intervals(
 
     Args:
         figures: maps weights [b n] (how often each video was drawn) to named values [b].
-        groups: [n], where each video comes from; those of one group are drawn together.
-        num_draws: how many data sets to draw.
+        groups: the group of each video [n]; videos of one group are drawn together.
+        num_draws: number of draws.
         level: 0.95 for 95 % intervals.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     rng = np.random.default_rng(seed)
-    places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
-    group_of = [places[group] for group in groups]
-    if len(places) == 1:  # nothing else to draw from: better too narrow than no width at all
+    indices = {group: index for index, group in enumerate(dict.fromkeys(groups))}
+    group_of = [indices[group] for group in groups]
+    if (
+        len(indices) == 1
+    ):  # one group has nothing to be drawn from: an interval over videos is too narrow, but not empty
         group_of = list(range(len(groups)))
-    num_groups, chunk = max(group_of) + 1, max(1, _CELLS // len(groups))
-    parts = [
-        figures(_draw(rng, min(chunk, num_draws - start), num_groups)[:, group_of])
-        for start in range(0, num_draws, chunk)
-    ]
+    num_groups, chunk = max(group_of) + 1, max(1, _MAX_WEIGHTS // len(groups))
+
+    def draw_groups(count: int) -> NDArray[np.float32]:
+        """How often each group was drawn [count groups]; each row sums to the number of groups."""
+        drawn = rng.integers(num_groups, size=(count, num_groups)) + np.arange(count)[:, None] * num_groups
+        return np.bincount(drawn.ravel(), minlength=count * num_groups).reshape(count, num_groups).astype(np.float32)
+
+    parts = [figures(draw_groups(min(chunk, num_draws - start))[:, group_of]) for start in range(0, num_draws, chunk)]
     tails = [(1 - level) / 2, (1 + level) / 2]
     values = {name: np.quantile(np.concatenate([part[name] for part in parts]), tails) for name in parts[0]}
-    least = ((1 - level) / 2) ** (1 / num_groups)
-    found = {}
-    for name, (low, high) in values.items():
-        found[name] = (least if low == 1 else float(low), 1 - least if high == 0 else float(high))
-    return found
-
-
-def _draw(rng: np.random.Generator, num_draws: int, num_groups: int) -> NDArray[np.float32]:
-    """How often each group was drawn: [draws groups], every row sums to the number of groups."""
-    drawn = rng.integers(num_groups, size=(num_draws, num_groups))
-    drawn += np.arange(num_draws)[:, None] * num_groups
-    counts = np.bincount(drawn.ravel(), minlength=num_draws * num_groups)
-    return counts.reshape(num_draws, num_groups).astype(np.float32)
+    clopper_pearson = ((1 - level) / 2) ** (1 / num_groups)
+    return {
+        name: (clopper_pearson if low == 1 else float(low), 1 - clopper_pearson if high == 0 else float(high))
+        for name, (low, high) in values.items()
+    }

@@ -1,10 +1,10 @@
-"""Judging a label at every step of a film: by frames, and by the segments that they form.
+"""Scores of frame-wise labels: by frames, and by the segments that equal neighbours form.
 
-Frame accuracy is what the field calls MoF, the share of all frames that are right. It forgives a label that flickers; the
-two measures of Lea et al. (2017) do not. The edit score compares the order of segments alone: one minus the Levenshtein
-distance between the two lists of labels, by the longer one's length, averaged over videos. F1@k takes a segment as found
-if it overlaps a true one of its label with an intersection over union of at least k %; each true one is found once,
-counts are summed over videos (as Abu Farha and Gall 2019 do). Segments of the background count in neither.
+Frame accuracy (MoF, mean over frames) is the share of all frames that are right. It does not penalise a label that flickers; the
+two segment measures of Lea et al. (2017) do. The edit score compares only the order of segments: one minus the Levenshtein
+distance between the two lists of labels, divided by the longer one's length, averaged over videos. F1@k counts a predicted
+segment as a true positive if its intersection over union with a true segment of its label is at least k %; each true segment is
+matched once, and counts are summed over videos (as in Abu Farha and Gall 2019). Both ignore segments of the background.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from kinema.errors import KinemaError
 from kinema.evaluation.metrics import masked_mean
+from kinema.evaluation.scores import NOT_FINITE
 from kinema.labels import IGNORED
 
 if TYPE_CHECKING:
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
 
 OVERLAPS = (0.10, 0.25, 0.50)
 
-Run = tuple[int, int, int]  # label, first step, one past the last
+Run = tuple[int, int, int]
+"""A run of frames of one class: class, first frame, one past the last frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameScores:
-    """Scores [n classes] at the steps of one video, and the true classes [n]; `IGNORED` where there is none.
+    """Scores [n classes] at n frames of one video, and their true classes [n]; `IGNORED` for frames without a label.
 
-    `group` names where the video comes from, such as a camera or a match; empty: it stands alone.
+    `group` names the source of the video, such as a camera or a match; an empty one makes the video a group of its own.
 
     Raises:
-        ValueError: shapes that do not fit, or no step.
-        KinemaError: scores that are not finite numbers.
+        ValueError: shapes that do not fit, or no frame.
+        KinemaError: scores that are not finite.
     """
 
     key: str
@@ -45,14 +47,13 @@ class FrameScores:
 
     def __post_init__(self) -> None:
         if self.scores.ndim != 2 or self.targets.shape != self.scores.shape[:1] or not self.scores.size:
-            raise ValueError(f"a target a step, got {self.targets.shape=}, {self.scores.shape=}")
+            raise ValueError(f"one target for each frame is needed, got {self.targets.shape=}, {self.scores.shape=}")
         if not np.isfinite(self.scores).all():
-            do = "the network has diverged (train it again with a lower learning rate) or needs --precision f32"
-            raise KinemaError("the network's scores are not numbers", self.key, do)
+            raise KinemaError("the network's scores are not numbers", self.key, NOT_FINITE)
 
     @property
-    def judged(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """True and predicted classes of the steps that have a true one."""
+    def labelled(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """True and predicted classes of the frames that have a label."""
         known = self.targets != IGNORED
         return self.targets[known], self.scores[known].argmax(axis=1)
 
@@ -61,21 +62,22 @@ class FrameScores:
 class FrameTally:
     """What each of n videos adds to each figure.
 
-    `right`, `carried`, `said` [n classes] count steps that are rightly predicted, true and predicted; `confusion` [true
-    predicted] those of all videos; `edit` [n]; `found`, `false`, `missed` [n overlaps] count segments.
+    `right`, `true`, `predicted` [n classes] count frames that are rightly predicted as a class, truly of it, and predicted as it;
+    `confusion` [true predicted] counts the frames of all videos. `edit_scores` is [n]; `true_positives`, `false_positives` and
+    `false_negatives` [n overlaps] count segments.
     """
 
     right: NDArray[np.int64]
-    carried: NDArray[np.int64]
-    said: NDArray[np.int64]
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
     confusion: NDArray[np.int64]
-    edit: NDArray[np.float64]
-    found: NDArray[np.int64]
-    false: NDArray[np.int64]
-    missed: NDArray[np.int64]
+    edit_scores: NDArray[np.float64]
+    true_positives: NDArray[np.int64]
+    false_positives: NDArray[np.int64]
+    false_negatives: NDArray[np.int64]
 
     def figures(self, weights: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-        """The figures when video i counts `weights[b, i]` times: all ones give the plain figures.
+        """The figures if video i counts `weights[b, i]` times; weights of one give the plain figures.
 
         Args:
             weights: [b n].
@@ -84,38 +86,42 @@ class FrameTally:
             name -> [b]
         """
         times = weights.astype(np.float64)
-        right, carried, said = times @ self.right, times @ self.carried, times @ self.said
-        found, false, missed = times @ self.found, times @ self.false, times @ self.missed
-        f1 = 2 * found / np.maximum(2 * found + false + missed, 1e-12)
+        right, true, predicted = times @ self.right, times @ self.true, times @ self.predicted
+        positives = times @ self.true_positives
+        errors = times @ self.false_positives + times @ self.false_negatives
+        f1 = 2 * positives / np.maximum(2 * positives + errors, 1e-12)
         return {
-            "frame_accuracy": right.sum(axis=1) / np.maximum(carried.sum(axis=1), 1e-12),
-            "mean_class_accuracy": masked_mean(right, carried),
-            "macro_f1": masked_mean(2 * right, carried + said),
-            "edit_score": times @ self.edit / np.maximum(times.sum(axis=1), 1e-12),
+            "frame_accuracy": right.sum(axis=1) / np.maximum(true.sum(axis=1), 1e-12),
+            "mean_class_accuracy": masked_mean(right, true),
+            "macro_f1": masked_mean(2 * right, true + predicted),
+            "edit_score": times @ self.edit_scores / np.maximum(times.sum(axis=1), 1e-12),
             **{f"f1_at_{round(100 * overlap)}": f1[:, place] for place, overlap in enumerate(OVERLAPS)},
         }
 
 
 def tally_frames(videos: Sequence[FrameScores], num_classes: int, background: int | None = None) -> FrameTally:
-    """Count steps and segments of every video; `background` is the class whose segments are left out."""
-    rows = [video.judged for video in videos]
-    runs = [(runs_of(true, background), runs_of(said, background)) for true, said in rows]
-    counts = np.array([[overlap_counts(true, said, least) for least in OVERLAPS] for true, said in runs], np.int64)
-    tables = [_confusion(true, said, num_classes) for true, said in rows]
+    """Count the frames and segments of every video; segments of the class `background` are left out."""
+    rows = [video.labelled for video in videos]
+    runs = [(runs_of(true, background), runs_of(predicted, background)) for true, predicted in rows]
+    counts = np.array([[count_matches(*pair, overlap) for overlap in OVERLAPS] for pair in runs], np.int64)
+    tables = [
+        np.bincount(true * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
+        for true, predicted in rows
+    ]
     return FrameTally(
         right=np.stack([table.diagonal() for table in tables]),
-        carried=np.stack([table.sum(axis=1) for table in tables]),
-        said=np.stack([table.sum(axis=0) for table in tables]),
+        true=np.stack([table.sum(axis=1) for table in tables]),
+        predicted=np.stack([table.sum(axis=0) for table in tables]),
         confusion=np.sum(tables, axis=0),
-        edit=np.array([edit_score([run[0] for run in true], [run[0] for run in said]) for true, said in runs]),
-        found=counts[:, :, 0],
-        false=counts[:, :, 1],
-        missed=counts[:, :, 2],
+        edit_scores=np.array([edit_score(*([run[0] for run in side] for side in pair)) for pair in runs]),
+        true_positives=counts[:, :, 0],
+        false_positives=counts[:, :, 1],
+        false_negatives=counts[:, :, 2],
     )
 
 
 def runs_of(classes: NDArray[np.int64], background: int | None = None) -> list[Run]:
-    """Stretches of one class, in order.
+    """Runs of equal classes, in order.
 
     >>> runs_of(np.array([4, 4, 0, 0, 0, 4]), background=0)
     [(4, 0, 2), (4, 5, 6)]
@@ -126,50 +132,43 @@ def runs_of(classes: NDArray[np.int64], background: int | None = None) -> list[R
     return [run for run in runs if run[0] != background]
 
 
-def edit_score(true: Sequence[int], said: Sequence[int]) -> float:
-    """One minus the least number of insertions, removals and exchanges that make one list the other, by the longer's length.
+def edit_score(true: Sequence[int], predicted: Sequence[int]) -> float:
+    """One minus the Levenshtein distance (insertions, deletions, substitutions), divided by the longer length.
 
     >>> edit_score([1, 2, 3], [1, 3])
     0.6666666666666667
     """
-    longest = max(len(true), len(said))
+    longest = max(len(true), len(predicted))
     if not longest:
         return 1.0
-    distances = np.arange(len(said) + 1)
+    distances = np.arange(len(predicted) + 1)
     for place, label in enumerate(true, 1):
         before = distances
         distances = np.empty_like(before)
         distances[0] = place
-        changed = before[:-1] + (np.asarray(said, dtype=np.int64) != label)
-        for column in range(1, len(said) + 1):
-            distances[column] = min(changed[column - 1], before[column] + 1, distances[column - 1] + 1)
+        substituted = before[:-1] + (np.asarray(predicted, dtype=np.int64) != label)
+        for column in range(1, len(predicted) + 1):
+            distances[column] = min(substituted[column - 1], before[column] + 1, distances[column - 1] + 1)
     return 1 - float(distances[-1]) / longest
 
 
-def overlap_counts(true: Sequence[Run], said: Sequence[Run], least: float) -> tuple[int, int, int]:
-    """Segments that were found, predicted ones that are none, and true ones that were missed.
+def count_matches(true: Sequence[Run], predicted: Sequence[Run], min_overlap: float) -> tuple[int, int, int]:
+    """True positives, false positives and false negatives among the segments of a video.
 
     Args:
-        true: the true segments of a video.
-        said: the predicted ones. Each stands for the true one that it overlaps most; of several, one has found it.
-        least: intersection over union that is enough.
+        true: the true segments.
+        predicted: the predicted segments. Each is compared with the true one that it overlaps most; of several that are
+            compared with the same one, only one is a true positive.
+        min_overlap: the least intersection over union.
     """
-    taken: set[int] = set()
-    for run in said:
-        overlaps = [_overlap(run, other) for other in true]
-        best = int(np.argmax(overlaps)) if overlaps else -1
-        if best >= 0 and overlaps[best] >= least:
-            taken.add(best)
-    return len(taken), len(said) - len(taken), len(true) - len(taken)
-
-
-def _overlap(one: Run, other: Run) -> float:
-    shared = min(one[2], other[2]) - max(one[1], other[1])
-    if one[0] != other[0] or shared <= 0:
-        return 0.0
-    return shared / (max(one[2], other[2]) - min(one[1], other[1]))
-
-
-def _confusion(true: NDArray[np.int64], said: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
-    """Steps [true predicted]."""
-    return np.bincount(true * num_classes + said, minlength=num_classes**2).reshape(num_classes, num_classes)
+    matched: set[int] = set()
+    for label, start, end in predicted:
+        best, best_overlap = -1, 0.0
+        for index, (true_label, true_start, true_end) in enumerate(true):
+            shared = min(end, true_end) - max(start, true_start)
+            overlap = shared / (max(end, true_end) - min(start, true_start)) if true_label == label else 0.0
+            if overlap > best_overlap:
+                best, best_overlap = index, overlap
+        if best >= 0 and best_overlap >= min_overlap:
+            matched.add(best)
+    return len(matched), len(predicted) - len(matched), len(true) - len(matched)

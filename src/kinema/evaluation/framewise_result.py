@@ -1,4 +1,4 @@
-"""The outcome of judging a label at every step, and its text forms. It reads like `Evaluation`, with other figures."""
+"""The result of evaluating frame-wise labels, and its text forms. It has the interface of `Evaluation`, with other figures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from kinema.errors import DataError
 from kinema.evaluation.bootstrap import intervals
-from kinema.evaluation.framewise import FrameScores, FrameTally, runs_of, tally_frames
+from kinema.evaluation.framewise import FrameScores, runs_of, tally_frames
 from kinema.evaluation.judgement import Failed, Mistake
-from kinema.evaluation.metrics import ClassScore
-from kinema.evaluation.result import class_json
+from kinema.evaluation.metrics import ClassScore, class_scores
+from kinema.evaluation.result import class_json, first_error
 from kinema.formats import table_csv
 from kinema.labels import IGNORED
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FramewiseEvaluation:
-    """What a network that answers at every step is worth on a set of videos.
+    """How good a network with a label for each frame is on a set of videos.
 
-    `figures` and `intervals` (95 %, low and high) have the same keys; `confusion` [true predicted] counts steps, and so
-    does `n` of the class table.
+    `figures` and `intervals` (95 %, low and high) have the same keys. `confusion` [true predicted] and `n` of the class table
+    count frames.
     """
 
     labels: Labels
@@ -43,31 +43,38 @@ class FramewiseEvaluation:
     protocol = "each step"
     views = "judged at each step"
     unit = "steps"
-    mistakes_note = "The videos with the largest share of wrong steps, and what was said wrongly most often."
+    mistakes_note = "The videos with the largest share of wrong frames, each with its most frequent wrong label."
 
     def __getitem__(self, figure: str) -> float:
         return self.figures[figure]
 
     @property
     def num_videos(self) -> int:
-        """Videos behind the figures; those that failed are not among them."""
+        """Number of evaluated videos, without those that failed."""
         return len(self.videos)
 
     @property
     def num_failed(self) -> int:
-        """Videos that could not be scored."""
+        """Number of videos that could not be scored."""
         return len(self.failures)
 
     @property
     def loss(self) -> float:
-        """Mean cross-entropy of the judged steps, in nats."""
+        """Mean cross-entropy of the labelled frames, in nats."""
         chances = [v.scores[v.targets != IGNORED, v.targets[v.targets != IGNORED]] for v in self.videos]
         return float(-np.log(np.maximum(np.concatenate(chances), np.finfo(np.float32).tiny)).mean())
 
     def mistakes(self, count: int = 20) -> list[Mistake]:
-        """The videos with the most wrong steps, the worst first; each with its most frequent wrong label and the share wrong."""
-        wrong = [mistake for video in self.videos if (mistake := _as_mistake(video, self.labels)) is not None]
-        return sorted(wrong, key=lambda mistake: (-mistake.score, mistake.key))[:count]
+        """The videos with the largest share of wrong frames first; each with its most frequent wrong label and that share."""
+        found = []
+        for video in self.videos:
+            true, predicted = video.labelled
+            wrong = predicted[predicted != true]
+            if len(wrong):
+                names = tuple(self.labels[label] for label in dict.fromkeys(true.tolist()))
+                worst = self.labels[int(np.bincount(wrong).argmax())]
+                found.append(Mistake(video.key, names, worst, round(len(wrong) / len(true), 4)))
+        return sorted(found, key=lambda mistake: (-mistake.score, mistake.key))[:count]
 
     def to_json(self) -> dict[str, object]:
         """A plain dictionary: the figures by name, counts, classes, intervals, confusion, failures."""
@@ -86,8 +93,12 @@ class FramewiseEvaluation:
         }
 
     def videos_csv(self) -> str:
-        """One row a video: path, judged steps, share of them that is right, true and predicted segments, error."""
-        rows: list[list[object]] = [_video_row(video, self.background) for video in self.videos]
+        """One row for each video: path, labelled frames, the share that is right, true and predicted segments, error."""
+        rows: list[list[object]] = []
+        for video in self.videos:
+            true, predicted = video.labelled
+            segments = [len(runs_of(classes, self.background)) for classes in (true, predicted)]
+            rows.append([video.key, len(true), f"{(true == predicted).mean():.6f}", *segments, ""])
         rows += [[failed.key, "", "", "", "", failed.error] for failed in self.failures]
         return table_csv(["path", "steps", "frame_accuracy", "true_segments", "predicted_segments", "error"], rows)
 
@@ -100,56 +111,33 @@ def evaluate_frames(
     failures: Sequence[Failed] = (),
     seed: int = 0,
 ) -> FramewiseEvaluation:
-    """Judge scores at steps: figures with bootstrap intervals over videos or their groups, class table, confusion.
+    """Evaluate scores of frames: figures with bootstrap intervals over videos or their groups, class table, confusion.
 
     Args:
-        videos: scores beside the truth, one entry a video; those without a judged step are left out.
+        videos: scores and true classes, one entry for each video; videos without a labelled frame are left out.
         labels: names of the classes, in the order of the score columns.
-        background: the class of times that no label covers; its segments count in no figure of segments.
-        failures: videos that could not be scored; they are counted and named, not judged.
-        seed: of the bootstrap.
+        background: the class of times that no label covers; segment figures ignore its segments.
+        failures: videos that could not be scored; they are counted and named only.
+        seed: seed of the bootstrap.
 
     Raises:
-        DataError: not one video has a judged step, or scores have another number of classes than there are labels.
+        DataError: no video has a labelled frame, or the scores have another number of classes than there are labels.
     """
-    judged = [video for video in videos if (video.targets != IGNORED).any()]
-    if not judged:
-        where = f"{failures[0].key}: {failures[0].error}" if failures else ""
-        raise DataError("not one labelled step could be scored", where, "check the times of the labels, and the files")
-    if judged[0].scores.shape[1] != len(labels):
-        raise DataError(f"{judged[0].scores.shape[1]} scores do not fit {len(labels)} classes", judged[0].key)
-    counts = tally_frames(judged, len(labels), background)
-    plain = counts.figures(np.ones((1, len(judged)), np.float32))
+    scored = [video for video in videos if (video.targets != IGNORED).any()]
+    if not scored:
+        do = "check the times of the labels, and the files"
+        raise DataError("not one labelled frame could be scored", first_error(failures), do)
+    if scored[0].scores.shape[1] != len(labels):
+        raise DataError(f"{scored[0].scores.shape[1]} scores do not fit {len(labels)} classes", scored[0].key)
+    counts = tally_frames(scored, len(labels), background)
+    plain = counts.figures(np.ones((1, len(scored)), np.float32))
     return FramewiseEvaluation(
         labels=labels,
         figures={name: float(values[0]) for name, values in plain.items()},
-        intervals=intervals(counts.figures, [video.group or video.key for video in judged], seed=seed),
-        classes=_class_table(counts, labels),
+        intervals=intervals(counts.figures, [video.group or video.key for video in scored], seed=seed),
+        classes=class_scores(labels, *(table.sum(axis=0) for table in (counts.right, counts.true, counts.predicted))),
         confusion=counts.confusion,
-        videos=tuple(judged),
+        videos=tuple(scored),
         background=background,
         failures=tuple(failures),
     )
-
-
-def _class_table(counts: FrameTally, labels: Sequence[str]) -> tuple[ClassScore, ...]:
-    right, carried, said = (table.sum(axis=0) for table in (counts.right, counts.carried, counts.said))
-    precision, recall = right / np.maximum(said, 1), right / np.maximum(carried, 1)
-    f1 = 2 * right / np.maximum(carried + said, 1)
-    rows = zip(labels, carried.tolist(), precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
-    return tuple(ClassScore(*row) for row in rows)
-
-
-def _as_mistake(video: FrameScores, labels: Labels) -> Mistake | None:
-    true, said = video.judged
-    wrong = said[said != true]
-    if not len(wrong):
-        return None
-    names = tuple(labels[label] for label in dict.fromkeys(true.tolist()))
-    return Mistake(video.key, names, labels[int(np.bincount(wrong).argmax())], round(len(wrong) / len(true), 4))
-
-
-def _video_row(video: FrameScores, background: int | None) -> list[object]:
-    true, said = video.judged
-    segments = [len(runs_of(classes, background)) for classes in (true, said)]
-    return [video.key, len(true), f"{(true == said).mean():.6f}", *segments, ""]

@@ -1,7 +1,7 @@
-"""hit@k: is a true class among the k best?
+"""hit@k: whether a true class is among the k best.
 
-Ties are resolved by position: of two classes with the same score the one with the lower index ranks first, as
-`Prediction.top` and `numpy.argmax` have it. So a result never depends on the order of the data or on chance.
+Of two classes with equal scores the one with the lower index ranks first, as in `Prediction.top` and `numpy.argmax`. So a result
+never depends on the order of the data or on chance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def best_classes(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
 
     Args:
         scores: [n classes].
-        k: how many; more than there are classes gives all of them.
+        k: number of classes; all of them if there are fewer.
 
     Returns:
         [n min(k, classes)] class indices.
@@ -33,8 +33,8 @@ def hits_at(scores: NDArray[np.float32], truth: NDArray[np.bool_], k: int) -> ND
 
     Args:
         scores: [n classes].
-        truth: [n classes], true where the row carries the class.
-        k: how many guesses count.
+        truth: whether a row belongs to a class [n classes].
+        k: number of best classes that count.
 
     Returns:
         [n].
@@ -44,7 +44,7 @@ def hits_at(scores: NDArray[np.float32], truth: NDArray[np.bool_], k: int) -> ND
 
 
 def truth_table(targets: Sequence[tuple[int, ...]], num_classes: int) -> NDArray[np.bool_]:
-    """Targets as a table [n classes], true where a row carries a class."""
+    """Targets as a table [n classes]: whether a row belongs to a class."""
     table = np.zeros((len(targets), num_classes), dtype=np.bool_)
     for row, classes in zip(table, targets, strict=True):
         row[list(classes)] = True

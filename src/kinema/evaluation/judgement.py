@@ -1,4 +1,4 @@
-"""What every judgement of a network tells, whatever the task: reports, tables and commands know it by this alone."""
+"""The interface that the evaluations of all tasks share; reports, tables and commands use nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A video whose best class is wrong."""
+    """A video with a wrong prediction."""
 
     key: str
     true: tuple[str, ...]
@@ -45,7 +45,7 @@ class Judgement(Protocol):
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % intervals, low and high, of the figures that have one."""
+        """95 % confidence intervals, low and high, of the figures that have one."""
 
     @property
     def classes(self) -> tuple[ClassScore, ...]:
@@ -53,7 +53,7 @@ class Judgement(Protocol):
 
     @property
     def confusion(self) -> NDArray[np.int64] | None:
-        """Counts [true predicted]; None where videos may carry several labels."""
+        """Counts [true predicted]; None if videos may have several labels."""
 
     @property
     def failures(self) -> tuple[Failed, ...]:
@@ -61,37 +61,37 @@ class Judgement(Protocol):
 
     @property
     def protocol(self) -> str:
-        """How videos were shown, such as "10x3"."""
+        """The evaluation protocol, such as "10x3"."""
 
     @property
     def views(self) -> str:
-        """How videos were shown, in words."""
+        """The evaluation protocol in words."""
 
     @property
     def unit(self) -> str:
-        """What the classes are counted in: videos, frames."""
+        """What the class table counts, such as "videos"."""
 
     @property
     def mistakes_note(self) -> str:
-        """What `mistakes` lists, in words."""
+        """Describes what `mistakes` lists."""
 
     @property
     def num_videos(self) -> int:
-        """Videos behind the figures; those that failed are not among them."""
+        """Number of evaluated videos, without those that failed."""
 
     @property
     def num_failed(self) -> int:
-        """Videos that could not be scored."""
+        """Number of videos that could not be scored."""
 
     @property
     def loss(self) -> float:
-        """Mean loss, in the unit of the task."""
+        """Mean loss of the task."""
 
     def mistakes(self, count: int = 20) -> Sequence[Mistake]:
-        """The videos to look at first."""
+        """The worst mistakes first."""
 
     def to_json(self) -> dict[str, object]:
         """A plain dictionary: figures, counts, classes, intervals, confusion, failures."""
 
     def videos_csv(self) -> str:
-        """One row a video."""
+        """A table as CSV with one row for each video."""

@@ -1,8 +1,8 @@
-"""All figures of an evaluation from one tally, so that the figures and their bootstrap intervals cannot drift apart.
+"""All figures of an evaluation from one tally, so that figures and their bootstrap intervals always agree.
 
-Macro-F1 is the mean F1 over the classes that stand in the truth or were ever predicted (as scikit-learn has it); mean
-class accuracy is the mean recall over the classes that stand in the truth. Where a video carries one label, the
-predicted class is the best one; where it may carry several, every class of at least one half is.
+Macro-F1 is the mean F1 over the classes that are true or predicted for some video (as in scikit-learn); mean class accuracy is
+the mean recall over the classes that are true for some video. If a video has one label, the predicted class is the one with the
+highest score; if it may have several, all classes with a score of at least one half are predicted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TOP = (1, 5)
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One row of the class table. `n` counts the videos that carry the class."""
+    """One row of the class table. `n` counts the videos (or frames) that truly belong to the class."""
 
     label: str
     n: int
@@ -36,7 +36,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
-    """What each video adds to each figure. `n` videos, `c` classes.
+    """What each of n videos adds to each figure, with c classes.
 
     `clip_hits`, `video_hits`: [n 2], at 1 (column 0) and at 5; `num_views` [n]; `truth`, `predicted` [n c].
     """
@@ -48,7 +48,7 @@ class Tally:
     predicted: NDArray[np.bool_]
 
     def figures(self, weights: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-        """The figures when video i counts `weights[b, i]` times: all ones give the plain figures.
+        """The figures if video i counts `weights[b, i]` times; weights of one give the plain figures.
 
         Args:
             weights: [b n].
@@ -59,25 +59,25 @@ class Tally:
         times = weights.astype(np.float64)
         clip_hits = times @ self.clip_hits / (times @ self.num_views)[:, None]
         video_hits = times @ self.video_hits / times.sum(axis=1, keepdims=True)
-        right, carried, said = self.class_counts(times)
+        right, true, predicted = self.class_counts(times)
         return {
-            "macro_f1": masked_mean(2 * right, carried + said),
+            "macro_f1": masked_mean(2 * right, true + predicted),
             "clip_hit_at_1": clip_hits[:, 0],
             "clip_hit_at_5": clip_hits[:, 1],
             "video_hit_at_1": video_hits[:, 0],
             "video_hit_at_5": video_hits[:, 1],
-            "mean_class_accuracy": masked_mean(right, carried),
+            "mean_class_accuracy": masked_mean(right, true),
         }
 
     def class_counts(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """Rightly predicted, carried and predicted videos of each class, three times [b c]."""
+        """Weighted numbers of videos that are rightly predicted as a class, truly of it, and predicted as it: each [b c]."""
         return tuple(
             weighted_counts(weights, table) for table in (self.truth & self.predicted, self.truth, self.predicted)
         )
 
 
 def tally(videos: Sequence[VideoScores], num_classes: int, multi_label: bool) -> Tally:
-    """Count hits and predicted classes of every video, by clip and as a whole."""
+    """Count the hits of every video, by clip and for the whole video, and its predicted classes."""
     truth = truth_table([video.targets for video in videos], num_classes)
     scores = np.stack([video.video for video in videos])
     rows = np.concatenate([video.scores for video in videos])
@@ -94,7 +94,7 @@ def tally(videos: Sequence[VideoScores], num_classes: int, multi_label: bool) ->
 
 
 def weighted_counts(weights: NDArray[np.float64], table: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """`weights [b n] @ table [n c]` for a table that is nearly empty: touches only its true cells."""
+    """`weights [b n] @ table [n c]` for a sparse table: only its true cells are read."""
     classes, rows = np.nonzero(table.T)
     counts = np.zeros((len(weights), table.shape[1]))
     present, starts = np.unique(classes, return_index=True)
@@ -104,18 +104,26 @@ def weighted_counts(weights: NDArray[np.float64], table: NDArray[np.bool_]) -> N
 
 
 def masked_mean(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of part / whole over the columns with whole > 0; 0 where there is none."""
+    """Mean of part / whole over the columns with whole > 0, for each row; 0 if there is none."""
     ratio = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
     return ratio.sum(axis=1) / np.maximum((whole > 0).sum(axis=1), 1)
 
 
-def class_table(counts: Tally, labels: Sequence[str]) -> tuple[ClassScore, ...]:
-    """Precision, recall and F1 of every class, in the order of the labels; 0 where nothing is there to divide by."""
-    right, carried, said = (row[0] for row in counts.class_counts(np.ones((1, len(counts.truth)))))
-    return tuple(
-        ClassScore(label, int(n), _ratio(hit, m), _ratio(hit, n), _ratio(2 * hit, n + m))
-        for label, hit, n, m in zip(labels, right, carried, said, strict=True)
-    )
+def class_scores(
+    labels: Sequence[str], right: NDArray[np.generic], true: NDArray[np.generic], predicted: NDArray[np.generic]
+) -> tuple[ClassScore, ...]:
+    """Precision, recall and F1 of every class, in the order of the labels; 0 where the denominator is 0.
+
+    Args:
+        labels: names of the classes.
+        right: numbers of items that are rightly predicted as a class [classes].
+        true: numbers of items that truly belong to it [classes].
+        predicted: numbers of items that are predicted as it [classes].
+    """
+    hits, n, m = (np.asarray(counts, dtype=np.float64) for counts in (right, true, predicted))
+    precision, recall, f1 = hits / np.maximum(m, 1), hits / np.maximum(n, 1), 2 * hits / np.maximum(n + m, 1)
+    rows = zip(labels, n.astype(int).tolist(), precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
+    return tuple(ClassScore(*row) for row in rows)
 
 
 def confusion_matrix(counts: Tally) -> NDArray[np.int64]:
@@ -126,7 +134,7 @@ def confusion_matrix(counts: Tally) -> NDArray[np.int64]:
 
 
 def clip_losses(video: VideoScores, multi_label: bool) -> NDArray[np.float64]:
-    """Cross-entropy of each view, [views]; scores below float32's smallest number count as that."""
+    """Cross-entropy of each view, [views]; scores are clipped to float32's smallest normal number."""
     scores = np.clip(video.scores.astype(np.float64), np.finfo(np.float32).tiny, 1.0)
     if not multi_label:
         return -np.log(scores[:, video.targets[0]])
@@ -136,13 +144,13 @@ def clip_losses(video: VideoScores, multi_label: bool) -> NDArray[np.float64]:
 
 
 def average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float | None:
-    """Mean over the true rows of the precision at their score (not interpolated); None where no row is true.
+    """Mean over the true rows of the precision at their score (not interpolated); None if no row is true.
 
-    Rows of the same score are all in or all out, whatever their order (as scikit-learn has it).
+    Rows of equal score are counted together, so that their order does not matter (as in scikit-learn).
 
     Args:
-        scores: [n], how sure the network is of the class.
-        truth: [n].
+        scores: scores of one class [n].
+        truth: whether a row belongs to it [n].
     """
     if not truth.any():
         return None
@@ -153,11 +161,7 @@ def average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> 
 
 
 def mean_average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
-    """Mean of the average precision over the classes that stand in the truth. Both [n classes]."""
+    """Mean average precision over the classes that are true in some row. Both arguments are [n classes]."""
     values = [average_precision(column, true) for column, true in zip(scores.T, truth.T, strict=True)]
     present = [value for value in values if value is not None]
     return float(np.mean(present)) if present else 0.0
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0

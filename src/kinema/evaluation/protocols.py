@@ -1,7 +1,7 @@
-"""How many views make a video score, and how several networks vote.
+"""Evaluation protocols (the views that are averaged for a video), and ensembles of networks.
 
 A view is one clip x one crop. "1x1" is one centre clip and crop, "10x3" ten clips with three crops each, 30 views
-(Feichtenhofer et al. 2019); Karpathy et al. 2014 averaged 20 random clips seen 4 times each. Figures of different
+(Feichtenhofer et al. 2019); Karpathy et al. 2014 averaged 20 random clips with 4 crops each. Figures of different
 protocols must not be compared, so every evaluation names its own.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """Clips x crops; `flips` shows every view mirrored as well.
+    """Clips x crops; with `flips` every view is mirrored as well.
 
     >>> Protocol(10, 3).name, Protocol.parse("10x3").num_views
     ('10x3', 30)
@@ -39,12 +39,12 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """Such as "10x3" or "10x3 flipped"."""
+        """The protocol as text, such as "10x3" or "10x3 flipped"."""
         return f"{self.num_clips}x{self.num_crops}" + (" flipped" if self.flips else "")
 
     @property
     def num_views(self) -> int:
-        """Rows of scores a video gets."""
+        """Number of views of a video."""
         return self.num_clips * self.num_crops * (2 if self.flips else 1)
 
     @classmethod
@@ -63,33 +63,34 @@ class Protocol:
 def average_networks(runs: Sequence[Sequence[VideoScores]], weights: Sequence[float] = ()) -> list[VideoScores]:
     """Average the scores of several networks on the same videos (the last row of Karpathy et al. 2014).
 
-    Networks with the same number of views are averaged view by view, else each network's mean over its views counts.
-    Only videos that every network has scored are kept, in the order of the first.
+    Networks with equal numbers of views are averaged view by view, others by their means over views. Only videos that every
+    network has scored are kept, in the order of the first network.
 
     Args:
-        runs: one list of scores a network.
-        weights: one a network; empty means all alike.
+        runs: the scores of each network.
+        weights: one for each network; empty weighs all equally.
 
     Raises:
-        DataError: no video in common, or networks with other classes or targets.
+        ConfigError: another number of weights than networks.
+        DataError: no common video, or networks with other classes or targets.
     """
     if weights and len(weights) != len(runs):
-        raise ConfigError("an average needs one weight a network", f"{len(weights)} weights, {len(runs)} networks")
+        raise ConfigError(
+            "an average needs one weight for each network", f"{len(weights)} weights, {len(runs)} networks"
+        )
     tables = [{video.key: video for video in run} for run in runs]
     keys = [key for key in tables[0] if all(key in table for table in tables)] if tables else []
     if not keys:
         raise DataError("the networks have no video in common", do="score them on the same data")
     share = np.asarray(weights or [1.0] * len(runs), dtype=np.float64)
-    return [_average([table[key] for table in tables], share / share.sum()) for key in keys]
+    return [_average_video([table[key] for table in tables], share / share.sum()) for key in keys]
 
 
-def _average(videos: Sequence[VideoScores], share: NDArray[np.float64]) -> VideoScores:
+def _average_video(videos: Sequence[VideoScores], share: NDArray[np.float64]) -> VideoScores:
     first = videos[0]
-    if any(
-        set(video.targets) != set(first.targets) or video.scores.shape[1] != first.scores.shape[1] for video in videos
-    ):
+    if any(set(v.targets) != set(first.targets) or v.scores.shape[1] != first.scores.shape[1] for v in videos):
         raise DataError("the networks do not agree on the classes", first.key, "train them on the same data")
-    alike = all(video.scores.shape == first.scores.shape for video in videos)
-    rows = [video.scores if alike else video.video[None] for video in videos]
+    same_views = all(video.scores.shape == first.scores.shape for video in videos)
+    rows = [video.scores if same_views else video.video[None] for video in videos]
     mean = np.tensordot(share, np.stack(rows), axes=1).astype(np.float32)
     return VideoScores(first.key, first.target, mean, first.group)

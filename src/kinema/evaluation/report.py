@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: charts inline as SVG, videos as data, no link leads outside.
+"""A report as one self-contained HTML file: charts as inline SVG, videos as data, no external links.
 
 Report("Hockey").add_section("Result").add_table(["class", "n"], [["fight", 50]]).write("report.html")
 """
@@ -6,13 +6,14 @@ Report("Hockey").add_section("Result").add_table(["class", "n"], [["fight", 50]]
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kinema import charts
 from kinema.errors import UsageError
-from kinema.evaluation.result import classes_table
+from kinema.evaluation.result import classes_csv
 from kinema.files import write_json, write_text
 from kinema.version import __version__
 
@@ -37,27 +38,42 @@ FIGURE_NAMES = {
     "f1_at_50": "Segment F1@50",
 }
 
-_SHORT = 20
-"""Words of longer cells may be broken, so that a table fits its page."""
+
+def figure_names(figures: Iterable[str]) -> dict[str, str]:
+    """Display names by figure: those of `FIGURE_NAMES` in its order, then those that only a task knows."""
+    known = {key: name for key, name in FIGURE_NAMES.items() if key in figures}
+    return known | {key: key.replace("_", " ").capitalize() for key in figures if key not in known}
+
+
+_MAX_UNBROKEN = 20
+"""Longer cells may be broken anywhere, so that a table fits its page."""
 
 _MIMES = {".mp4": "video/mp4", ".webm": "video/webm"}
 
 
+@dataclass(slots=True)
+class _Section:
+    """A title and the parts below it, as the template reads them."""
+
+    title: str
+    parts: list[dict[str, object]] = field(default_factory=list)
+
+
 class Report:
-    """Sections of text, tables, charts and videos; every method gives the report back, so calls can be chained."""
+    """Sections of text, tables, charts and videos; the methods return the report, so that calls can be chained."""
 
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title, self.subtitle = title, subtitle
-        self._sections: list[dict[str, Any]] = []
+        self._sections: list[_Section] = []
         self._num_figures = 0
 
     def add_section(self, title: str = "") -> Report:
-        """Begin a new section; what is added next stands in it."""
-        self._sections.append({"title": title, "parts": []})
+        """Begin a new section, to which the next parts are added."""
+        self._sections.append(_Section(title))
         return self
 
     def add_text(self, text: str, soft: bool = False) -> Report:
-        """Add a paragraph; `soft` for a remark."""
+        """Add a paragraph; with `soft` in the style of a remark."""
         return self._add(kind="text", text=text, soft=soft)
 
     def add_tiles(self, tiles: Sequence[tuple[str, str, str]]) -> Report:
@@ -73,14 +89,14 @@ class Report:
         note: str = "",
         shares: Sequence[str] = (),
     ) -> Report:
-        """Add a table. Columns of numbers stand to the right; those in `shares` (0 to 1) get a bar behind them."""
+        """Add a table. Columns of numbers are right-aligned; those in `shares` (0 to 1) get a bar behind the number."""
         numeric = [
             bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows)
             for i in range(len(columns))
         ]
-        heads = [{"name": name, "numeric": is_number} for name, is_number in zip(columns, numeric, strict=True)]
-        drawn = [[_cell(value, head, shares) for value, head in zip(row, heads, strict=True)] for row in rows]
-        return self._add(kind="table", columns=heads, rows=drawn, title=title, note=note)
+        cells = [[_cell(row[i], numeric[i], is_share=name in shares) for i, name in enumerate(columns)] for row in rows]
+        heads = [{"name": name, "numeric": is_numeric} for name, is_numeric in zip(columns, numeric, strict=True)]
+        return self._add(kind="table", columns=heads, rows=cells, title=title, note=note)
 
     def add_figure(self, figure: Figure, caption: str = "", title: str = "") -> Report:
         """Add a chart as inline SVG."""
@@ -90,19 +106,21 @@ class Report:
         return self._add(kind="figure", svg=svg, caption=caption, title=title, width=width)
 
     def add_video(self, path: str | Path, caption: str = "") -> Report:
-        """Add a film (.mp4, .webm); its bytes go into the page, so it should be short.
+        """Add a video (.mp4, .webm); its bytes are embedded in the page, so it should be short.
 
         Raises:
-            UsageError: no such file, or a kind that browsers do not play.
+            UsageError: no such file, or a format that browsers do not play.
         """
         path = Path(path)
         mime = _MIMES.get(path.suffix.lower())
         if mime is None or not path.is_file():
-            raise UsageError("cannot put this film into a report", path, f"give a file ending in {' or '.join(_MIMES)}")
+            raise UsageError(
+                "cannot embed this video in a report", path, f"give a file ending in {' or '.join(_MIMES)}"
+            )
         return self._add(kind="video", mime=mime, data=base64.b64encode(path.read_bytes()).decode(), caption=caption)
 
     def html(self) -> str:
-        """The whole page."""
+        """The page as text."""
         import jinja2
 
         loader = jinja2.PackageLoader("kinema.evaluation", "")
@@ -110,54 +128,57 @@ class Report:
         return page.render(title=self.title, subtitle=self.subtitle, sections=self._sections, version=__version__)
 
     def write(self, path: str | Path) -> None:
-        """Write the page, whole or not at all.
+        """Write the page, completely or not at all.
 
         Raises:
             OutputError: it could not be written.
         """
         write_text(path, self.html())
 
-    def _add(self, **part: Any) -> Report:
+    def _add(self, **part: object) -> Report:
         if not self._sections:
             self.add_section()
-        self._sections[-1]["parts"].append(part)
+        self._sections[-1].parts.append(part)
         return self
 
 
 def evaluation_report(evaluation: Judgement, title: str = "Evaluation", subtitle: str = "") -> Report:
-    """The page of one evaluation."""
-    return add_evaluation(
-        Report(title, subtitle or f"{evaluation.num_videos} videos, protocol {evaluation.protocol}"), evaluation
-    )
+    """The report of one evaluation."""
+    subtitle = subtitle or f"{evaluation.num_videos} videos, protocol {evaluation.protocol}"
+    return add_evaluation(Report(title, subtitle), evaluation)
 
 
 FILES = ("evaluation.json", "per_class.csv", "predictions.csv", "report.html")
-"""What `save` writes."""
+"""The files that `save` writes."""
 
 
 def save(
     evaluation: Judgement, folder: str | Path, title: str = "Evaluation", about: Mapping[str, object] | None = None
 ) -> None:
-    """Write evaluation.json, per_class.csv, predictions.csv and report.html, each whole or not at all.
+    """Write evaluation.json, per_class.csv, predictions.csv and report.html, each completely or not at all.
 
     Args:
-        evaluation: what is written.
-        folder: where to.
-        title: of the report.
-        about: further facts for evaluation.json, such as the model's name.
+        evaluation: the evaluation.
+        folder: the folder of the files.
+        title: title of the report.
+        about: further entries of evaluation.json, such as the model's name.
     """
     folder = Path(folder)
     write_json(folder / "evaluation.json", {**evaluation.to_json(), **(about or {})})
-    write_text(folder / "per_class.csv", classes_table(evaluation.classes))
+    write_text(folder / "per_class.csv", classes_csv(evaluation.classes))
     write_text(folder / "predictions.csv", evaluation.videos_csv())
     evaluation_report(evaluation, title).write(folder / "report.html")
 
 
 def add_evaluation(report: Report, evaluation: Judgement) -> Report:
     """Add the sections of one evaluation: figures, classes, confusion, worst mistakes, failures."""
-    report.add_section("Result").add_tiles(
-        [_tile(evaluation, name) for name in FIGURE_NAMES if name in evaluation.figures and _says(evaluation, name)]
-    )
+    tiles = []
+    for key, name in figure_names(evaluation.figures).items():
+        if len(evaluation.labels) > 5 or not key.endswith("_at_5"):  # hit@5 of up to five classes is always 1
+            low_high = evaluation.intervals.get(key)
+            remark = f"[{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else ""
+            tiles.append((name, f"{evaluation.figures[key]:.3f}", remark))
+    report.add_section("Result").add_tiles(tiles)
     failed = f"{evaluation.num_failed} more could not be read. " if evaluation.num_failed else ""
     report.add_text(
         f"{evaluation.num_videos} videos were scored, {evaluation.views}. {failed}"
@@ -168,9 +189,10 @@ def add_evaluation(report: Report, evaluation: Judgement) -> Report:
         [row.label, row.n, *((row.precision, row.recall, row.f1) if row.n else (None,) * 3)]
         for row in evaluation.classes
     ]
-    report.add_section("Classes").add_table(
-        ["class", evaluation.unit, "precision", "recall", "F1"], rows, shares=("precision", "recall", "F1")
-    )
+    if rows:
+        report.add_section("Classes").add_table(
+            ["class", evaluation.unit, "precision", "recall", "F1"], rows, shares=("precision", "recall", "F1")
+        )
     if evaluation.confusion is not None:
         figure = charts.confusion_matrix(evaluation.confusion, evaluation.labels)
         report.add_section("Confusion").add_figure(figure, "Rows are the true classes, columns the predicted ones.")
@@ -181,22 +203,21 @@ def add_evaluation(report: Report, evaluation: Judgement) -> Report:
 def _add_mistakes(report: Report, evaluation: Judgement) -> None:
     mistakes = [[m.key, ", ".join(m.true), m.predicted, m.score] for m in evaluation.mistakes()]
     if mistakes:
-        report.add_section("Worst mistakes").add_table(
-            ["video", "true", "predicted", "score"], mistakes, shares=("score",)
-        )
+        heads = ["video", "true", "predicted", "score"]
+        report.add_section("Worst mistakes").add_table(heads, mistakes, shares=("score",))
         report.add_text(evaluation.mistakes_note, soft=True)
     if evaluation.failures:
         failures = [[failed.key, failed.error] for failed in evaluation.failures]
         report.add_section("Files that could not be read").add_table(["video", "error"], failures)
 
 
-def add_training(report: Report, epochs: Sequence[Mapping[str, Any]], title: str = "Training") -> Report:
-    """Add the curves of a run: one mapping of numbers an epoch."""
+def add_training(report: Report, epochs: Sequence[Mapping[str, object]], title: str = "Training") -> Report:
+    """Add the training curves of a run; each epoch is a mapping of numbers."""
     return report.add_section(title).add_figure(charts.curves(epochs)) if epochs else report
 
 
 def add_comparison(report: Report, runs: Mapping[str, Judgement], figure: str = "video_hit_at_1") -> Report:
-    """Add several networks on the same videos: bars with intervals of one figure, and a table of all."""
+    """Add a comparison of networks on the same videos: bars with intervals for one figure, and a table of all figures."""
     bars = [
         (name, run.figures[figure], *run.intervals.get(figure, (run.figures[figure],) * 2))
         for name, run in runs.items()
@@ -208,25 +229,12 @@ def add_comparison(report: Report, runs: Mapping[str, Judgement], figure: str = 
     return report.add_table(heads, rows, shares=heads[1:])
 
 
-def _says(evaluation: Judgement, name: str) -> bool:
-    """Whether a figure says anything: of five classes, the right one is always among the best five."""
-    return not name.endswith("_at_5") or len(evaluation.labels) > 5
-
-
-def _tile(evaluation: Judgement, name: str) -> tuple[str, str, str]:
-    low_high = evaluation.intervals.get(name)
-    remark = f"[{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else ""
-    return FIGURE_NAMES[name], f"{evaluation.figures[name]:.3f}", remark
-
-
-def _cell(value: object, head: Mapping[str, Any], shares: Sequence[str]) -> dict[str, Any]:
-    is_share = head["name"] in shares and isinstance(value, int | float)
-    text = "" if value is None else str(value)
+def _cell(value: object, numeric: bool, *, is_share: bool) -> dict[str, object]:
+    """Text, CSS classes and the length of the bar in percent (None without a bar) of a table's cell."""
+    text, bar = "" if value is None else str(value), None
+    if is_share and isinstance(value, int | float):
+        bar = round(100 * min(max(float(value), 0.0), 1.0), 1)
     if isinstance(value, float):
-        text = f"{value:.3f}" if is_share else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
-    style = ["num"] if head["numeric"] else ["long"] if len(text) > _SHORT else []
-    return {
-        "text": text,
-        "style": " ".join([*style, "share"] if is_share else style),
-        "share": round(100 * min(max(float(value), 0.0), 1.0), 1) if is_share else None,  # type: ignore[arg-type]
-    }
+        text = f"{value:.3f}" if bar is not None else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    style = ["num"] if numeric else ["long"] if len(text) > _MAX_UNBROKEN else []
+    return {"text": text, "style": " ".join([*style, "share"] if bar is not None else style), "share": bar}

@@ -1,4 +1,4 @@
-"""The outcome of an evaluation and its text forms: JSON, a class table and a table of videos."""
+"""The result of evaluating labels of videos, and its text forms: JSON, a class table and a table of videos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kinema.evaluation.hits import best_classes
 from kinema.evaluation.judgement import Failed, Mistake
 from kinema.evaluation.metrics import (
     ClassScore,
-    class_table,
+    class_scores,
     clip_losses,
     confusion_matrix,
     mean_average_precision,
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What a network is worth on a set of videos.
+    """How good a network is on a set of videos.
 
-    `figures` and `intervals` (95 %, low and high) have the same keys, but that there is no interval of mean average
-    precision. `confusion` is [true predicted], None where videos may carry several labels. `videos` keeps every score,
-    so that networks can be averaged afterwards.
+    `figures` and `intervals` (95 %, low and high) have the same keys, except that mean average precision has no interval.
+    `confusion` [true predicted] is None if videos may have several labels. `videos` keeps all scores, so that networks can be
+    averaged afterwards.
     """
 
     labels: Labels
@@ -49,11 +49,11 @@ class Evaluation:
     multi_label: bool = False
 
     unit = "videos"
-    mistakes_note = "The wrong videos that the network was surest of. Some may be wrong labels: look at them."
+    mistakes_note = "The wrong predictions with the highest scores. Some labels of the data may be wrong: check them."
 
     @property
     def views(self) -> str:
-        """How the videos were shown, for people."""
+        """The evaluation protocol in words."""
         return f"views a video (clips x crops): {self.protocol}"
 
     def __getitem__(self, figure: str) -> float:
@@ -61,23 +61,28 @@ class Evaluation:
 
     @property
     def num_videos(self) -> int:
-        """Videos behind the figures; those that failed are not among them."""
+        """Number of evaluated videos, without those that failed."""
         return len(self.videos)
 
     @property
     def num_failed(self) -> int:
-        """Videos that could not be scored."""
+        """Number of videos that could not be scored."""
         return len(self.failures)
 
     @property
     def loss(self) -> float:
-        """Mean cross-entropy of the clips (binary where videos carry several labels), in nats."""
+        """Mean cross-entropy of the clips (binary if videos may have several labels), in nats."""
         return float(np.mean(np.concatenate([clip_losses(video, self.multi_label) for video in self.videos])))
 
     def mistakes(self, count: int = 20) -> list[Mistake]:
-        """The wrong videos, the most confident first."""
-        wrong = [m for m in (_as_mistake(video, self.labels) for video in self.videos) if m.predicted not in m.true]
-        return sorted(wrong, key=lambda mistake: (-mistake.score, mistake.key))[:count]
+        """The videos with a wrong best class, the highest score first."""
+        found = []
+        for video in self.videos:
+            mean, true = video.video, tuple(self.labels[target] for target in video.targets)
+            best = int(mean.argmax())
+            if best not in video.targets:
+                found.append(Mistake(video.key, true, self.labels[best], round(float(mean[best]), 4)))
+        return sorted(found, key=lambda mistake: (-mistake.score, mistake.key))[:count]
 
     def to_json(self, mistakes: int = 20) -> dict[str, object]:
         """A plain dictionary: the figures by name, counts, classes, intervals, confusion, mistakes, failures."""
@@ -95,11 +100,17 @@ class Evaluation:
         }
 
     def videos_csv(self, top: int = 5) -> str:
-        """One row a video: path, true labels (joined by `|`), error, then the best classes and their scores."""
+        """One row for each video: path, true labels (joined by `|`), hits, error, the best classes and their scores."""
         top = min(top, len(self.labels))
         header = ["path", "true", "hit_at_1", "hit_at_5", "error"]
         header += [name for k in range(1, top + 1) for name in (f"top{k}", f"score{k}")]
-        rows: list[list[object]] = [_video_row(video, self.labels, top) for video in self.videos]
+        rows: list[list[object]] = []
+        for video in self.videos:
+            mean, true = video.video, "|".join(self.labels[target] for target in video.targets)
+            order = best_classes(mean[None], len(self.labels))[0].tolist()
+            hits = [int(not set(video.targets).isdisjoint(order[:k])) for k in (1, 5)]
+            best = [cell for index in order[:top] for cell in (self.labels[index], f"{mean[index]:.6f}")]
+            rows.append([video.key, true, *hits, "", *best])
         rows += [[failed.key, "", "", "", failed.error, *[""] * (2 * top)] for failed in self.failures]
         return table_csv(header, rows)
 
@@ -113,21 +124,21 @@ def evaluate_scores(
     failures: Sequence[Failed] = (),
     seed: int = 0,
 ) -> Evaluation:
-    """Judge scores: figures with bootstrap intervals, class table, confusion.
+    """Evaluate scores: figures with bootstrap intervals, class table, confusion.
 
     Args:
-        videos: scores beside the truth, one entry a video.
+        videos: scores and true classes, one entry for each video.
         labels: names of the classes, in the order of the score columns.
-        multi_label: whether a video may carry several labels (then mAP is given as well, and no confusion matrix).
-        protocol: how many views each video was given, for the record.
-        failures: videos that could not be scored; they are counted and named, not judged.
-        seed: of the bootstrap.
+        multi_label: whether a video may have several labels; adds mean average precision, omits the confusion matrix.
+        protocol: the protocol of the scores, for the record.
+        failures: videos that could not be scored; they are counted and named only.
+        seed: seed of the bootstrap.
 
     Raises:
-        DataError: not one video has scores, or they have another number of classes than there are labels.
+        DataError: no video has scores, or they have another number of classes than there are labels.
     """
     if not videos:
-        raise DataError("not one video could be scored", _first_error(failures), "check the data with `kinema check`")
+        raise DataError("not one video could be scored", first_error(failures), "check the data with `kinema check`")
     if videos[0].scores.shape[1] != len(labels):
         raise DataError(f"{videos[0].scores.shape[1]} scores do not fit {len(labels)} classes", videos[0].key)
     counts = tally(videos, len(labels), multi_label)
@@ -140,7 +151,7 @@ def evaluate_scores(
         protocol=protocol,
         figures=plain,
         intervals=intervals(counts.figures, [video.group or video.key for video in videos], seed=seed),
-        classes=class_table(counts, labels),
+        classes=class_scores(labels, *(row[0] for row in counts.class_counts(np.ones((1, len(videos)))))),
         confusion=None if several else confusion_matrix(counts),
         videos=tuple(videos),
         failures=tuple(failures),
@@ -148,15 +159,7 @@ def evaluate_scores(
     )
 
 
-def _as_mistake(video: VideoScores, labels: Labels) -> Mistake:
-    mean = video.video
-    best = int(mean.argmax())
-    return Mistake(
-        video.key, tuple(labels[target] for target in video.targets), labels[best], round(float(mean[best]), 4)
-    )
-
-
-def classes_table(classes: Sequence[ClassScore]) -> str:
+def classes_csv(classes: Sequence[ClassScore]) -> str:
     """Class scores as CSV: label, n, precision, recall, f1."""
     return table_csv(
         ["label", "n", "precision", "recall", "f1"],
@@ -165,7 +168,7 @@ def classes_table(classes: Sequence[ClassScore]) -> str:
 
 
 def class_json(row: ClassScore) -> dict[str, float]:
-    """Class scores without the label, rounded."""
+    """Class scores without the label, rounded, for JSON."""
     return {
         "n": row.n,
         "precision": round(row.precision, 6),
@@ -174,13 +177,6 @@ def class_json(row: ClassScore) -> dict[str, float]:
     }
 
 
-def _video_row(video: VideoScores, labels: Labels, top: int) -> list[object]:
-    mean = video.video
-    order = best_classes(mean[None], len(labels))[0]
-    hits = [int(bool(set(video.targets) & set(order[:k].tolist()))) for k in (1, 5)]
-    guesses = [cell for index in order[:top] for cell in (labels[index], f"{mean[index]:.6f}")]
-    return [video.key, "|".join(labels[target] for target in video.targets), *hits, "", *guesses]
-
-
-def _first_error(failures: Sequence[Failed]) -> str:
+def first_error(failures: Sequence[Failed]) -> str:
+    """The first failure as `path: error`; empty if there is none."""
     return f"{failures[0].key}: {failures[0].error}" if failures else ""

@@ -1,4 +1,4 @@
-"""What is judged: the scores of one video's views beside its true classes."""
+"""The input of an evaluation: the scores of one video's views, and its true classes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+NOT_FINITE = "the network has diverged (train it again with a lower learning rate) or needs --precision f32"
+"""What to do about scores that are not finite."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoScores:
-    """Scores [views classes] of one video, after softmax (after the sigmoid where a video may carry several labels).
+    """Scores [views classes] of one video, after softmax (after the sigmoid if videos may have several labels).
 
-    `target` is the index of the true class, or a tuple of indices where the data set is multi-label. `group` names where
-    the video comes from, such as the film of which it is a span; empty: it stands alone.
+    `target` is the index of the true class, or a tuple of indices if the data set is multi-label. `group` names the source of
+    the video, such as the film of which it is a span; an empty one makes the video a group of its own.
 
     Raises:
         ValueError: no view, or a target that is not among the classes.
-        KinemaError: scores that are not finite numbers.
+        KinemaError: scores that are not finite.
     """
 
     key: str
@@ -36,8 +40,7 @@ class VideoScores:
         if not all(0 <= target < self.scores.shape[1] for target in self.targets):
             raise ValueError(f"{self.target=} is not among {self.scores.shape[1]} classes")
         if not np.isfinite(self.scores).all():
-            do = "the network has diverged (train it again with a lower learning rate) or needs --precision f32"
-            raise KinemaError("the network's scores are not numbers", self.key, do)
+            raise KinemaError("the network's scores are not numbers", self.key, NOT_FINITE)
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -46,5 +49,5 @@ class VideoScores:
 
     @property
     def video(self) -> NDArray[np.float32]:
-        """One score a class for the whole video: the mean over its views."""
+        """Scores of the whole video [classes]: the mean over its views."""
         return self.scores.mean(axis=0)
