@@ -12,11 +12,11 @@ import torch
 import kinema
 from kinema import cli
 from kinema.errors import CheckpointError
-from kinema.models import VARIANTS, build
+from kinema.models import build
 from kinema.models.variant import Weights
 from kinema.weights import published
 from kinema.weights.checkpoint import ModelCard, load_checkpoint, save_checkpoint
-from kinema.weights.open import with_input, load_trained, trained_card
+from kinema.weights.open import load_trained, trained_card, with_input
 
 FAST = ["--epochs", "1", "--batch-size", "4", "--workers", "0"]
 
@@ -34,8 +34,7 @@ def tiny_is_published(home, tmp_path, monkeypatch) -> None:
     if not path.exists():
         torch.manual_seed(0)
         torch.save(build("slow_fusion_tiny", num_classes=400).state_dict(), path)
-    spec = VARIANTS["slow_fusion_tiny"].input
-    tiny = Weights("tiny_k400", "slow_fusion_tiny", path.as_uri(), "kinetics400", "MIT", spec, metrics={"hit@1": 0.5})
+    tiny = Weights("tiny_k400", "slow_fusion_tiny", path.as_uri(), "kinetics400", "MIT", metrics={"hit@1": 0.5})
     monkeypatch.setattr(published, "PUBLISHED", (tiny, *published.PUBLISHED))
 
 

@@ -16,7 +16,15 @@ from kinema.models.state_dict import check_fit
 from kinema.models.variant import Weights
 from kinema.weights import published
 from kinema.weights.convert import convert
-from kinema.weights.published import PUBLISHED, class_names, find_published, load_published, weights_path
+from kinema.weights.published import (
+    PUBLISHED,
+    class_names,
+    find_published,
+    load_published,
+    published_card,
+    renames_of,
+    weights_path,
+)
 
 BY_NAME = {weights.name: weights for weights in PUBLISHED}
 FROM_TORCHVISION = [weights for weights in PUBLISHED if "download.pytorch.org" in weights.url]
@@ -58,6 +66,7 @@ def test_torchvisions_facts_are_those_of_the_installed_torchvision(weights):
     from torchvision.models import get_model_weights
 
     theirs = get_model_weights(weights.variant)["KINETICS400_V1"]
+    input = published_card(weights).input
     assert weights.url == theirs.url
     assert weights.sha256 == torch.hub.HASH_REGEX.search(theirs.url).group(1)
     assert class_names(weights.labels) == tuple(theirs.meta["categories"])
@@ -69,13 +78,13 @@ def test_torchvisions_facts_are_those_of_the_installed_torchvision(weights):
     views = next(iter(weights.metrics)).partition(", ")[2]
     assert views.startswith(f"{told['clips_per_video']:.0f} clip")
     assert views.endswith(f" at {told['frame_rate']:g} fps")
-    assert weights.input.fps == told["frame_rate"]
-    assert f"{told['clip_len']:.0f} frames" in views or weights.input.clip_len == told["clip_len"]
+    assert input.fps == told["frame_rate"]
+    assert f"{told['clip_len']:.0f} frames" in views or input.clip_len == told["clip_len"]
     recipe = theirs.transforms()
-    assert weights.input.size == tuple(recipe.crop_size)
-    seen = weights.input.squeezed or (weights.input.short_side,)
+    assert input.size == tuple(recipe.crop_size)
+    seen = input.squeezed or (input.short_side,)
     assert seen == tuple(recipe.resize_size)
-    assert (weights.input.mean, weights.input.std) == (tuple(recipe.mean), tuple(recipe.std))
+    assert (input.mean, input.std) == (tuple(recipe.mean), tuple(recipe.std))
 
 
 def test_class_names_are_kinetics_in_alphabetical_order():
@@ -90,9 +99,9 @@ def test_class_names_are_kinetics_in_alphabetical_order():
 
 def fits(weights: Weights, theirs: torch.nn.Module | dict[str, torch.Tensor]) -> None:
     tensors = theirs.state_dict() if isinstance(theirs, torch.nn.Module) else theirs
-    network = build_without_weights(weights.variant, **weights.arguments)
+    network = build_without_weights(weights.variant)
     assert network.num_classes == len(class_names(weights.labels))
-    check_fit(convert(tensors, weights.renames), network.state_dict(), weights.name, "")
+    check_fit(convert(tensors, renames_of(weights)), network.state_dict(), weights.name, "")
 
 
 @pytest.mark.parametrize("weights", FROM_TORCHVISION, ids=by_name)
@@ -164,12 +173,13 @@ def publish(tmp_path, monkeypatch):
     theirs = {f"module.net.{name}": value for name, value in network.state_dict().items()}
     theirs = {name.replace("net.classifier", "fc"): value for name, value in theirs.items()}
     renames = (("net\\.", ""), ("fc\\.", "classifier."))
+    monkeypatch.setattr("kinema.models.small.FROM_THEIRS", renames, raising=False)
 
     def publish(write, ending: str = ".pth", **about) -> torch.nn.Module:
         path = tmp_path / f"theirs{ending}"
         write(theirs, path)
-        spec = VARIANTS["slow_fusion_tiny"].input.with_(window_s=2.0)
-        tiny = Weights("tiny", "slow_fusion_tiny", path.as_uri(), "kinetics400", "MIT", spec, renames=renames, **about)
+        about = {"renames": "FROM_THEIRS", "input": {"window_s": 2.0}, **about}
+        tiny = Weights("tiny", "slow_fusion_tiny", path.as_uri(), "kinetics400", "MIT", **about)
         monkeypatch.setattr(published, "PUBLISHED", (tiny, *PUBLISHED))
         return network
 

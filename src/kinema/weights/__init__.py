@@ -1,1 +1,1 @@
-"""Trained networks on disk and on the internet: checkpoints, published weights, downloads."""
+"""Trained networks: checkpoints on disk, published weights, downloads."""

@@ -1,7 +1,7 @@
-"""A trained network as a folder: `model.safetensors` (its weights) and `model.json` (all else, to read).
+"""A trained network as a folder: `model.safetensors` (its weights) and `model.json` (everything else, readable).
 
-A folder is written beside its place and swapped in by rename, so that a run that is killed leaves the old one or the
-new one.
+A folder is written under a temporary name and then renamed, so that a killed run leaves the old one or the new one,
+never a mixture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from kinema.errors import CheckpointError, KinemaError, OutputError
 from kinema.files import write_error
@@ -27,36 +27,46 @@ FORMAT = 1
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
 
+class CardFields(TypedDict, total=False):
+    """Fields of a card that the network itself does not know; see `ModelCard`."""
+
+    multi_label: bool
+    task: str
+    training: Mapping[str, object]
+    data: Mapping[str, object]
+    metrics: Mapping[str, object]
+
+
 @dataclass(frozen=True)
 class ModelCard:
-    """All that a network needs beside its weights, and where it comes from.
+    """What a network needs beside its weights, and where it comes from.
 
     Args:
         variant: its name in `kinema.models.VARIANTS`.
-        arguments: what `build` needs beside it to make the same layers.
+        arguments: arguments of `build` that make the same layers.
         labels: class names, in the order of the logits.
-        multi_label: scores go through a sigmoid, not through softmax.
-        task: what the network is asked: "clip" for a label a clip, "frame" for one a frame (`FramewiseNetwork.frame_logits`).
-        input: how it wants to be fed.
+        multi_label: scores are sigmoids, not a softmax.
+        task: "clip" for a label a clip, "frame" for one a frame (`FramewiseNetwork.frame_logits`).
+        input: the network's input.
         training: the run's configuration.
-        data: name, counts and fingerprint of what it learned from.
-        metrics: what was measured, by name.
+        data: name, counts and fingerprint of the training data.
+        metrics: measured figures by name.
         version: of the format.
     """
 
     variant: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any]  # keyword arguments of `build`
     labels: tuple[str, ...]
     multi_label: bool = False
     task: str = "clip"
     input: InputSpec = field(default_factory=InputSpec)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
     version: int = FORMAT
 
-    def to_json(self) -> dict[str, Any]:
-        """A plain dictionary, as model.json holds it."""
+    def to_json(self) -> dict[str, object]:
+        """A plain dictionary, as in model.json."""
         return {
             "format": self.version,
             "kinema": __version__,
@@ -73,36 +83,35 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ModelCard:
-        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError where a value is missing or wrong."""
+        """The inverse of `to_json`.
+
+        Old cards are read: before tasks there was a flag `each_step`; cards for RGB had no `flow`, older ones no
+        `squeezed`. Other fields of the input may not be missing, because a default would silently be wrong.
+
+        Raises:
+            KeyError, TypeError, ValueError: a value is missing or wrong.
+        """
+        input = values["input"]
+        optional = {"squeezed", "flow"} if input.get("modality") == "rgb" else {"squeezed"}
+        if missing := set(InputSpec().to_json()) - set(input) - optional:
+            raise KeyError(min(missing))
         return cls(
             variant=values["variant"],
             arguments=dict(values["arguments"]),
             labels=tuple(values["labels"]),
             multi_label=bool(values["multi_label"]),
-            task=str(
-                values.get("task", "frame" if values.get("each_step") else "clip")
-            ),  # before tasks there was a flag
-            input=_input(values["input"]),
-            **{key: dict(values.get(key, {})) for key in ("training", "data", "metrics")},
+            task=str(values.get("task", "frame" if values.get("each_step") else "clip")),
+            input=InputSpec.from_json(input),
+            training=dict(values.get("training", {})),
+            data=dict(values.get("data", {})),
+            metrics=dict(values.get("metrics", {})),
             version=int(values["format"]),
         )
 
     @classmethod
-    def of(cls, network: Network, labels: tuple[str, ...], **others: Any) -> ModelCard:
+    def of(cls, network: Network, labels: tuple[str, ...], **others: Unpack[CardFields]) -> ModelCard:
         """The card of a network that `build` made; `others` are the remaining fields."""
         return cls(network.variant, dict(network.arguments), tuple(labels), input=network.spec, **others)
-
-
-def _input(values: Mapping[str, Any]) -> InputSpec:
-    """How a network wants to be fed: nothing may be missing, because a default would feed it wrongly in silence.
-
-    Cards from before there was optical flow do not say how it is computed; frames of older ones were never squeezed.
-    """
-    unsaid = {"squeezed", "flow"} if values.get("modality") == "rgb" else {"squeezed"}
-    missing = set(InputSpec().to_json()) - set(values) - unsaid
-    if missing:
-        raise KeyError(min(missing))
-    return InputSpec.from_json(values)
 
 
 def save_checkpoint(
@@ -111,27 +120,39 @@ def save_checkpoint(
     """Write a checkpoint folder, whole or not at all.
 
     Args:
-        folder: where; a checkpoint that is there already is replaced as a whole.
+        folder: the target; an existing checkpoint is replaced as a whole.
         network: its weights are written in their own precision.
-        card: all else.
-        extras: called with the unfinished folder, to put more files into it (the optimiser's state, a log).
+        card: everything else.
+        extras: called with the unfinished folder, to write more files into it (the optimiser's state, a log).
 
     Raises:
         CheckpointError: labels and classes differ in number, or the network did not come from `build`.
         OutputError: the folder cannot be written, or holds something other than a checkpoint.
     """
     from safetensors import SafetensorError
+    from safetensors.torch import save_file
 
     _check_card(network, card)
     folder = Path(folder)
-    _check_place(folder)
+    if folder.is_dir() and not (folder / CARD).exists() and any(folder.iterdir()):
+        raise OutputError("the folder holds something other than a checkpoint", folder, "choose another folder")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError("there is a file of that name", folder, "choose another folder")
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    text = json.dumps(card.to_json(), indent=2, ensure_ascii=False, default=str)
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         unfinished.mkdir(parents=True)
-        _write(unfinished, network, card)
+        save_file(tensors, unfinished / WEIGHTS, metadata={"format": "pt"})
+        (unfinished / CARD).write_text(text + "\n", encoding="utf-8")
         if extras is not None:
             extras(unfinished)
-        _swap(unfinished, folder)
+        previous = _previous(folder)
+        if folder.exists():
+            shutil.rmtree(previous, ignore_errors=True)
+            os.replace(folder, previous)
+        os.replace(unfinished, folder)
+        shutil.rmtree(previous, ignore_errors=True)
     except OSError as error:
         raise write_error(error, folder) from error
     except SafetensorError as error:  # a full disk comes as this
@@ -142,39 +163,11 @@ def save_checkpoint(
 
 def _check_card(network: Network, card: ModelCard) -> None:
     if not card.variant:
-        raise CheckpointError(
-            "this network has no name to build it by again", type(network).__name__, "make it with kinema.models.build"
-        )
+        what = "this network has no name to build it by again"
+        raise CheckpointError(what, type(network).__name__, "make it with kinema.models.build")
     if len(card.labels) != network.num_classes:
         counts = f"{len(card.labels)} labels, {network.num_classes} classes"
         raise CheckpointError("labels and logits differ in number", counts, "give one label a class")
-
-
-def _check_place(folder: Path) -> None:
-    if folder.is_dir() and not (folder / CARD).exists() and any(folder.iterdir()):
-        raise OutputError("the folder holds something other than a checkpoint", folder, "choose another folder")
-    if folder.exists() and not folder.is_dir():
-        raise OutputError("there is a file of that name", folder, "choose another folder")
-
-
-def _write(folder: Path, network: Network, card: ModelCard) -> None:
-    from safetensors.torch import save_file
-
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    text = json.dumps(card.to_json(), indent=2, ensure_ascii=False, default=str)
-    (folder / CARD).write_text(text + "\n", encoding="utf-8")
-
-
-def _swap(new: Path, folder: Path) -> None:
-    previous = _previous(folder)
-    if not folder.exists():
-        os.replace(new, folder)
-    else:
-        shutil.rmtree(previous, ignore_errors=True)
-        os.replace(folder, previous)
-        os.replace(new, folder)
-    shutil.rmtree(previous, ignore_errors=True)
 
 
 def _previous(folder: Path) -> Path:
@@ -185,23 +178,25 @@ def load_checkpoint(folder: str | Path) -> tuple[Network, ModelCard]:
     """Read a checkpoint folder: the network, in evaluation mode, and its card.
 
     Raises:
-        CheckpointError: something is missing, damaged, newer than this kinema, or does not fit together.
+        CheckpointError: a file is missing, damaged or newer than this kinema, or the files do not belong together.
     """
     folder = Path(folder)
     if not folder.exists() and (_previous(folder) / CARD).exists():
-        folder = _previous(folder)  # a run was killed between the two renames
+        folder = _previous(folder)  # a run was killed between the two renames of `save_checkpoint`
     card = read_card(folder)
     try:
         tensors = read_weights(folder / WEIGHTS)
     except CheckpointError as error:
         raise CheckpointError(error.what, folder / WEIGHTS, "restore the file, or train again") from error
-    network = _rebuild(folder, card)
-    check_fit(
-        tensors,
-        network.state_dict(),
-        folder / WEIGHTS,
-        "the folder's files do not belong together: restore it, or train again",
-    )
+    try:
+        arguments = {**card.arguments, "num_classes": len(card.labels)}
+        # Given beside `arguments`, so that a card with `pretrained` or `backbone_weights` is a TypeError.
+        network = build(card.variant, spec=card.input.to_json(), pretrained=False, backbone_weights=None, **arguments)
+    except (KinemaError, TypeError, ValueError) as error:
+        do = "made by another version of kinema or timm: install that one, or train again"
+        raise CheckpointError(f"cannot build this network again ({error})", folder, do) from error
+    do = "the folder's files do not belong together: restore it, or train again"
+    check_fit(tensors, network.state_dict(), folder / WEIGHTS, do)
     network.load_state_dict(tensors)
     return network.eval(), card
 
@@ -210,7 +205,7 @@ def read_card(folder: str | Path) -> ModelCard:
     """Read `model.json` alone: labels, input, metrics, without the weights.
 
     Raises:
-        CheckpointError: no such folder or card, not readable, or of a newer format.
+        CheckpointError: no such folder or card, an unreadable one, or one of a newer format.
     """
     path = Path(folder) / CARD
     if not path.is_file():
@@ -219,22 +214,9 @@ def read_card(folder: str | Path) -> ModelCard:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if int(values["format"]) > FORMAT:
-            raise CheckpointError(
-                f"a checkpoint of format {values['format']}, newer than {FORMAT}", path, "update kinema"
-            )
+            what = f"a checkpoint of format {values['format']}, newer than {FORMAT}"
+            raise CheckpointError(what, path, "update kinema")
         return ModelCard.from_json(values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"damaged model card ({type(error).__name__}: {error})", path, "restore it, or train again"
-        ) from error
-
-
-def _rebuild(folder: Path, card: ModelCard) -> Network:
-    arguments = {**card.arguments, "num_classes": len(card.labels)}
-    # A card that says otherwise gives an argument twice, a TypeError.
-    nothing_else: dict[str, Any] = {"pretrained": False, "backbone_weights": None}
-    try:
-        return build(card.variant, spec=card.input.to_json(), **nothing_else, **arguments)
-    except (KinemaError, TypeError, ValueError) as error:
-        do = "made by another version of kinema or timm: install that one, or train again"
-        raise CheckpointError(f"cannot build this network again ({error})", folder, do) from error
+        what = f"damaged model card ({type(error).__name__}: {error})"
+        raise CheckpointError(what, path, "restore it, or train again") from error

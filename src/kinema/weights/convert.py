@@ -1,7 +1,7 @@
-r"""Published weights under our names: a list of patterns, tried in order on each name of the file.
+r"""Rename the tensors of published weights to our names, by patterns.
 
-Each pair is a regular expression and its replacement (`re.sub` on the whole name, anchored at its start). All pairs are
-applied one after the other; a name that becomes empty is left out.
+Each pair is a regular expression, anchored at the start of a name, and its replacement. All pairs are applied to each
+name one after the other; a tensor whose name becomes empty is left out.
 
     convert({"fc.weight": w}, ((r"fc\.", "classifier."),))   ->   {"classifier.weight": w}
 """
@@ -19,10 +19,10 @@ Renames = Sequence[tuple[str, str]]
 def convert(tensors: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
     """A state dictionary with other names; tensors are shared, not copied.
 
-    A classifier that was published as filters becomes the linear layer that it is: see `fit_classifier`.
+    A classifier that was published as 1x1x1 filters becomes a linear layer: see `fit_classifier`.
 
     Raises:
-        ValueError: two names became the same one.
+        ValueError: two tensors would get the same name.
     """
     patterns = [(re.compile(pattern), replacement) for pattern, replacement in renames]
     converted: dict[str, Tensor] = {}
@@ -41,8 +41,8 @@ def convert(tensors: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor
 def fit_classifier(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Filters of 1 x 1 x 1 as a matrix: "classifier.weight" [classes f 1 1 1] becomes [classes f].
 
-    Fully convolutional networks such as I3D and S3D are published like this. Larger filters are left as they are, so
-    that the comparison of shapes names them.
+    Fully convolutional networks such as I3D and S3D are published like this. Larger filters stay, so that
+    `check_fit` reports their shape.
     """
     weight = tensors.get("classifier.weight")
     if weight is None or weight.ndim < 3 or any(size != 1 for size in weight.shape[2:]):

@@ -1,4 +1,4 @@
-"""Networks by any name that a user may give: checkpoints, published weights, networks, timm's backbones, encoders."""
+"""Open a network by any name that a user can give: checkpoint, published weights, network, timm's backbone, encoder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def open_network(model: str) -> tuple[Network, ModelCard]:
-    """A network to be measured, in evaluation mode: a trained one, or one of that name with always the same random weights.
+    """A network in evaluation mode: a trained one, or one with random weights from a fixed seed.
 
     Args:
         model: a checkpoint or run folder, a network's name, published weights, a network of timm, or hf:ENCODER.
 
     Raises:
         UnknownName: there is none of that name.
-        CheckpointError: it cannot be used.
+        CheckpointError: the checkpoint or the weights cannot be loaded.
     """
     if not is_hub_name(model) and looks_trained(model, VARIANTS):
         return load_trained(model)
@@ -49,7 +49,7 @@ def network_without_weights(
     backbone_args: Mapping[str, object] | None = None,
     model_args: Mapping[str, Any] | None = None,
 ) -> Network:
-    """The network of that name, with weights that have shapes and no values; nothing is downloaded.
+    """The network of that name on the meta device: its weights have shapes and no values. Nothing is downloaded.
 
     Args:
         model: see `open_network`.
@@ -61,7 +61,7 @@ def network_without_weights(
 
     Raises:
         UnknownName: there is none of that name.
-        CheckpointError: a folder holds nothing that can be used.
+        CheckpointError: the folder is not a checkpoint, or one of a newer kinema.
     """
     spec, own = dict(spec or {}), {"backbone_args": backbone_args, "backbone": backbone, "num_classes": num_classes}
     given: dict[str, Any] = {name: value for name, value in {**own, **(model_args or {})}.items() if value}

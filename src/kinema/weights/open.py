@@ -1,4 +1,4 @@
-"""What `--model`, `--init` and `kinema.load` may name: a checkpoint folder, a run's folder, or published weights."""
+"""Load what `--model`, `--init` and `kinema.load` name: a checkpoint folder, a run's folder, or published weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any
 
 from kinema.errors import CheckpointError, ConfigError, nearest
 from kinema.models import build
@@ -23,20 +22,22 @@ def load_trained(
     """A trained network, in evaluation mode, and its card.
 
     Args:
-        model: a checkpoint folder, a run folder with `best/` in it, or the name of published weights; a folder goes
-            first.
-        progress: told how far the download of published weights is.
+        model: a checkpoint folder, a run folder with `best/` in it, or the name of published weights; a folder takes
+            precedence.
+        progress: called during the download of published weights.
 
     Raises:
-        CheckpointError: there is nothing of that name, it is damaged or made for something else.
-        DownloadError: published weights cannot be fetched.
+        CheckpointError: there is nothing of that name, or it cannot be loaded.
+        DownloadError: published weights cannot be downloaded.
     """
     name = names_published(model)
     return load_published(name, progress) if name else load_checkpoint(_existing(model))
 
 
-def with_input(network: Network, changes: Mapping[str, Any], arguments: Mapping[str, Any] | None = None) -> Network:
-    """The same weights in a network that wants another input.
+def with_input(
+    network: Network, changes: Mapping[str, object], arguments: Mapping[str, object] | None = None
+) -> Network:
+    """The same weights in a network with another input.
 
     Args:
         network: made by `build`.
@@ -45,7 +46,7 @@ def with_input(network: Network, changes: Mapping[str, Any], arguments: Mapping[
 
     Raises:
         UnknownName: the network has no such argument.
-        ConfigError: such an input or network is impossible, or the weights depend on the old one.
+        ConfigError: the input or an argument is impossible, or the shapes of the weights depend on it.
     """
     arguments = arguments or {}
     spec = {**network.spec.to_json(), **changes}
@@ -67,23 +68,23 @@ def trained_card(model: str | os.PathLike[str]) -> ModelCard:
 
 
 def names_published(model: str | os.PathLike[str]) -> str:
-    """The name of the published weights that are meant; empty where a checkpoint is."""
+    """The name itself if it means published weights; empty if it is a checkpoint or run."""
     name = os.fspath(model)
     return name if name in published_names() and not _has_card(checkpoint_folder(model)) else ""
 
 
 def looks_trained(model: str, networks: Container[str]) -> bool:
-    """Whether a checkpoint, a run or published weights are meant, and not a network of that name with random weights.
+    """Whether a name means a checkpoint, a run or published weights, and not a network with random weights.
 
     Args:
-        model: what the user gave.
-        networks: names of networks, which go before published weights of the same name.
+        model: as the user gave it.
+        networks: names of networks, which take precedence over published weights of the same name.
     """
     return Path(model).is_dir() or os.sep in model or (model not in networks and bool(names_published(model)))
 
 
 def checkpoint_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder itself, or its `best/` where it is a run's."""
+    """The folder itself, or its `best/` if it is a run's."""
     folder = Path(path)
     return folder / "best" if not _has_card(folder) and _has_card(folder / "best") else folder
 
@@ -95,17 +96,13 @@ def _has_card(folder: Path) -> bool:
 
 
 def _existing(model: str | os.PathLike[str]) -> Path:
-    """The checkpoint's folder; where there is nothing at all, the nearest names there are."""
+    """The checkpoint's folder; an error names the nearest checkpoints, runs and published weights."""
     folder, name = checkpoint_folder(model), os.fspath(model)
     if folder.exists() or (folder.parent / f".{folder.name}.previous").exists():
         return folder
-    near = nearest(name, [*published_names(), *_folders_near(folder)])
+    places = [path for parent in (folder.parent, Path("runs")) for path in sorted(parent.glob("*"))[:1000]]
+    trained = [str(path) for path in places if _has_card(checkpoint_folder(path))]
+    near = nearest(name, [*published_names(), *trained])
     do = f"Did you mean {' or '.join(near)}?" if near else "give a folder that `kinema train` wrote, such as RUN/best"
     published = "" if os.sep in name else " and no published weights of that name"
     raise CheckpointError(f"no such checkpoint folder{published}", name, do)
-
-
-def _folders_near(folder: Path) -> list[str]:
-    """Checkpoints and runs beside it, and those in runs/."""
-    places = [path for parent in (folder.parent, Path("runs")) for path in sorted(parent.glob("*"))[:1000]]
-    return [str(path) for path in places if _has_card(checkpoint_folder(path))]

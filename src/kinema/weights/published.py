@@ -18,7 +18,7 @@ from kinema.models.state_dict import check_fit, read_weights
 from kinema.models.variant import Weights
 from kinema.types import FLOW_ZERO
 from kinema.weights.checkpoint import ModelCard
-from kinema.weights.convert import convert
+from kinema.weights.convert import Renames, convert
 from kinema.weights.download import Progress, Remote, fetch, remember
 
 Figures = dict[str, float]
@@ -175,6 +175,11 @@ def published_card(weights: Weights) -> ModelCard:
     )
 
 
+def renames_of(weights: Weights) -> Renames:
+    """The patterns that turn the tensor names of the file into the network's; imports the network's family."""
+    return getattr(VARIANTS.module(weights.variant), weights.renames) if weights.renames else ()
+
+
 def load_published(name: str, progress: Progress = lambda done, total: None) -> tuple[Network, ModelCard]:
     """Download published weights, unless they are cached, and load them into their network.
 
@@ -200,7 +205,7 @@ def load_published(name: str, progress: Progress = lambda done, total: None) -> 
         network = build(card.variant, spec=card.input.to_json(), **card.arguments)
         do = f"run this again; if it fails again, report that the file of {weights.source} has changed"
         try:
-            tensors = convert(tensors, getattr(VARIANTS.module(weights.variant), weights.renames, ()))
+            tensors = convert(tensors, renames_of(weights))
         except ValueError as error:
             raise CheckpointError(f"weights do not fit the network ({error})", path, do) from error
         check_fit(tensors, network.state_dict(), path, do)
