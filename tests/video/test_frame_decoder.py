@@ -141,3 +141,38 @@ def test_real_videos_give_the_frames_of_a_plain_loop(real_data):
             assert len(video) == len(expected), path
             some = np.random.default_rng(0).integers(0, len(expected), 24)
             np.testing.assert_array_equal(video.frames_at(some), expected[some], err_msg=str(path))
+
+
+def test_requests_that_follow_each_other_do_not_start_anew(tmp_path, write_frames, draw_count, read_count, monkeypatch):
+    options = {"bf": "0", "g": "150", "sc_threshold": "0"}
+    path = write_frames(tmp_path / "video.mp4", map(draw_count, range(150)), options=options)
+    sent = []
+    send = FrameDecoder._send
+    monkeypatch.setattr(FrameDecoder, "_send", lambda self, packet: sent.append(packet) or send(self, packet))
+    decoder = FrameDecoder(str(path), threads=1)
+    num_sent = []
+    for start in range(0, 150, 30):
+        sent.clear()
+        frames = list(decoder.decode(np.arange(start, start + 30)))
+        assert [index for index, _ in frames] == list(range(start, start + 30))
+        assert [read_count(frame.to_ndarray(format="rgb24")) for _, frame in frames] == list(range(start, start + 30))
+        num_sent.append(len(sent))
+    decoder.close()
+    assert sum(num_sent) < 170  # each packet about once, and not again from the only keyframe
+
+
+def test_a_request_is_counted_when_its_first_frame_is_taken(counting_video):
+    decoder = FrameDecoder(str(counting_video))
+    frames = decoder.decode(np.array([3, 4]))
+    assert decoder.request == 0
+    next(frames)
+    assert decoder.request == 1
+    decoder.close()
+
+
+def test_the_first_frame_is_that_of_a_later_request_too(counting_video, read_count):
+    decoder = FrameDecoder(str(counting_video))
+    first = decoder.first_frame()
+    assert (first.width, first.height, read_count(first.to_ndarray(format="rgb24"))) == (96, 64, 0)
+    assert [index for index, _ in decoder.decode(np.array([0, 1]))] == [0, 1]
+    decoder.close()

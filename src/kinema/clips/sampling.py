@@ -39,21 +39,21 @@ def spread_clips(num_frames: int, num_clips: int, clip_len: int) -> Indices:
     return _in_parts(np.arange(clip_len) + inside[:, None], num_frames, clip_len)
 
 
-def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator, least_share: float = 1.0) -> Indices:
+def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator, min_share: float = 1.0) -> Indices:
     """A clip [t] of one random frame from each of `clip_len` equal parts of the video, or of a section of it.
 
     Args:
         num_frames: length of the video.
         clip_len: frames to take.
         rng: random generator for the section and the positions in the parts.
-        least_share: below 1, the clip covers a section at a random position; its length is random, from this share of the
+        min_share: below 1, the clip covers a section at a random position; its length is random, from this share of the
             video to all of it.
     """
     _last_start(num_frames, clip_len, 1)
     inside = np.arange(clip_len) + rng.random(clip_len)
-    if least_share >= 1:
+    if min_share >= 1:
         return _in_parts(inside, num_frames, clip_len)
-    share = rng.uniform(least_share, 1)
+    share = rng.uniform(min_share, 1)
     return _in_parts(inside * share + rng.uniform(0, 1 - share) * clip_len, num_frames, clip_len)
 
 
@@ -71,6 +71,7 @@ def resample(times_s: NDArray[np.float64], fps: float, end_s: float = 0.0) -> In
         return np.zeros(len(times_s), dtype=np.int64)
     frame_s = float(np.median(np.diff(times_s)))
     duration_s = max(float(times_s[-1]) + frame_s, end_s) - float(times_s[0])
+    # Rounded times may add up to a little more than the duration, and a frame may be a little late: neither adds or skips one.
     count = max(1, int(np.ceil(duration_s * fps - _JITTER)))
     wanted_s = times_s[0] + np.arange(count) / fps + _JITTER * min(frame_s, 1 / fps)
     return (np.searchsorted(times_s, wanted_s, side="right") - 1).astype(np.int64)
@@ -118,7 +119,7 @@ def plan_train_clip(
 ) -> Indices:
     """Frames [t] of the file for one random training clip.
 
-    `time_scale` is `least_share` of `random_spread_clip`; for `end_s` and the errors see `usable_frames`.
+    `time_scale` is `min_share` of `random_spread_clip`; for `end_s` and the errors see `usable_frames`.
     """
     frames = usable_frames(spec, times_s, span, end_s)
     return frames[train_places(spec, len(frames), rng, time_scale)]
@@ -166,6 +167,7 @@ def _frames_in(times_s: NDArray[np.float64], span: TimeSpan, end_s: float | None
         raise EmptyVideo(
             f"no frame at {span.start_s:g} s: the video ends at {end_s:g} s", do="correct the start of the span"
         )
+    # A frame whose time was rounded down to just before the span belongs to it, one just before its end does not.
     early_s = _JITTER * min(frame_s, span.duration_s)
     first, end = np.searchsorted(times_s, [span.start_s - early_s, span.end_s - early_s])
     if first == end:  # the span lies between two frames: take the one displayed when it begins

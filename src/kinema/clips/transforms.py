@@ -171,7 +171,7 @@ def view_transform(spec: InputSpec, num_crops: int = 1, flips: bool = False) -> 
     if num_crops not in (1, 3):
         raise UsageError("a clip has 1 or 3 crops", num_crops, "use 1 or 3")
     if num_crops == 3 and spec.resize == "stretch":
-        raise UsageError("three crops do not exist", "this network sees the whole frame", "use 1 crop")
+        raise UsageError("cannot take 3 crops", "this network sees the whole frame, squeezed", "use 1 crop")
 
     def view(frames: Frames) -> UInt8[Tensor, "v c t _ _"]:
         if spec.resize == "stretch":
