@@ -1,4 +1,4 @@
-"""The records that every layer shares: videos, time spans, examples, and how a network wants its input. No torch.
+"""The records that all layers share: videos, time spans, examples, and the input of a network. Imports no torch.
 
 Records are frozen and check themselves. Units end a name: `_s` seconds, `_px` pixels.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Literal, TypedDict, Unpack, cast
 
-from kinema.choices import FLOW_METHODS
+from kinema.choices import FLOW_METHODS, Resize, Sampling
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a video is, before any pixel is decoded. Height and width are those shown: rotation is already applied."""
+    """Properties of a video, known without decoding it. Height and width are those displayed, after rotation."""
 
     path: str
     num_frames: int
@@ -27,7 +27,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True, order=True)
 class TimeSpan:
-    """A half-open stretch of time, [start_s, end_s)."""
+    """A half-open time interval, [start_s, end_s)."""
 
     start_s: float
     end_s: float
@@ -51,10 +51,10 @@ class TimeSpan:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled thing to learn from: a file, or a span of it. Listing is separate from decoding.
+    """One labelled file, or a span of it. Listing examples does not decode them.
 
-    `labels` has several names where a video carries several. `group` names the source (an original film, a camera): a
-    split never tears a group apart. `split` is "train", "valid", "test" or None where the data set does not say.
+    `labels` has several names if the video has several labels. `group` names the source (an original film, a camera): a split
+    never divides a group. `split` is "train", "valid", "test", or None if the data set has no parts.
     """
 
     path: str
@@ -75,34 +75,55 @@ class Example:
 
 
 FLOW_ZERO = 128
-"""The pixel value of "no motion" in a channel of optical flow. It has to be met exactly, which 127.5 cannot be."""
+"""The pixel value of "no motion" in a flow channel. It must be an integer: 127.5, the middle of the range, is none."""
 
 FLOW_MOST_PX = 20.0
-"""Displacements are cut off here (Carreira and Zisserman 2017); it is the pixel values 1 and 255."""
+"""Displacements are clipped at this value (Carreira and Zisserman 2017), which is stored as pixel values 1 and 255."""
+
+
+Modality = Literal["rgb", "flow", "rgb+flow"]
+
+
+class InputChanges(TypedDict, total=False):
+    """The fields of `InputSpec`, for `InputSpec.with_`."""
+
+    clip_len: int
+    frame_stride: int
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    sampling: Sampling
+    fps: float | None
+    resize: Resize
+    short_side: int
+    window_s: float | None
+    modality: Modality
+    flow: str
+    squeezed: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """How a network wants to be fed; it travels with the weights.
+    """The input of a network: how clips are sampled, scaled and normalised. It is stored with the weights.
 
     Args:
-        clip_len: T, frames in a clip.
-        frame_stride: tau, every how-many-th frame of the video is taken ("8x8" is T x tau). Counted at `fps` if that is set.
-        size: height and width in pixels that the network sees.
-        mean, std: per channel, on a scale of 0 to 1.
-        sampling: "dense" takes T frames tau apart; "spread" spreads T frames evenly over the whole video or span (TSN's
+        clip_len: T, the number of frames of a clip.
+        frame_stride: tau, the distance of the sampled frames ("8x8" is T x tau). Counted at `fps` if that is set.
+        size: height and width of the network's input in pixels.
+        mean, std: normalisation of each channel, on a scale of 0 to 1.
+        sampling: "dense" samples T frames at distance tau; "spread" spreads T frames evenly over the whole video or span (TSN's
             snippets, Wang et al. 2016), whatever its length or frame rate.
-        fps: frame rate at which strides are counted, by timestamp; None counts the file's own frames.
-        resize: "crop" scales frames and cuts the centre, "stretch" squeezes the whole frame to `size`.
-        short_side: short side in pixels before the crop; 0 means as large as the crop.
-        squeezed: height and width, no less than `size`, that the frame is squeezed to before the crop, as C3D's authors and
-            torchvision do it; None keeps its shape.
-        window_s: for "spread", the usual length in seconds of what the network learned from; longer videos are seen in windows
-            of it. None means the whole video at once.
+        fps: frame rate at which strides are counted, by timestamp; None counts the frames of the file.
+        resize: "crop" scales frames and cuts out the centre, "stretch" scales the whole frame to `size`.
+        short_side: length of the short side in pixels before the crop; 0 makes it as large as the crop.
+        squeezed: height and width, at least `size`, to which the frame is scaled before the crop, as in the original C3D and in
+            torchvision; None keeps the aspect ratio.
+        window_s: for "spread", the usual length in seconds of the training videos; longer videos are divided into windows of
+            this length. None takes the whole video at once.
         modality: "rgb" (3 channels), "flow" (2: u to the right, v downwards) or "rgb+flow" (5, in this order). The flow of a
             frame is its displacement to the next frame of the file, in pixels of the size at which it was computed,
-            whatever stride the clip has; 128 is none, 1 and 255 are 20 pixels to either side.
-        flow: how flow is computed, one of `FLOW_METHODS`; empty where there is none, "dis" where none is named.
+            whatever the stride; the value 128 means no displacement, 1 and 255 mean 20 pixels in either direction.
+        flow: method of the optical flow, one of `FLOW_METHODS`; empty for "rgb"; otherwise "dis" by default.
     """
 
     clip_len: int = 16
@@ -110,12 +131,12 @@ class InputSpec:
     size: tuple[int, int] = (112, 112)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    sampling: Literal["dense", "spread"] = "dense"
+    sampling: Sampling = "dense"
     fps: float | None = None
-    resize: Literal["crop", "stretch"] = "crop"
+    resize: Resize = "crop"
     short_side: int = 0
     window_s: float | None = None
-    modality: Literal["rgb", "flow", "rgb+flow"] = "rgb"
+    modality: Modality = "rgb"
     flow: str = ""
     squeezed: tuple[int, int] | None = None
 
@@ -126,7 +147,11 @@ class InputSpec:
             raise ValueError(f"mean and std need one positive value a channel, got {self.mean=}, {self.std=}")
         if self.sampling not in ("dense", "spread") or self.resize not in ("crop", "stretch"):
             raise ValueError(f"unknown {self.sampling=} or {self.resize=}")
-        if self.squeezed is not None and not _holds(self.squeezed, self.size):
+        if self.squeezed is not None and (
+            not len(self.squeezed) == len(self.size) == 2
+            or self.squeezed[0] < self.size[0]
+            or self.squeezed[1] < self.size[1]
+        ):
             raise ValueError(f"{self.size} cannot be cut out of {self.squeezed=}")
         self._check_modality()
 
@@ -135,10 +160,10 @@ class InputSpec:
             raise ValueError(f"unknown {self.modality=}")
         if not self.has_flow:
             if self.flow:
-                raise ValueError(f"a network for RGB sees no optical flow, got {self.flow=}")
+                raise ValueError(f"a network for RGB has no optical flow input, got {self.flow=}")
             return
         if len(self.mean) != (2 if self.modality == "flow" else 5):
-            raise ValueError(f"flow has 2 channels, with RGB 5, got {self.modality=}, {self.mean=}")
+            raise ValueError(f"flow has 2 channels, RGB and flow have 5, got {self.modality=}, {self.mean=}")
         if not self.flow:
             object.__setattr__(self, "flow", FLOW_METHODS[0])
         if self.flow not in FLOW_METHODS:
@@ -146,7 +171,7 @@ class InputSpec:
 
     @property
     def span(self) -> int:
-        """Frames of the video that a dense clip reaches over: clip_len=4, frame_stride=2 is f.f.f.f, span 7."""
+        """Number of frames from the first to the last of a dense clip: clip_len=4, frame_stride=2 is f.f.f.f, span 7."""
         return (self.clip_len - 1) * self.frame_stride + 1
 
     @property
@@ -156,11 +181,11 @@ class InputSpec:
 
     @property
     def has_flow(self) -> bool:
-        """Whether some channels are optical flow: the last two."""
+        """Whether the last two channels are optical flow."""
         return self.modality != "rgb"
 
     def part(self, modality: Literal["rgb", "flow"]) -> InputSpec:
-        """The input of one stream of a network for RGB and flow.
+        """The input of one stream of a two-stream network.
 
         >>> InputSpec(mean=(0.4,) * 3 + (0.5,) * 2, std=(0.2,) * 5, modality="rgb+flow").part("flow").mean
         (0.5, 0.5)
@@ -175,30 +200,29 @@ class InputSpec:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Channels, frames, height, width of a clip: [c t h w]."""
+        """Shape of a clip, [c t h w]."""
         return (self.num_channels, self.clip_len, *self.size)
 
-    def to_json(self) -> dict[str, Any]:
-        """A plain dictionary, as model.json holds it."""
+    def to_json(self) -> dict[str, object]:
+        """A plain dictionary, as in model.json."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> InputSpec:
+    def from_json(cls, values: Mapping[str, object]) -> InputSpec:
         """The inverse of `to_json`."""
-        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**arguments)
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return cls(**cast("InputChanges", fields))
 
-    def with_(self, **changes: Any) -> InputSpec:
-        """A copy with some fields changed; of another size, frames are squeezed in proportion.
+    def with_(self, **changes: Unpack[InputChanges]) -> InputSpec:
+        """A copy with some fields changed; a change of `size` scales `squeezed` in proportion.
 
         >>> InputSpec(size=(112, 112), squeezed=(128, 171)).with_(size=(56, 224)).squeezed
         (64, 342)
         """
         if self.squeezed and "size" in changes:
-            sides = zip(self.squeezed, changes["size"], self.size, strict=True)
-            changes = {"squeezed": tuple(round(side * new / old) for side, new, old in sides)} | changes
+            height, width = (
+                round(side * new / old)
+                for side, new, old in zip(self.squeezed, changes["size"], self.size, strict=True)
+            )
+            changes = {"squeezed": (height, width), **changes}
         return replace(self, **changes)
-
-
-def _holds(frame: tuple[int, int], crop: tuple[int, int]) -> bool:
-    return len(frame) == len(crop) == 2 and frame[0] >= crop[0] and frame[1] >= crop[1]

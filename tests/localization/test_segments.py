@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from kinema.localization.segments import SegmentOptions, cells, merge_segments
+from kinema.localization.segments import SegmentOptions, merge_segments
 from kinema.predictions import Timeline
 
 
@@ -34,7 +34,7 @@ def test_overlapping_clips_meet_midway_between_their_centres() -> None:
 
 def test_clips_with_time_between_them_stand_for_it_too() -> None:
     track = timeline("ab", step_s=5.0)
-    assert cells(track).tolist() == [[0, 3], [3, 6]]
+    assert track.cells_s.tolist() == [[0, 3], [3, 6]]
 
 
 def test_a_short_unsure_time_is_bridged() -> None:

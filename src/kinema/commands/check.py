@@ -1,4 +1,4 @@
-"""`kinema check`: whether a data set can be trusted, before a night is spent on training."""
+"""`kinema check`: find errors in a data set before a long training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from kinema.choices import DataFormat
 from kinema.console.outputs import check_result
@@ -22,26 +22,25 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kinema.datasets.check import CheckReport
-    from kinema.datasets.dataset import DataSet
 
-_MOST_ROWS = 20
+_MAX_LINES = 20
 _log = logging.getLogger("kinema")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckConfig:
-    """How closely to look, and where the result goes."""
+    """How thorough the check is, and where the result goes."""
 
     format: DataFormat = "auto"
-    """How the data set is laid out; auto looks."""
+    """Format of the data set; auto detects it."""
     group_by: tuple[str, ...] = ()
     """Manifest columns that together name the source of a video; sources in two parts are reported."""
     near: bool = True
-    """Also look for files that look alike: in different parts, or anywhere if there are no parts; --near=false does not."""
+    """Also find near-copies: in different parts, or anywhere if there are no parts; --near=false turns it off."""
     full: bool = False
-    """Decode every frame, to find damage in the middle of a file. Slow."""
+    """Decode every frame to find damage in the middle of a file. Slow."""
     threads: int | None = None
-    """Files looked at at the same time; without it one for each core."""
+    """Files that are checked at the same time; default: one for each core."""
     out: str | None = None
     """Write a manifest (.csv, .tsv or .parquet) without bad files and copies."""
     json: bool = False
@@ -52,11 +51,11 @@ class CheckConfig:
 
 
 def check(data: str, config: CheckConfig = CheckConfig()) -> int:
-    """Look for files that cannot be read, copies, torn sources and uneven classes in a data set.
+    """Find files that cannot be read, copies, sources in two parts and uneven classes in a data set.
 
-    Every file is opened and a few frames of it are decoded. The exit status is 1 if a file is bad: unreadable, empty,
+    Every file is opened and a few of its frames are decoded. The exit status is 1 if a file is bad: unreadable, empty,
     damaged, or with a span that begins after its end. Copies and near-copies in different parts are no bad files, but
-    they make validation flatter a network.
+    make the validation figures too high.
 
     Examples:
         kinema check hockey --out clean.csv
@@ -69,12 +68,16 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
     from rich.text import Text
 
     from kinema.datasets import open_data
+    from kinema.datasets.check import check_data
     from kinema.datasets.formats.manifest import check_manifest_path
 
     if config.out:
         check_manifest_path(config.out)
         check_result(config.out, [data])
-    report = _run(open_data(data, format=config.format, group_by=config.group_by), config)
+    listed = open_data(data, format=config.format, group_by=config.group_by)
+    with TerminalProgress().count("checking", len({example.path for example in listed.examples})) as advance:
+        num_threads = config.threads or num_cores()
+        report = check_data(listed, near=config.near, full=config.full, num_threads=num_threads, advance=advance)
     if config.json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
@@ -87,7 +90,8 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
 
 
 def _write_clean(report: CheckReport, path: str) -> None:
-    from kinema.datasets.formats.manifest import TABLE_ENDINGS, further_columns, write_manifest
+    from kinema.datasets.formats.manifest import further_columns, write_manifest
+    from kinema.datasets.tables import TABLE_ENDINGS
     from kinema.errors import DataError
 
     clean, root = report.clean(), Path(report.data.root)
@@ -98,35 +102,34 @@ def _write_clean(report: CheckReport, path: str) -> None:
     _log.info("%s: %d of %d examples", path, len(clean), len(report.data))
 
 
-def _run(data: DataSet, config: CheckConfig) -> CheckReport:
-    from kinema.datasets.check import check_data
-
-    with TerminalProgress().count("checking", len({example.path for example in data.examples})) as advance:
-        threads = config.threads or num_cores()
-        return check_data(data, near=config.near, full=config.full, num_threads=threads, advance=advance)
-
-
 def render(report: CheckReport) -> Iterator[RenderableType]:
     """The report as tables and lines for a terminal."""
     from rich.text import Text
 
     yield Text(f"{report.data.name}: {len(report.data)} examples in {len(report.files)} files")
     yield _class_table(report)
-    yield _summary(report)
-    yield from _listed("bad files", [file.reason for file in report.bad])
+    found, num_bad = report.to_json(), len(report.bad)
+    lines = []
+    if lengths := cast("dict[str, float]", found["durations_s"]):
+        lines.append(f"length: {lengths['min']:g} to {lengths['max']:g} s, half of them under {lengths['median']:g} s")
+    lines.append(f"frame rates: {_most_common(found['frame_rates'])}")
+    lines.append(f"sizes: {_most_common(found['sizes'])}")
+    lines.append(f"bad files: {num_bad} of {len(report.files)}" if num_bad else "bad files: none")
+    yield Text("\n".join(lines))
+    yield from _section("bad files", [file.reason for file in report.bad])
     others = [paths for paths in report.duplicates if paths not in report.leaking and paths not in report.conflicting]
     for title, copies in (
-        ("same bytes in different parts: validation sees what was learned", report.leaking),
-        ("same bytes, different labels: nobody can tell which is right", report.conflicting),
+        ("same bytes in different parts: validation uses training videos", report.leaking),
+        ("same bytes, different labels: the right label is unknown", report.conflicting),
         ("same bytes", others),
     ):
-        yield from _listed(title, [" = ".join(_short(path, report) for path in paths) for paths in copies])
+        yield from _section(title, [" = ".join(_short(path, report) for path in paths) for paths in copies])
     near = [
         f"{_short(pair.path, report)} ~ {_short(pair.other, report)} ({pair.distance} of 256 bits differ)"
         for pair in report.near
     ]
-    yield from _listed("pairs that look alike, of one film or scene: keep both in one part, by group", near)
-    yield from _listed("groups that stand in two parts", report.torn)
+    yield from _section("near-copies, of one video or scene: keep both in one part, by group", near)
+    yield from _section("groups in two parts", report.torn)
 
 
 def _class_table(report: CheckReport) -> Table:
@@ -143,33 +146,20 @@ def _class_table(report: CheckReport) -> Table:
     return table
 
 
-def _summary(report: CheckReport) -> RenderableType:
-    from rich.text import Text
-
-    found: dict[str, Any] = report.to_json()
-    lengths = found["durations_s"]
-    lines = []
-    if lengths:
-        lines.append(f"length: {lengths['min']:g} to {lengths['max']:g} s, half of them under {lengths['median']:g} s")
-    lines.append(f"frame rates: {_most(found['frame_rates'])}")
-    lines.append(f"sizes: {_most(found['sizes'])}")
-    lines.append("bad files: none" if not report.bad else f"bad files: {len(report.bad)} of {len(report.files)}")
-    return Text("\n".join(lines))
-
-
-def _most(counts: dict[str, int]) -> str:
+def _most_common(found: object) -> str:
+    counts = cast("dict[str, int]", found)
     shown = [f"{value} ({count})" for value, count in list(counts.items())[:5]]
     return ", ".join(shown) + (f" and {len(counts) - 5} more" if len(counts) > 5 else "")
 
 
-def _listed(title: str, rows: Iterable[str]) -> Iterator[RenderableType]:
-    """A heading with its number and the first rows; nothing for none."""
+def _section(title: str, rows: Iterable[str]) -> Iterator[RenderableType]:
+    """A heading with the number of rows, and the first of them; nothing without rows."""
     from rich.text import Text
 
     lines = list(rows)
     if lines:
-        more = [f"  and {len(lines) - _MOST_ROWS} more (--json prints all)"] if len(lines) > _MOST_ROWS else []
-        yield Text("\n".join([f"{title}: {len(lines)}", *(f"  {line}" for line in lines[:_MOST_ROWS]), *more]))
+        more = [f"  and {len(lines) - _MAX_LINES} more (--json prints all)"] if len(lines) > _MAX_LINES else []
+        yield Text("\n".join([f"{title}: {len(lines)}", *(f"  {line}" for line in lines[:_MAX_LINES]), *more]))
 
 
 def _short(path: str, report: CheckReport) -> str:

@@ -1,1 +1,1 @@
-"""From scores over time to actions with a start and an end. NumPy only."""
+"""Localisation in time: smoothed scores, and segments with start and end. NumPy only."""

@@ -1,7 +1,7 @@
-"""From scores over time to actions with a start and an end.
+"""Segments (actions with start and end) from scores over time.
 
-Each prediction stands for the time around its centre, up to midway to its neighbours; the first begins and the last
-ends with its clip. Neighbours with the same best label become one segment. Segments are half-open and never overlap.
+Each prediction stands for the time around its centre, up to the midpoints between it and its neighbours; the first one starts and
+the last one ends with its clip. Neighbours with the same best label form one segment. Segments are half-open and never overlap.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentOptions:
-    """What counts as a segment.
+    """How segments are formed.
 
     Args:
-        min_duration_s: shorter ones go to the neighbour whose label fits them better, or away where they stand alone.
-        min_score: times whose best score is lower belong to no segment.
-        max_gap_s: two segments of one label with less than this between them become one.
+        min_duration_s: shorter segments get the label of the better fitting neighbour, or are removed if they have none.
+        min_score: predictions whose best score is lower belong to no segment.
+        max_gap_s: segments of one label with a gap of at most this are joined.
     """
 
     min_duration_s: float = 0.0
@@ -38,7 +38,7 @@ class SegmentOptions:
 
 @dataclass(slots=True)
 class _Run:
-    """Rows [first, end) of a timeline that carry one label."""
+    """Rows [first, end) of a timeline that have one label."""
 
     first: int
     end: int
@@ -50,18 +50,36 @@ class _Run:
     def duration_s(self) -> float:
         return self.end_s - self.start_s
 
+    def touches(self, other: _Run) -> bool:
+        return self.end_s == other.start_s or other.end_s == self.start_s
+
 
 def merge_segments(timeline: Timeline, options: SegmentOptions | None = None) -> tuple[Segment, ...]:
     """The segments of a timeline, in order of time; the score is the mean of the label's scores in it."""
     options = options or SegmentOptions()
     if not len(timeline):
         return ()
-    runs = _absorb(_runs(timeline, options.min_score), timeline.scores, options.min_duration_s)
-    runs = _close_gaps(runs, options.max_gap_s)
-    return tuple(_segment(run, timeline) for run in runs if run.duration_s >= options.min_duration_s)
+    runs = _absorb_short(_find_runs(timeline, options.min_score), timeline.scores, options.min_duration_s)
+    joined: list[_Run] = []
+    for run in runs:
+        last = joined[-1] if joined else None
+        gap_s = run.start_s - last.end_s if last and last.label == run.label else np.inf
+        if last and options.max_gap_s > 0 and gap_s <= options.max_gap_s:
+            last.end, last.end_s = run.end, run.end_s
+        else:
+            joined.append(run)
+    return tuple(
+        Segment(
+            TimeSpan(run.start_s, run.end_s),
+            timeline.labels[run.label],
+            float(timeline.scores[run.first : run.end, run.label].mean()),
+        )
+        for run in joined
+        if run.duration_s >= options.min_duration_s
+    )
 
 
-def _runs(timeline: Timeline, min_score: float) -> list[_Run]:
+def _find_runs(timeline: Timeline, min_score: float) -> list[_Run]:
     runs: list[_Run] = []
     labels = timeline.scores.argmax(axis=1)
     for row, (start_s, end_s) in enumerate(timeline.cells_s.tolist()):
@@ -75,12 +93,15 @@ def _runs(timeline: Timeline, min_score: float) -> list[_Run]:
     return runs
 
 
-def _absorb(runs: list[_Run], scores: NDArray[np.float32], min_duration_s: float) -> list[_Run]:
-    """Give segments that are too short to the neighbours they touch, the shortest first."""
+def _absorb_short(runs: list[_Run], scores: NDArray[np.float32], min_duration_s: float) -> list[_Run]:
+    """Give short runs the label of a neighbour that they touch, the shortest run first.
+
+    A linked list (`before`, `after`) and a heap keep this at O(n log n), so that hours of frame-wise labels take seconds.
+    """
     kept: list[_Run | None] = [None, *runs, None]
     before, after = list(range(-1, len(kept) - 1)), list(range(1, len(kept) + 1))
 
-    def leave(place: int) -> None:
+    def remove(place: int) -> None:
         kept[place] = None
         after[before[place]], before[after[place]] = after[place], before[place]
 
@@ -90,41 +111,16 @@ def _absorb(runs: list[_Run], scores: NDArray[np.float32], min_duration_s: float
         duration_s, place = heapq.heappop(queue)
         run = kept[place]
         if run is None or run.duration_s != duration_s:
-            continue  # it has joined another since
-        near = {at: other for at in (before[place], after[place]) if (other := kept[at]) and _touch(other, run)}
+            continue  # an outdated entry: the run was merged into another one, or has grown
+        near = {at: other for at in (before[place], after[place]) if (other := kept[at]) and other.touches(run)}
         if not near:
-            leave(place)
+            remove(place)
             continue
         run.label = max(near.values(), key=lambda other: float(scores[run.first : run.end, other.label].mean())).label
         for at, other in near.items():
             if other.label == run.label:
                 run.first, run.end = min(run.first, other.first), max(run.end, other.end)
                 run.start_s, run.end_s = min(run.start_s, other.start_s), max(run.end_s, other.end_s)
-                leave(at)
+                remove(at)
         heapq.heappush(queue, (run.duration_s, place))
     return [run for run in kept if run]
-
-
-def _touch(one: _Run, other: _Run) -> bool:
-    return one.end_s == other.start_s or other.end_s == one.start_s
-
-
-def _close_gaps(runs: list[_Run], max_gap_s: float) -> list[_Run]:
-    return _joined(runs, max_gap_s) if max_gap_s > 0 else runs
-
-
-def _joined(runs: list[_Run], max_gap_s: float) -> list[_Run]:
-    """Neighbours of one label as one run."""
-    joined: list[_Run] = []
-    for run in runs:
-        last = joined[-1] if joined else None
-        if last and last.label == run.label and run.start_s - last.end_s <= max_gap_s:
-            last.end, last.end_s = run.end, run.end_s
-        else:
-            joined.append(run)
-    return joined
-
-
-def _segment(run: _Run, timeline: Timeline) -> Segment:
-    score = float(timeline.scores[run.first : run.end, run.label].mean())
-    return Segment(TimeSpan(run.start_s, run.end_s), timeline.labels[run.label], score)

@@ -1,6 +1,7 @@
-"""Rolling prediction averaging: the mean of the last K predictions, which takes the flicker out of a running label.
+"""Rolling prediction averaging: the mean of the last K predictions, so that a label over time flickers less.
 
-It looks back only, so that a file and a live stream give the same; a change of label shows about K/2 predictions late.
+Only past predictions are averaged, so that a file and a live stream give the same; a change of label appears about K/2 predictions
+late.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RollingAverage:
-    """Takes predictions one by one and gives the mean of the last `size` of them; fewer at the start.
+    """Takes predictions one by one and gives the mean of the last `size`; of fewer at the start.
 
     >>> rolling = RollingAverage(2)
     >>> [rolling.add(np.array([x], np.float32)).item() for x in (1, 3, 5)]
@@ -29,17 +30,17 @@ class RollingAverage:
         self._last: deque[NDArray[np.float64]] = deque(maxlen=size)
 
     def add(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Add scores [classes] and get the mean [classes] of the last ones."""
+        """Add scores [classes] and return the mean [classes] of the last ones."""
         self._last.append(scores.astype(np.float64))
         return np.mean(self._last, axis=0).astype(np.float32)
 
 
 def rolling_average(scores: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """The same for a whole film at once.
+    """The rolling average of a whole video at once.
 
     Args:
         scores: [n classes], in order of time.
-        size: K, predictions that are averaged; 1 changes nothing.
+        size: K, the number of predictions that are averaged; 1 changes nothing.
     """
     check_size(size)
     if size == 1 or len(scores) < 2:
@@ -51,6 +52,10 @@ def rolling_average(scores: NDArray[np.float32], size: int) -> NDArray[np.float3
 
 
 def check_size(size: int) -> None:
-    """Make sure that there is something to average."""
+    """Check the number of averaged predictions.
+
+    Raises:
+        ConfigError: less than one.
+    """
     if size < 1:
         raise ConfigError("a rolling average needs at least one prediction", str(size), "give 1 (off) or more")

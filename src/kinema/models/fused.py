@@ -240,7 +240,7 @@ def joint_input(first: InputSpec, second: InputSpec) -> InputSpec:
     parts = [_channels(first, second, modality) for modality in ("rgb", "flow")]
     there = [part for part in parts if part is not None]
     return longer.with_(
-        modality="+".join(part.modality for part in there),
+        modality="rgb+flow" if len(there) == 2 else there[0].modality,
         flow=there[-1].flow,
         mean=sum((part.mean for part in there), ()),
         std=sum((part.std for part in there), ()),

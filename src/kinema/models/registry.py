@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -19,7 +19,7 @@ from kinema.errors import ConfigError, UnknownName, UsageError, nearest
 from kinema.models.backbone import HUB_PREFIX, Backbone, BackboneSource, is_hub_name, list_backbones
 from kinema.models.network import Network
 from kinema.models.variant import Variant
-from kinema.types import InputSpec
+from kinema.types import InputChanges, InputSpec
 
 if TYPE_CHECKING:
     from kinema.models.hub_source import HubSource
@@ -233,7 +233,7 @@ def _changed(input: InputSpec, changes: Mapping[str, Any] | None) -> InputSpec:
             raise UnknownName("input setting", key, known)
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in (changes or {}).items()}
     try:
-        return input.with_(**values)
+        return input.with_(**cast("InputChanges", values))
     except (ValueError, TypeError) as error:
         raise ConfigError("impossible input of a network", str(error), "correct the input settings") from error
 

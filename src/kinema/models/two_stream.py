@@ -229,14 +229,10 @@ class TwoStreamSmall(Network):
 _PAPER = "Simonyan and Zisserman 2014, Two-Stream Convolutional Networks for Action Recognition in Videos"
 _COLOURS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _AT_REST = FLOW_ZERO / 255
-_MOTION = {
-    "mean": (_AT_REST,) * 2,
-    "std": (0.226,) * 2,
-}  # as wide as the colours that a published backbone learned from
-_SMALL_MOTION = {"mean": (_AT_REST,) * 2, "std": (16 / 255,) * 2}  # 2.5 px: things move less in small pictures
 _FRAME = InputSpec(clip_len=1, size=(224, 224), short_side=256)
-_FLOW = _FRAME.with_(clip_len=10, modality="flow", **_MOTION)
-_SMALL_FLOW = _FLOW.with_(size=(96, 96), short_side=0, sampling="spread", **_SMALL_MOTION)
+_FLOW = _FRAME.with_(clip_len=10, modality="flow", mean=(_AT_REST,) * 2, std=(0.226,) * 2)  # std of RGB networks
+# A standard deviation of 2.5 px: displacements are shorter in small frames.
+_SMALL_FLOW = _FLOW.with_(size=(96, 96), short_side=0, sampling="spread", std=(16 / 255,) * 2)
 
 
 def _with_colours(flow: InputSpec, colours: InputSpec | None = None) -> InputSpec:

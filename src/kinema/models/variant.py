@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kinema.models.network import Network
-from kinema.types import InputSpec
+from kinema.types import InputChanges, InputSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Weights:
     sha256: str = ""
     git_blob: str = ""
     renames: str = ""
-    input: Mapping[str, object] = field(default_factory=dict)
+    input: InputChanges = field(default_factory=InputChanges)
     metrics: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
 

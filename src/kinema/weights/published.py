@@ -16,14 +16,14 @@ from kinema.models import VARIANTS, build
 from kinema.models.network import Network
 from kinema.models.state_dict import check_fit, read_weights
 from kinema.models.variant import Weights
-from kinema.types import FLOW_ZERO
+from kinema.types import FLOW_ZERO, InputChanges
 from kinema.weights.checkpoint import ModelCard
 from kinema.weights.convert import Renames, convert
 from kinema.weights.download import Progress, Remote, fetch, remember
 
 Figures = dict[str, float]
 
-_TVL1 = {"flow": "tvl1", "mean": (FLOW_ZERO / 255,) * 2, "std": ((255 - FLOW_ZERO) / 255,) * 2}
+_TVL1: InputChanges = {"flow": "tvl1", "mean": (FLOW_ZERO / 255,) * 2, "std": ((255 - FLOW_ZERO) / 255,) * 2}
 """Flow as DeepMind's I3D was trained on it: TV-L1, whose 0 and 20 pixels the network saw as 0 and 1."""
 
 
