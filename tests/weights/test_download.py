@@ -112,7 +112,7 @@ def test_a_cut_connection_goes_on_where_it_stopped(server, target):
 
 def test_a_later_run_goes_on_where_an_earlier_one_broke_off(server, target):
     server.breaks = [1_000_000, 0, 0]
-    with pytest.raises(DownloadError, match=r"broke off \(1\.0 of 3\.0 MB\).*run it again"):
+    with pytest.raises(DownloadError, match=r"was interrupted \(1\.0 of 3\.0 MB\).*run it again"):
         fetch(Remote(server.url, SHA256), target)
     assert not target.exists()
     fetch(Remote(server.url, SHA256), target)
@@ -187,7 +187,7 @@ def test_a_server_in_trouble_is_asked_again(server, target):
 
 
 def test_no_network_says_where_to_put_the_file(target):
-    with pytest.raises(DownloadError, match=r"cannot be fetched \(Connection refused\).*put it at .*weights.pth"):
+    with pytest.raises(DownloadError, match=r"cannot be downloaded \(Connection refused\).*put it at .*weights.pth"):
         fetch(Remote("http://127.0.0.1:9/weights.pth"), target)
 
 
@@ -282,4 +282,4 @@ def test_another_process_is_waited_for(server, target, caplog):
     waiting.join(timeout=5)
     assert not waiting.is_alive()
     assert server.ranges == []
-    assert "another process is fetching it" in caplog.text
+    assert "another process is downloading it" in caplog.text

@@ -1,7 +1,7 @@
-"""Files from the internet into a folder of the user's: resumed where they broke off, checked, whole or not there.
+"""Download files: resume interrupted downloads, check checksums, leave complete files only.
 
-A file arrives as `NAME.part` and gets its name once its checksum is right. `NAME.sha256` keeps what it was, in the
-format of sha256sum: where its publisher gives no checksum, later downloads are held to the first one.
+A file is written as `NAME.part` and renamed once its checksum is right. `NAME.sha256` stores the checksum in the format
+of sha256sum: if the publisher gives none, later downloads are compared with the first one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from kinema.files import write_error, write_text
 log = logging.getLogger("kinema")
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are there and those that there will be (0: the server does not say)."""
+"""Called with the number of bytes so far and in total (0: unknown)."""
 
 TRIES, PAUSE_S, TIMEOUT_S = 3, 1.0, 20.0
 
@@ -42,8 +42,8 @@ class Remote:
 
     Args:
         url: http, https or file.
-        sha256: its checksum or the first digits of it; empty where its publisher gives none.
-        git_blob: its object name in a git repository, which is a checksum too.
+        sha256: checksum, or its first digits; empty if the publisher gives none.
+        git_blob: the file's object name in a git repository, which is a checksum too.
     """
 
     url: str
@@ -51,33 +51,35 @@ class Remote:
     git_blob: str = ""
 
 
-class _BrokenOff(Exception):
-    """The connection ended before the file did."""
+class _Interrupted(Exception):
+    """The connection ended before the file was complete."""
 
 
 def is_offline() -> bool:
-    """Whether the user forbids the network: KINEMA_OFFLINE or HF_HUB_OFFLINE is set to something like yes."""
+    """Whether KINEMA_OFFLINE or HF_HUB_OFFLINE is set to 1, true, yes or on."""
     values = (os.environ.get(name, "") for name in ("KINEMA_OFFLINE", "HF_HUB_OFFLINE"))
     return any(value.lower() in ("1", "true", "yes", "on") for value in values)
 
 
 def fetch(remote: Remote, target: Path, progress: Progress = lambda done, total: None) -> Path:
-    """Give the file that belongs at `target`; download it if it is not there yet.
+    """Download a file to `target` unless it is there, and check it.
 
-    Several processes and threads may ask at once: one downloads, the others wait for it.
+    Several processes and threads can call this at once: one downloads, the others wait.
 
     Args:
-        remote: where it comes from, and its checksum.
-        target: where it goes; what is there already is checked.
-        progress: called now and then while it comes.
+        remote: URL and checksum.
+        target: the path of the file; an existing file is checked too.
+        progress: called during the download.
 
     Raises:
-        DownloadError: offline, not there, broken off, or not what it should be (it is then deleted).
-        OutputError: it cannot be written.
+        DownloadError: offline, not on the server, interrupted, or a wrong checksum (the file is then deleted).
+        OutputError: the file cannot be written.
     """
     if not target.is_file():
-        _refuse_if_offline(remote, target)
-        with _alone(target):
+        if is_offline() and not remote.url.startswith("file:"):
+            do = f"unset KINEMA_OFFLINE and HF_HUB_OFFLINE, or put the file at {target}"
+            raise DownloadError("this file is not here yet, and the network is switched off", remote.url, do)
+        with _locked(target):
             if not target.is_file():
                 _download(remote, target, progress)
                 return target
@@ -86,14 +88,14 @@ def fetch(remote: Remote, target: Path, progress: Progress = lambda done, total:
 
 
 def remember(target: Path) -> None:
-    """Write the checksum of a file that turned out to be good beside it, unless there is one."""
+    """Store the checksum of a file that could be loaded beside it, unless there is one."""
     if not _record(target).is_file():
         sha256, _ = checksums(target)
         write_text(_record(target), f"{sha256}  {target.name}\n")
 
 
 def checksums(path: Path) -> tuple[str, str]:
-    """SHA-256, and the name that git would give the file."""
+    """SHA-256 of a file, and its object name in git."""
     sha256, git = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
     git.update(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as file:
@@ -107,22 +109,16 @@ def _record(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
-def _refuse_if_offline(remote: Remote, target: Path) -> None:
-    if is_offline() and not remote.url.startswith("file:"):
-        do = f"unset KINEMA_OFFLINE and HF_HUB_OFFLINE, or put the file at {target}"
-        raise DownloadError("this file is not here yet, and the network is switched off", remote.url, do)
-
-
 @contextlib.contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Keep other processes and threads from downloading the same file meanwhile."""
+def _locked(target: Path) -> Iterator[None]:
+    """Keep other processes and threads from downloading the same file at the same time."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(target.with_name(f"{target.name}.lock"))
         try:
             lock.acquire(timeout=1)
         except Timeout:
-            log.info("%s: another process is fetching it", target.name)
+            log.info("%s: another process is downloading it", target.name)
             lock.acquire()
     except OSError as error:
         raise write_error(error, target.parent) from error
@@ -138,14 +134,13 @@ def _download(remote: Remote, target: Path, progress: Progress) -> None:
         try:
             _receive(remote.url, part, progress)
             break
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR or not left:
-                    raise _refused(error, remote, target) from error
-            time.sleep(PAUSE_S)
-        except (_BrokenOff, http.client.HTTPException, OSError) as error:
-            if not left:
-                raise _lost(error, remote, part, target) from error
+        except (_Interrupted, http.client.HTTPException, OSError) as error:
+            code = http.HTTPStatus.INTERNAL_SERVER_ERROR.value
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+                code = error.code
+            if not left or code < http.HTTPStatus.INTERNAL_SERVER_ERROR:  # the server would refuse again
+                raise _failure(error, remote, part, target) from error
             time.sleep(PAUSE_S)
     _check(remote, part, target)
     os.replace(part, target)
@@ -153,7 +148,7 @@ def _download(remote: Remote, target: Path, progress: Progress) -> None:
 
 
 def _receive(url: str, part: Path, progress: Progress) -> None:
-    """Add to `part` what is missing, or begin anew where the server's file is no longer the same."""
+    """Append the missing bytes to `part`, or start again if the file on the server has changed."""
     with _open(url, part) as response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         done = part.stat().st_size if resumed else 0
@@ -168,7 +163,7 @@ def _receive(url: str, part: Path, progress: Progress) -> None:
                 done += len(block)
                 progress(done, total)
     if done < total:
-        raise _BrokenOff(f"{done / _MB:.1f} of {total / _MB:.1f} MB")
+        raise _Interrupted(f"{done / _MB:.1f} of {total / _MB:.1f} MB")
 
 
 def _open(url: str, part: Path) -> Any:
@@ -182,21 +177,21 @@ def _open(url: str, part: Path) -> Any:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         error.close()
-        part.unlink()  # it had all of the bytes, or more
+        part.unlink()  # it has all of the bytes, or more
         return _open(url, part)
 
 
 def _read(response: Any) -> bytes:
-    """The next block. Errors of the connection come as `_BrokenOff`: a full disk is an OSError as well."""
+    """The next block. Errors of the connection become `_Interrupted`, because a full disk is an OSError too."""
     try:
         return response.read(_BLOCK)
     except (http.client.HTTPException, OSError) as error:
-        raise _BrokenOff(str(error) or type(error).__name__) from error
+        raise _Interrupted(str(error) or type(error).__name__) from error
 
 
 @contextlib.contextmanager
 def _writing(part: Path, num_bytes: int) -> Iterator[BinaryIO]:
-    """The file to add to; where it cannot be written it is removed, so that the disk does not stay full."""
+    """Open the file to append to; it is deleted if it cannot be written, so that the disk does not stay full."""
     free = shutil.disk_usage(part.parent).free
     if num_bytes > free:
         sizes = f"{num_bytes / _MB:.0f} MB needed, {free / _MB:.0f} MB free"
@@ -210,31 +205,30 @@ def _writing(part: Path, num_bytes: int) -> Iterator[BinaryIO]:
 
 
 def _tag(part: Path) -> Path:
-    """Keeps the server's name for the version of the file that `part` is the beginning of."""
+    """Path of the file that stores the ETag of the version that `part` is the beginning of."""
     return part.with_name(f"{part.name}.etag")
 
 
-def _refused(error: urllib.error.HTTPError, remote: Remote, target: Path) -> DownloadError:
-    do = f"try again later, or get the file elsewhere and put it at {target}"
-    if error.code in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE):
-        return DownloadError(f"no longer published there ({error.code})", remote.url, do)
-    return DownloadError(f"the server refuses ({error.code} {error.reason})", remote.url, do)
-
-
-def _lost(error: Exception, remote: Remote, part: Path, target: Path) -> DownloadError:
+def _failure(error: Exception, remote: Remote, part: Path, target: Path) -> DownloadError:
+    """The error for the user: the server's answer, an interrupted download, or no connection."""
+    elsewhere = f"or download the file elsewhere and put it at {target}"
+    if isinstance(error, urllib.error.HTTPError):
+        what = f"the server refuses ({error.code} {error.reason})"
+        if error.code in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE):
+            what = f"no longer published there ({error.code})"
+        return DownloadError(what, remote.url, f"try again later, {elsewhere}")
     if part.is_file() and part.stat().st_size:
-        return DownloadError(f"the download broke off ({error})", remote.url, "run it again: it goes on from there")
+        return DownloadError(f"the download was interrupted ({error})", remote.url, "run it again to resume it")
     cause = getattr(error, "reason", None) or error
     reason = getattr(cause, "strerror", None) or cause
-    do = f"go online, or get the file elsewhere and put it at {target}"
-    return DownloadError(f"cannot be fetched ({reason})", remote.url, do)
+    return DownloadError(f"cannot be downloaded ({reason})", remote.url, f"go online, {elsewhere}")
 
 
 def _check(remote: Remote, path: Path, target: Path) -> None:
-    """Hold a file to its checksums.
+    """Compare a file with its checksums.
 
     Raises:
-        DownloadError: it is another one; it is deleted.
+        DownloadError: a checksum is wrong; the file is deleted.
     """
     sha256, git_blob = checksums(path)
     known = _record(target).read_text(encoding="utf-8").split()[:1] if _record(target).is_file() else []
@@ -244,7 +238,7 @@ def _check(remote: Remote, path: Path, target: Path) -> None:
     path.unlink()
     _tag(path).unlink(missing_ok=True)
     if not published:
-        do = "it was deleted: run this again, and if it stays wrong tell its publisher"
+        do = "it was deleted: run this again, and tell its publisher if the checksum is wrong again"
         raise DownloadError(f"wrong checksum (sha256 {sha256})", remote.url, do)
     do = f"it was deleted: run this again, or delete {_record(target)} if the file was changed on purpose"
     raise DownloadError(f"not the file of the first download (sha256 {sha256}, then {known[0]})", remote.url, do)
