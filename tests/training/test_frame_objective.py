@@ -10,11 +10,11 @@ from torch.nn.functional import cross_entropy
 
 from kinema.clips.transforms import normalize
 from kinema.datasets.clips import Batch
-from kinema.datasets.temporal_labels import IGNORED
 from kinema.errors import ConfigError
+from kinema.labels import IGNORED
 from kinema.models import build
-from kinema.models.network import Network, StepNetwork
-from kinema.training.frame_objective import StepObjective, check_steps
+from kinema.models.network import FramewiseNetwork, Network
+from kinema.training.frame_objective import FrameObjective, check_framewise
 from kinema.training.options import FitOptions
 
 PLAIN = FitOptions(label_smoothing=0.0)
@@ -63,7 +63,7 @@ def test_turning_points_are_those_that_explain_most():
 
 def test_many_to_many_finds_when_a_motion_turns():
     network = tiny(widths=[8, 16], stem=[8, 4])
-    objective = StepObjective(network, PLAIN)
+    objective = FrameObjective(network, PLAIN)
     module = objective.module(network).train()
     optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
     rng = np.random.default_rng(0)
@@ -73,9 +73,9 @@ def test_many_to_many_finds_when_a_motion_turns():
         optimizer.step()
 
     clips, targets = draw_turns(64, rng)
-    assert isinstance(network, StepNetwork)
+    assert isinstance(network, FramewiseNetwork)
     with torch.no_grad():
-        said = network.eval().step_logits(normalize(clips, network.spec)).argmax(dim=2)
+        said = network.eval().frame_logits(normalize(clips, network.spec)).argmax(dim=2)
 
     errors = (turning_points(said) - turning_points(targets)).abs()
     assert (errors <= 2).float().mean() >= 0.8
@@ -88,11 +88,11 @@ def test_the_loss_is_the_mean_over_the_steps_that_count():
     clips, targets = draw_turns(3, np.random.default_rng(1))
     targets[0, 3:] = IGNORED
     targets[2] = IGNORED
-    objective = StepObjective(network.eval(), FitOptions(label_smoothing=0.2), torch.tensor([0.5, 1.5]))
+    objective = FrameObjective(network.eval(), FitOptions(label_smoothing=0.2), torch.tensor([0.5, 1.5]))
 
     lesson = objective.learn(objective.module(network), batch_of(clips, targets), np.random.default_rng())
 
-    logits = network.step_logits(normalize(clips, network.spec))
+    logits = network.frame_logits(normalize(clips, network.spec))
     counted = torch.cat([logits[0, :3], logits[1]]), torch.cat([targets[0, :3], targets[1]])
     losses = cross_entropy(*counted, weight=torch.tensor([0.5, 1.5]), label_smoothing=0.2, reduction="sum")
     torch.testing.assert_close(lesson.loss, losses / len(counted[0]))
@@ -103,7 +103,7 @@ def test_the_loss_is_the_mean_over_the_steps_that_count():
 def test_a_batch_without_a_label_teaches_nothing_and_does_no_harm():
     network = tiny("conv_rnn_small")
     clips, targets = draw_turns(2, np.random.default_rng(1))
-    objective = StepObjective(network, PLAIN)
+    objective = FrameObjective(network, PLAIN)
     module = objective.module(network).train()
     for loss in (
         objective.learn(module, batch_of(clips, torch.full_like(targets, IGNORED)), np.random.default_rng()).loss,
@@ -116,10 +116,10 @@ def test_a_batch_without_a_label_teaches_nothing_and_does_no_harm():
 
 
 def test_what_steps_cannot_learn_with_is_refused():
-    check_steps(tiny(), PLAIN)
+    check_framewise(tiny(), PLAIN)
     with pytest.raises(ConfigError, match="no answer at each frame"):
-        check_steps(build("slow_fusion_tiny", num_classes=2), PLAIN)
+        check_framewise(build("slow_fusion_tiny", num_classes=2), PLAIN)
     with pytest.raises(ConfigError, match="mixup"):
-        check_steps(tiny(), FitOptions(mixup=0.2))
+        check_framewise(tiny(), FitOptions(mixup=0.2))
     with pytest.raises(ConfigError, match="sampler"):
-        check_steps(tiny(), FitOptions(balance="sampler"))
+        check_framewise(tiny(), FitOptions(balance="sampler"))

@@ -18,7 +18,7 @@ from kinema.datasets import open_data
 from kinema.datasets.clips import ClipDataset
 from kinema.datasets.synthetic import write_motion_set
 from kinema.errors import CheckpointError, Diverged, TooManyBroken
-from kinema.training.loop import Run, Trainer
+from kinema.training.loop import Trainer, TrainingRun
 from kinema.training.objective import ClipObjective, Lesson
 from kinema.training.options import FitOptions
 from kinema.training.state import load_state
@@ -62,7 +62,7 @@ def trainer(root: Path, state: Path, listener: Quiet, **changes) -> Trainer:
     network = models.build("slow_fusion_tiny", num_classes=len(data.labels), dropout=0.3, spec={"size": (32, 32)})
     clips = ClipDataset(data.part("train"), network.spec, augment=PRESETS["light"], seed=0)
     options = FitOptions(**{**OPTIONS, **changes})
-    run = Run(network, clips, lambda _: {"video_hit_at_1": 0.5}, options, state, listener)
+    run = TrainingRun(network, clips, lambda _: {"video_hit_at_1": 0.5}, options, state, listener)
     return Trainer(run)
 
 
@@ -238,7 +238,7 @@ def test_a_gradient_that_is_no_number_costs_one_step_and_not_the_weights(motion_
     run = trainer(motion_set, tmp_path / "state.pt", Quiet())
     run.objective = Poisoned(run, {2})
     progress = run.fit()
-    assert (progress.step, progress.skipped, progress.in_vain) == (6, 1, 0)
+    assert (progress.step, progress.skipped, progress.skipped_in_a_row) == (6, 1, 0)
     assert all(value.isfinite().all() for value in weights_of(tmp_path / "state.pt").values())
     assert "its step was left out" in caplog.text
 

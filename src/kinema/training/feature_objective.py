@@ -1,6 +1,6 @@
-"""Learning from kept features: `join` and the classifier alone are run, forward and backward.
+"""Training on kept features: only `join` and the classifier are computed, forward and backward.
 
-Random changes of pixels are in the views that were kept; what blends the pixels of two clips cannot be.
+Random changes of pixels are part of the kept views. To blend the pixels of two clips is impossible.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import nn
 
 from kinema.errors import ConfigError
 from kinema.models.device import autocast
-from kinema.models.frozen_split import BackHalf, check_cut, front
+from kinema.models.frozen_split import TrainableHead, check_split, frozen_features
 from kinema.training.objective import Lesson
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class FeatureObjective:
     """One label, or several, for the features of each view.
 
     Args:
-        network: whose back half learns.
+        network: its trainable head is trained.
         loss: of logits and targets.
     """
 
@@ -38,8 +38,8 @@ class FeatureObjective:
         self.device, self.precision = torch.device("cpu"), "f32"
 
     def module(self, network: Network) -> nn.Module:
-        """Its back half."""
-        return BackHalf(network)
+        """Its trainable head."""
+        return TrainableHead(network)
 
     def to(self, device: torch.device, precision: str) -> None:
         """See `Objective`."""
@@ -47,11 +47,11 @@ class FeatureObjective:
         self.loss.to(device)
 
     def num_counted(self, batch: FeatureBatch) -> int:
-        """Its views."""
+        """The number of views."""
         return len(batch.indices)
 
     def learn(self, module: nn.Module, batch: FeatureBatch, rng: np.random.Generator) -> Lesson:
-        """Compare with the targets; there is nothing to draw."""
+        """Compare the logits with the targets; nothing is random."""
         targets = self.loss.targets(batch.targets.to(self.device))
         lengths = None if batch.lengths is None else batch.lengths.to(self.device)
         with autocast(self.device, self.precision):
@@ -60,21 +60,21 @@ class FeatureObjective:
         return Lesson(self.loss(logits, targets), float(hits))
 
     def nothing(self, module: nn.Module) -> Tensor:
-        """Zero times the logits of what the front half makes of two empty clips."""
+        """Zero times the logits of the features of two empty clips."""
         with torch.no_grad():
-            kept = front(self.network, torch.zeros((2, *self.network.spec.shape), device=self.device))
+            kept = frozen_features(self.network, torch.zeros((2, *self.network.spec.shape), device=self.device))
         return module(kept).sum() * 0.0
 
 
 def check_kept(network: Network, options: FitOptions) -> None:
-    """Make sure that a network can learn from kept features as the options ask.
+    """Make sure that a network can be trained on kept features with these options.
 
     Raises:
-        ConfigError: more than the head learns, clips are to be blended, or the network cannot be cut in two.
+        ConfigError: more than the head is trained, clips are blended, or the network cannot be split.
     """
     if options.transfer != "head":
         raise ConfigError("--keep-features needs a frozen encoder", f"--transfer {options.transfer}", "give head")
     if options.mixup or options.cutmix:
         do = "leave one of them out"
         raise ConfigError("--mixup and --cutmix blend pixels, which kept features no longer have", "", do)
-    check_cut(network)
+    check_split(network)

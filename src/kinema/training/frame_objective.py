@@ -1,4 +1,4 @@
-"""Learning a label at every step of a clip ("many to many")."""
+"""Training on a label for every frame of a clip ("many to many")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kinema.clips.transforms import normalize
 from kinema.errors import ConfigError
 from kinema.labels import IGNORED
 from kinema.models.device import autocast
-from kinema.models.network import Network, StepNetwork
+from kinema.models.network import FramewiseNetwork, Network
 from kinema.training.objective import Lesson
 
 if TYPE_CHECKING:
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 
 class Framewise(nn.Module):
-    """A network that answers at each step when it is called."""
+    """A network whose output is the logits at each frame."""
 
-    def __init__(self, network: StepNetwork) -> None:
+    def __init__(self, network: FramewiseNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
         """Logits at each frame."""
-        return self.network.step_logits(clips)
+        return self.network.frame_logits(clips)
 
 
 class FrameObjective:
-    """One class a step; steps with the target `IGNORED` teach nothing.
+    """One class a frame; frames with the target `IGNORED` do not count.
 
     Args:
         network: its input says how clips are normalised.
         options: label smoothing.
-        class_weights: [classes], mean 1; what an error in each class weighs.
+        class_weights: [classes], mean 1; weights of errors in each class.
     """
 
     def __init__(self, network: Network, options: FitOptions, class_weights: Tensor | None = None) -> None:
@@ -49,8 +49,8 @@ class FrameObjective:
         self.device, self.precision = torch.device("cpu"), "f32"
 
     def module(self, network: Network) -> nn.Module:
-        """The network, asked for every step."""
-        return Framewise(cast(StepNetwork, network))
+        """The network with logits at each frame."""
+        return Framewise(cast(FramewiseNetwork, network))
 
     def to(self, device: torch.device, precision: str) -> None:
         """See `Objective`."""
@@ -58,11 +58,11 @@ class FrameObjective:
         self.class_weights = None if self.class_weights is None else self.class_weights.to(device)
 
     def num_counted(self, batch: Batch) -> int:
-        """The steps with a label."""
+        """The number of frames with a label."""
         return int((batch.targets != IGNORED).sum())
 
     def learn(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> Lesson:
-        """The mean loss of all steps with a label; the hits of a clip are the share of its steps that are right."""
+        """The mean loss of all frames with a label; the hits of a clip are the share of its frames that are right."""
         clips = normalize(batch.clips.to(self.device, non_blocking=True), self.network.spec)
         targets = batch.targets.to(self.device)
         with autocast(self.device, self.precision):
@@ -82,12 +82,12 @@ class FrameObjective:
 
 
 def check_framewise(network: Network, options: FitOptions) -> None:
-    """Make sure that a network can learn a label at each step as the options ask.
+    """Make sure that a network can be trained on a label for each frame with these options.
 
     Raises:
-        ConfigError: it has no answer at each step, or an option blends or chooses whole clips.
+        ConfigError: it has no scores at each frame, or an option blends or samples whole clips.
     """
-    if not isinstance(network, StepNetwork):
+    if not isinstance(network, FramewiseNetwork):
         do = "take one that can, such as cnn_gru_small or conv_gru_small"
         raise ConfigError("this network has no answer at each frame", network.variant, do)
     if options.mixup or options.cutmix:

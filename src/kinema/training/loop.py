@@ -3,7 +3,7 @@
 A run is a function of its options alone: the order of examples depends on (seed, epoch), crops on (seed, epoch, example),
 mixing on (seed, step), and the state file holds the rest (weights, optimiser, dropout's generator). So a run that is
 killed at any moment and resumed ends with the same weights on the same machine. Processes (torchrun, `accelerate
-launch`) share out every batch; the devices and the exchange of gradients are Accelerate's.
+launch`) share every batch; Accelerate handles the devices and the exchange of gradients.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,30 +36,46 @@ from kinema.training.objective import ClipObjective, Objective
 from kinema.training.optim import Schedule, build_optimizer, gradient_norm
 from kinema.training.options import FitOptions
 from kinema.training.order import EpochBatches
-from kinema.training.state import EpochRow, Progress, Tally, load_state, save_state
-from kinema.training.transfer import freeze, set_training, still_norms
+from kinema.training.state import EpochRow, Tally, TrainingState, load_state, save_state
+from kinema.training.transfer import freeze, frozen_norms, set_training
 
 log = logging.getLogger("kinema")
 
-_MOST_IN_VAIN = 10
+_MAX_SKIPPED_IN_A_ROW = 10
 
 Validate = Callable[[Network], Mapping[str, float]]
-"""Measures the network on the validation part; called by every process, gives all of them the same figures."""
+"""Measures the network on the validation part. Every process calls it and gets the same figures."""
+
+Collate = Callable[[Sequence[Any]], Any]
+"""Joins examples to a batch that has `indices` and `broken`."""
 
 
 class Listener(Protocol):
-    """What a run tells while it goes on; the main process alone calls it."""
+    """Receives the progress of a run; only the main process calls it."""
 
-    def batch_done(self, progress: Progress, num_batches: int, loss: float) -> None:
+    def batch_done(self, state: TrainingState, num_batches: int, loss: float) -> None:
         """An optimiser step was taken."""
 
-    def epoch_done(self, progress: Progress, row: EpochRow, network: Network, better: bool) -> None:
+    def epoch_done(self, state: TrainingState, row: EpochRow, network: Network, better: bool) -> None:
         """An epoch was trained and validated; `better` if it is the best so far."""
 
 
 @dataclass
-class Run:
-    """What a run works on and where it keeps its state."""
+class TrainingRun:
+    """What a run trains, on what, and where it keeps its state.
+
+    Args:
+        network: to train.
+        data: examples.
+        validate: measures the network after each epoch.
+        options: of the training.
+        state_path: file of the state to resume from.
+        listener: receives the progress.
+        objective: computes the loss of a batch; None for one or several labels a clip.
+        collate: joins examples to a batch; None joins clips.
+        num_listed: number of examples that `max_broken` is a share of, if `data` is one of several divisions; None: those in
+            `data`.
+    """
 
     network: Network
     data: ClipDataset | FeatureDataset
@@ -68,37 +84,34 @@ class Run:
     state_path: Path
     listener: Listener
     objective: Objective[Any] | None = None
-    """How a batch becomes a loss; None is one label, or several, a clip."""
-    collate: Callable[[Sequence[Any]], Any] | None = None
-    """Joins what `data` gives to a batch with `indices` and `broken`; None joins clips."""
+    collate: Collate | None = None
     num_listed: int | None = None
-    """Of how many examples `max_broken` is the share, where `data` is one division of several; None: of those in `data`."""
 
 
 def seed_weights(seed: int) -> None:
-    """Start torch's generators, from which new weights and dropout are drawn."""
+    """Seed torch's generators, which draw new weights and dropout."""
     torch.manual_seed(seed)
 
 
 def open_accelerator() -> Accelerator:
     """The devices, and the other processes of a launcher if there are any.
 
-    Accelerate has to be told that it is to work on CPUs: left to itself it starts the exchange between processes
-    without a GPU and then takes each for the only one.
+    Accelerate needs to be told to use CPUs. Without a GPU it otherwise connects the processes, and then takes each of them
+    for the only one.
     """
     return Accelerator(cpu=resolve_device().type == "cpu")
 
 
 def join_processes() -> torch.device:
-    """Find the other processes of a launcher, if there are any; returns the device of this one."""
+    """Connect to the other processes of a launcher, if there are any; returns the device of this process."""
     return open_accelerator().device
 
 
 class Trainer:
     """One training run. Build it, then call `fit`."""
 
-    def __init__(self, run: Run) -> None:
-        self.run, self.options, self.progress = run, run.options, Progress()
+    def __init__(self, run: TrainingRun) -> None:
+        self.run, self.options, self.state = run, run.options, TrainingState()
         self.saved_at = time.monotonic()
         seed_weights(self.options.seed)
         self.accelerator = open_accelerator()
@@ -109,7 +122,7 @@ class Trainer:
         channels_last(network)
         self.network = network
         self.optimizer = build_optimizer(network, self.options)
-        self.average = self._averaged(network)
+        self.average = MovingAverage(network, self.frozen, self.options.ema) if self.options.ema else None
         self.objective = run.objective or ClipObjective(network, self.options, loss_for(run.data.data, self.options))
         module = self.objective.module(network)
         if self.options.compile:
@@ -120,12 +133,7 @@ class Trainer:
         self.schedule = Schedule(self.options, self.order.num_batches)
         self.objective.to(self.device, self.precision)
 
-    # building
-
-    def _averaged(self, network: Network) -> MovingAverage | None:
-        return MovingAverage(network, self.frozen, self.options.ema) if self.options.ema else None
-
-    def _loader(self) -> tuple[EpochBatches, DataLoader[Any]]:
+    def _loader(self) -> tuple[EpochBatches, Iterable[Batch]]:
         data, options = self.run.data.data, self.options
         if not data.examples:
             raise DataError("nothing to train on", data.name, "give a data set whose training part has examples")
@@ -138,48 +146,48 @@ class Trainer:
             process=self.accelerator.process_index, num_processes=self.accelerator.num_processes, weights=weights,
         )  # fmt: skip
         workers = worker_count(options.workers)
-        loader: DataLoader[Any] = DataLoader(
-            cast(Any, self.run.data), batch_sampler=order, collate_fn=self.run.collate or collate, num_workers=workers,
-            persistent_workers=workers > 0, pin_memory=self.device.type == "cuda",
+        loader: Iterable[Batch] = DataLoader(
+            cast("ClipDataset", self.run.data), batch_sampler=order, collate_fn=self.run.collate or collate,
+            num_workers=workers, persistent_workers=workers > 0, pin_memory=self.device.type == "cuda",
             prefetch_factor=4 if workers else None,
-            # A loader draws a number when it is started; from its own generator, so that dropout's stays in step.
+            # The loader draws a number when it starts. A generator of its own keeps dropout's generator in step.
             generator=torch.Generator(),
         )  # fmt: skip
         return order, loader
 
     # one run
 
-    def fit(self, resume: bool = False) -> Progress:
+    def fit(self, resume: bool = False) -> TrainingState:
         """Train to the end; with `resume` from the saved state on.
 
         Raises:
-            TooManyBroken: more of the examples are unreadable than `max_broken` allows.
+            TooManyBroken: more examples are unreadable than `max_broken` allows.
             CheckpointError: `resume` without a usable state.
         """
         if resume:
             self._restore()
-        while not self.progress.finished:
+        while not self.state.finished:
             self._epoch()
             self._end_epoch()
-        return self.progress
+        return self.state
 
     @property
     def judged(self) -> Network:
-        """The network that is validated and saved: the moving average where there is one."""
+        """The network that is validated and saved: the moving average if there is one."""
         return self.network if self.average is None else cast(Network, self.average.module)
 
     def _epoch(self) -> None:
-        progress = self.progress
-        self.order.move_to(progress.epoch, progress.batch)
+        state = self.state
+        self.order.move_to(state.epoch, state.batch)
         set_training(self.network, self.frozen)
         for parts, waited_s in self._batches():
             started = time.monotonic()
             loss = self._step(parts)
-            progress.step, progress.batch = progress.step + 1, progress.batch + 1
-            progress.tally.wait_s += waited_s
-            progress.tally.time_s += waited_s + time.monotonic() - started
+            state.step, state.batch = state.step + 1, state.batch + 1
+            state.tally.wait_s += waited_s
+            state.tally.time_s += waited_s + time.monotonic() - started
             if self.accelerator.is_main_process:
-                self.run.listener.batch_done(progress, self.order.num_batches, loss)
+                self.run.listener.batch_done(state, self.order.num_batches, loss)
             if self._save_is_due():
                 self._save()
 
@@ -187,44 +195,42 @@ class Trainer:
         since_s = time.monotonic() - self.saved_at
         if self.accelerator.num_processes == 1:
             return since_s >= self.options.save_every_s
-        due = [since_s >= self.options.save_every_s]  # one clock decides for all processes
+        due = [since_s >= self.options.save_every_s]  # the clock of the main process decides for all
         return bool(broadcast_object_list(due)[0])
 
     def _batches(self) -> Iterator[tuple[list[Batch], float]]:
-        """The parts of each batch, and how long they were waited for."""
+        """The parts of each batch, and the seconds that the loop waited for them."""
         parts: list[Batch] = []
-        asked = time.monotonic()
+        broken, num_examples, kind = self.state.broken, self.run.num_listed, "examples"
+        if num_examples is None:
+            num_examples, kind = len(self.run.data.data), "training examples"
+        requested = time.monotonic()
         for part in self.loader:
-            self._note_broken(part)
+            for item in part.broken:
+                if item.key not in broken:
+                    log.warning("left out, cannot be read: %s: %s", item.key, item.reason)
+                    broken[item.key] = item.reason
+            check_broken(broken, num_examples, self.options.max_broken, kind)
             parts.append(part)
             if len(parts) == self.options.accumulate:
-                yield parts, time.monotonic() - asked
-                parts, asked = [], time.monotonic()
-
-    def _note_broken(self, batch: Batch) -> None:
-        broken = self.progress.broken
-        for item in batch.broken:
-            if item.key not in broken:
-                log.warning("left out, cannot be read: %s: %s", item.key, item.reason)
-                broken[item.key] = item.reason
-        if self.run.num_listed is None:
-            check_broken(broken, len(self.run.data.data), self.options.max_broken, "training examples")
-        else:
-            check_broken(broken, self.run.num_listed, self.options.max_broken)
+                yield parts, time.monotonic() - requested
+                parts, requested = [], time.monotonic()
 
     # one step
 
     def _step(self, parts: list[Batch]) -> float:
         """One optimiser step from the parts of a batch; the gradient is that of its mean loss over all processes."""
-        number = self._in_all_processes(sum(self.objective.num_counted(part) for part in parts))
+        number = sum(self.objective.num_counted(part) for part in parts)
+        if self.accelerator.num_processes > 1:
+            number = int(self.accelerator.reduce(torch.tensor(number, device=self.device), reduction="sum"))
         if number == 0:  # nothing could be read, or nothing has a label
             return 0.0
-        self.schedule.apply(self.optimizer, self.progress.step)
+        self.schedule.apply(self.optimizer, self.state.step)
         self.optimizer.zero_grad(set_to_none=True)
         mean = 0.0
         for position, part in enumerate(parts):
-            wait_to_share = position < len(parts) - 1
-            with self.accelerator.no_sync(self.module) if wait_to_share else nullcontext():
+            is_last = position == len(parts) - 1  # processes exchange gradients once a batch
+            with nullcontext() if is_last else self.accelerator.no_sync(self.module):
                 mean += self._learn_from(part, number, position)
         self.scaler.unscale_(self.optimizer)
         norm = gradient_norm((p for g in self.optimizer.param_groups for p in g["params"]), self.options.clip_grad)
@@ -235,40 +241,35 @@ class Trainer:
                 self.average.follow(self.network)
         return mean
 
-    def _in_all_processes(self, number: int) -> int:
-        if self.accelerator.num_processes == 1:
-            return number
-        return int(self.accelerator.reduce(torch.tensor(number, device=self.device), reduction="sum"))
-
     def _is_usable(self, norm: float) -> bool:
-        """Whether a step can be taken; one gradient that is not a number would spoil every weight for good."""
-        progress = self.progress
-        if math.isfinite(norm) or self.scaler.is_enabled():  # the scaler of fp16 looks for itself
-            progress.in_vain = 0
+        """Whether a step can be taken. One gradient that is not a number would destroy every weight for good."""
+        state = self.state
+        if math.isfinite(norm) or self.scaler.is_enabled():  # the scaler of fp16 checks gradients itself
+            state.skipped_in_a_row = 0
             return True
-        progress.skipped, progress.in_vain = progress.skipped + 1, progress.in_vain + 1
-        if progress.in_vain >= _MOST_IN_VAIN:
+        state.skipped, state.skipped_in_a_row = state.skipped + 1, state.skipped_in_a_row + 1
+        if state.skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
             raise Diverged(
-                f"{_MOST_IN_VAIN} steps in a row gave gradients that are not numbers", f"epoch {progress.epoch + 1}",
+                f"{_MAX_SKIPPED_IN_A_ROW} steps in a row gave gradients that are not numbers", f"epoch {state.epoch + 1}",
                 "lower --lr, or train with --precision f32",
             )  # fmt: skip
-        if progress.skipped == 1:
+        if state.skipped == 1:
             log.warning("a gradient was not a number; its step was left out (the summary counts such steps)")
         return False
 
     def _learn_from(self, part: Batch, number: int, position: int) -> float:
-        """Add one part's gradient; returns its share of the batch's mean loss."""
+        """Add the gradient of one part; returns its share of the batch's mean loss."""
         size, processes = len(part.indices), self.accelerator.num_processes
         if size == 0:
             if processes > 1:  # the others wait for a gradient from this process
-                with still_norms(self.network):
+                with frozen_norms(self.network):
                     torch.autograd.backward(self.scaler.scale(self.objective.nothing(self.module)))
             return 0.0
-        rng = np.random.default_rng([self.options.seed, self.progress.step, position, self.accelerator.process_index])
+        rng = np.random.default_rng([self.options.seed, self.state.step, position, self.accelerator.process_index])
         lesson = self.objective.learn(self.module, part, rng)
         share = self.objective.num_counted(part) * processes / number  # processes average their gradients
         torch.autograd.backward(self.scaler.scale(lesson.loss * share))
-        tally = self.progress.tally
+        tally = self.state.tally
         value = float(lesson.loss.detach())
         tally.loss += value * size
         tally.hits += lesson.hits
@@ -278,41 +279,39 @@ class Trainer:
     # the end of an epoch
 
     def _end_epoch(self) -> None:
-        progress, options = self.progress, self.options
-        broadcast(list(self.judged.buffers()))  # each process has the norms' statistics of its own clips
+        state, options = self.state, self.options
+        broadcast(list(self.judged.buffers()))  # each process has batch norm statistics of its own clips
         figures = {f"valid_{name}": float(value) for name, value in self.run.validate(self.judged).items()}
         row = self._row(figures)
         value = figures.get(f"valid_{options.monitor}", -row["train_loss"])
         value = -value if options.monitor == "loss" else value
-        better = value > progress.best or (value == progress.best and self._loses_less(row))
+        better = value > state.best
+        if value == state.best:  # few videos often tie; then the lower loss is better
+            best = state.history[state.best_epoch]
+            better = row.get("valid_loss", math.inf) < best.get("valid_loss", -math.inf)
         if better:
-            progress.best, progress.best_epoch = value, progress.epoch
+            state.best, state.best_epoch = value, state.epoch
         self.schedule.end_epoch(value)
-        progress.history.append(row)
-        progress.epoch, progress.batch, progress.tally = progress.epoch + 1, 0, Tally()
-        stale = options.patience and progress.epoch - 1 - progress.best_epoch >= options.patience
-        progress.finished = progress.epoch >= options.epochs or bool(stale)
+        state.history.append(row)
+        state.epoch, state.batch, state.tally = state.epoch + 1, 0, Tally()
+        stale = options.patience and state.epoch - 1 - state.best_epoch >= options.patience
+        state.finished = state.epoch >= options.epochs or bool(stale)
         if self.accelerator.is_main_process:
-            self.run.listener.epoch_done(progress, row, self.judged, better)
-        if better or progress.finished or self._save_is_due():  # an epoch may be shorter than writing its state
+            self.run.listener.epoch_done(state, row, self.judged, better)
+        if better or state.finished or self._save_is_due():  # an epoch may be shorter than writing its state
             self._save()
 
-    def _loses_less(self, row: EpochRow) -> bool:
-        """Whether the validation loss decides for an epoch whose score is that of the best; few videos often tie."""
-        best = self.progress.history[self.progress.best_epoch]
-        return row.get("valid_loss", math.inf) < best.get("valid_loss", -math.inf)
-
     def _row(self, figures: Mapping[str, float]) -> EpochRow:
-        tallies = [self.progress.tally]
+        tallies = [self.state.tally]
         if self.accelerator.num_processes > 1:
             tallies = gather_object(tallies)
-            for broken in gather_object([self.progress.broken]):
-                self.progress.broken.update(broken)
+            for broken in gather_object([self.state.broken]):
+                self.state.broken.update(broken)
         clips = max(sum(t.clips for t in tallies), 1)
         time_s = max(1e-9, *(t.time_s for t in tallies))
         return {
-            "epoch": self.progress.epoch + 1,
-            "lr": self.schedule.rate(max(self.progress.step - 1, 0)),
+            "epoch": self.state.epoch + 1,
+            "lr": self.schedule.rate(max(self.state.step - 1, 0)),
             "train_loss": sum(t.loss for t in tallies) / clips,
             "train_clip_hit_at_1": sum(t.hits for t in tallies) / clips,
             **figures,
@@ -324,29 +323,25 @@ class Trainer:
     # the state
 
     def _save(self) -> None:
-        own = [
-            {"generator": torch.get_rng_state(), "tally": asdict(self.progress.tally), "broken": self.progress.broken}
-        ]
+        own = [{"generator": torch.get_rng_state(), "tally": asdict(self.state.tally), "broken": self.state.broken}]
         if self.accelerator.num_processes > 1:
             own = gather_object(own)
         if self.accelerator.is_main_process:
-            save_state(self.run.state_path, self.progress, self._parts(own))
+            parts = {
+                "network": self.network.state_dict(),
+                "average": None if self.average is None else self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state(),
+                "scaler": self.scaler.state_dict(),
+                "processes": own,
+                "cuda_generators": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            }
+            save_state(self.run.state_path, self.state, parts)
         self.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
 
-    def _parts(self, processes: list[dict[str, Any]]) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state(),
-            "scaler": self.scaler.state_dict(),
-            "processes": processes,
-            "cuda_generators": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-        }
-
     def _restore(self) -> None:
-        self.progress, parts = load_state(self.run.state_path)
+        self.state, parts = load_state(self.run.state_path)
         self.network.load_state_dict(parts["network"])
         if self.average is not None and parts["average"] is not None:
             self.average.load_state_dict(parts["average"])
@@ -361,10 +356,10 @@ class Trainer:
             )  # fmt: skip
         own = parts["processes"][self.accelerator.process_index]
         torch.set_rng_state(own["generator"])
-        self.progress.tally, self.progress.broken = Tally(**own["tally"]), own["broken"]
+        self.state.tally, self.state.broken = Tally(**own["tally"]), own["broken"]
         if parts["cuda_generators"]:
             torch.cuda.set_rng_state_all(parts["cuda_generators"])
-        if self.progress.finished:
-            log.info("nothing to resume: all %d epochs are done", self.progress.epoch)
+        if self.state.finished:
+            log.info("nothing to resume: all %d epochs are done", self.state.epoch)
         else:
-            log.info("resumed at epoch %d, batch %d", self.progress.epoch + 1, self.progress.batch)
+            log.info("resumed at epoch %d, batch %d", self.state.epoch + 1, self.state.batch)

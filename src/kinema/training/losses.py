@@ -17,7 +17,7 @@ class ClipLoss(nn.Module):
         num_classes: classes.
         multi_label: several labels a video: one sigmoid a class instead of a softmax.
         smoothing: label smoothing (Szegedy et al. 2016); unused with several labels.
-        class_weights: [classes], mean 1; what an error in each class weighs.
+        class_weights: [classes], mean 1; weights of errors in each class.
     """
 
     class_weights: Tensor | None
@@ -42,7 +42,7 @@ class ClipLoss(nn.Module):
 
 
 def loss_for(data: DataSet, options: FitOptions) -> ClipLoss:
-    """The loss for the classes of a data set, with the smoothing and the class weights that the options ask for."""
+    """The loss for the classes of a data set, with the smoothing and the class weights of the options."""
     weights = balanced_weights(list(data.counts().values())) if options.balance == "loss" else None
     return ClipLoss(len(data.labels), data.multi_label, options.label_smoothing, weights)
 
@@ -51,5 +51,4 @@ def balanced_weights(counts: list[int]) -> Tensor:
     """Weights inverse to the class counts, scaled so that an average example weighs 1; an empty class weighs 0."""
     number = torch.tensor(counts, dtype=torch.float32)
     present = number > 0
-    weights = torch.where(present, number.sum() / (present.sum() * number.clamp(min=1)), torch.zeros_like(number))
-    return weights
+    return torch.where(present, number.sum() / (present.sum() * number.clamp(min=1)), torch.zeros_like(number))

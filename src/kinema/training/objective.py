@@ -1,7 +1,7 @@
-"""What a batch teaches: from a batch of the loader to logits, loss and hits. The loop knows nothing of clips.
+"""The loss and the hits of a batch. The loop itself does not depend on the kind of batch.
 
-`ClipObjective` is the usual one: clips in, one answer each. Others learn from kept features or from a label at every
-time step; they differ in what they read from a batch and in how they count, not in the loop.
+`ClipObjective` is the default: one row of logits for each clip. Others use kept features, or a label for every frame; they
+differ in what they read from a batch and in what they count.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """What came of one batch: the mean loss over what counts in it, and how many rows were right."""
+    """The result of one batch: the mean loss over what counts in it, and the number of rows that were right."""
 
     loss: Tensor
     hits: float
@@ -36,22 +36,22 @@ BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
 
 
 class Objective(Protocol[BatchT_contra]):
-    """Turns a batch into a loss."""
+    """Computes the loss of a batch."""
 
     def module(self, network: Network) -> nn.Module:
-        """What `learn` will call, in training: the network, or a module around it that shares its weights."""
+        """The module that `learn` calls in training: the network, or a module around it that shares its weights."""
 
     def to(self, device: torch.device, precision: str) -> None:
-        """Where and in which number format it will work; called once, before the first batch."""
+        """Set the device and the number format; called once, before the first batch."""
 
     def num_counted(self, batch: BatchT_contra) -> int:
-        """What the loss of a batch is the mean of: its rows, or the time steps in them that have a label."""
+        """How many items the loss of a batch is the mean of: its rows, or the frames in them that have a label."""
 
     def learn(self, module: nn.Module, batch: BatchT_contra, rng: np.random.Generator) -> Lesson:
-        """The loss of a batch that has at least one row; `module` is the network, wrapped for several processes."""
+        """The loss of a batch with at least one row; `module` is the network, wrapped for several processes."""
 
     def nothing(self, module: nn.Module) -> Tensor:
-        """A loss of zero that still touches every learning parameter, for a process whose batch is empty."""
+        """A loss of zero with a gradient for every trained parameter, for a process whose batch is empty."""
 
 
 class ClipObjective:
@@ -77,7 +77,7 @@ class ClipObjective:
         self.loss.to(device)
 
     def num_counted(self, batch: Batch) -> int:
-        """Its clips."""
+        """The number of clips."""
         return len(batch.indices)
 
     def learn(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> Lesson:

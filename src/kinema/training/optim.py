@@ -14,9 +14,9 @@ from kinema.training.options import FitOptions
 
 
 def parameter_groups(network: Network, options: FitOptions) -> list[dict[str, object]]:
-    """Learning parameters in up to four groups: classifier or backbone, each with and without weight decay.
+    """Trained parameters in up to four groups: classifier or backbone, each with and without weight decay.
 
-    Every group carries `factor`, by which the scheduled learning rate is multiplied.
+    The `factor` of a group multiplies the scheduled learning rate.
     """
     in_head = {id(parameter) for parameter in network.classifier.parameters()}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
@@ -35,7 +35,7 @@ def parameter_groups(network: Network, options: FitOptions) -> list[dict[str, ob
 
 
 def build_optimizer(network: Network, options: FitOptions) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW, over the parameters that learn, each step in one fused pass over them."""
+    """SGD with Nesterov momentum, or AdamW, over the trained parameters; fused, with one pass over them a step."""
     groups = parameter_groups(network, options)
     if options.optimizer == "sgd":
         nesterov = options.momentum > 0
@@ -47,9 +47,9 @@ def build_optimizer(network: Network, options: FitOptions) -> torch.optim.Optimi
 
 @dataclass
 class Schedule:
-    """The learning rate as a function of how many steps were taken, times what the plateau rule has cut so far.
+    """The learning rate as a function of the number of steps, times the cuts of the plateau rule.
 
-    The only state is `cut`, `best` and `stalled`, which `plateau` uses.
+    Only `cut`, `best` and `stalled` are state; the plateau rule uses them.
     """
 
     options: FitOptions
@@ -81,7 +81,7 @@ class Schedule:
         return rate
 
     def end_epoch(self, value: float) -> None:
-        """Tell how good the epoch was (higher is better); a plateau schedule cuts the rate after three without gain."""
+        """Take in the figure of an epoch (higher is better). Schedule `plateau` cuts the rate after three epochs without gain."""
         if value > self.best:
             self.best, self.stalled = value, 0
             return
@@ -90,7 +90,7 @@ class Schedule:
             self.cut, self.stalled = self.cut * self.PLATEAU_CUT, 0
 
     def state(self) -> dict[str, float]:
-        """What a saved state must hold."""
+        """The values to save in the state of a run."""
         return {"cut": self.cut, "best": self.best, "stalled": self.stalled}
 
     def restore(self, state: dict[str, float]) -> None:
@@ -99,6 +99,6 @@ class Schedule:
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter], largest: float) -> float:
-    """Scale the gradients down to the norm `largest` where they exceed it (0: only measure); returns the norm before."""
+    """Scale the gradients down to the norm `largest` if it is exceeded (0: only measure). Returns the norm before."""
     norm = torch.nn.utils.clip_grad_norm_(list(parameters), largest or math.inf)
     return float(norm)

@@ -1,4 +1,4 @@
-"""How a network is trained: every choice with its default. No torch here, so that the command line can read it."""
+"""Settings of the training loop with their defaults. No torch here, so that the command line starts fast."""
 
 from __future__ import annotations
 
@@ -11,62 +11,63 @@ from kinema.errors import ConfigError, check_settings
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """Everything that the training loop can be told."""
+    """Settings of the training loop."""
 
     epochs: int = 20
     """Passes over the training part."""
     batch_size: int = 16
-    """Clips that one optimiser step learns from, over all processes and accumulated parts together."""
+    """Clips in one optimiser step, over all processes and accumulated parts together."""
     accumulate: int = 1
-    """Parts that a batch is cut into; more parts need less memory and give the same step."""
+    """Parts that a batch is cut into: more parts need less memory and give the same step."""
     optimizer: Literal["sgd", "adamw"] = "adamw"
     """Stochastic gradient descent with Nesterov momentum, or AdamW."""
     lr: float | None = None
-    """Highest learning rate; without it 0.001 for adamw and 0.05 for sgd."""
+    """Highest learning rate; default: 0.001 for adamw and 0.05 for sgd."""
     momentum: float = 0.9
     """Momentum of sgd."""
     weight_decay: float = 0.05
     """Weight decay (not for biases and norms)."""
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    """Learning rate over time: down a half cosine, a fifth whenever validation stalls, or unchanged."""
+    """Learning rate over time: falls along half a cosine, is cut to a fifth when validation stalls (plateau), or stays."""
     warmup_epochs: float = 1.0
-    """Epochs in which the learning rate rises from 0."""
+    """Epochs in which the learning rate rises from 0 at the start."""
     label_smoothing: float = 0.1
-    """Share of the target that is spread over all classes."""
+    """Share of the target that is distributed over all classes."""
     mixup: float = 0.0
-    """Strength (alpha) of mixup: clips of a batch are blended, and their labels too; 0 is off."""
+    """Strength (alpha) of mixup, which blends clips of a batch and their labels; 0 is off."""
     cutmix: float = 0.0
-    """Strength (alpha) of cutmix: a box of one clip is pasted into another; 0 is off."""
+    """Strength (alpha) of cutmix, which pastes a box of one clip into another; 0 is off."""
     balance: Literal["none", "sampler", "loss"] = "none"
-    """Uneven classes: show rare ones more often (sampler), or weigh their errors more (loss)."""
+    """Balance uneven classes: draw rare ones more often (sampler), or weight their errors more (loss)."""
     ema: float = 0.99
-    """Decay of a moving average of the weights, which is what is judged and saved; 0 is off. It calms what a few hundred
-    steps with batch norm leave restless."""
+    """Decay of a moving average of the weights, which is judged and saved in their place; 0 is off. It makes short runs with
+    batch norm more stable."""
     clip_grad: float = 5.0
     """Largest norm of the gradient; 0 is no limit."""
     transfer: str = "all"
-    """What learns: all, head (the classifier and layers that join frames), or last:N (those and the last N stages)."""
+    """Layers to train: all, head (the classifier and layers that join frames), or last:N (the head and the last N stages)."""
     backbone_lr: float = 1.0
     """Factor on the learning rate of everything but the classifier."""
     precision: Precision = "auto"
-    """Number format of the forward pass; auto is bf16 where the machine is fast at it, else f32."""
+    """Number format of the forward pass; auto is bf16 if the machine is fast at it, else f32."""
     compile: bool = False
-    """Compile the network with torch.compile: its first step takes up to a minute, the later ones less than before."""
+    """Compile the network with torch.compile: the first step takes up to a minute, later steps are faster."""
     patience: int = 0
-    """Stop after this many epochs without a better validation; 0 is never."""
+    """Stop after this many epochs without a better validation; 0 never stops."""
     monitor: Literal[
         "video_hit_at_1", "macro_f1", "mean_class_accuracy", "clip_hit_at_1", "loss",
         "frame_accuracy", "edit_score", "f1_at_10", "f1_at_25", "f1_at_50",
     ] = "video_hit_at_1"  # fmt: skip
-    """What decides which epoch is the best; frame_accuracy and those behind it are for --each-step, which takes it."""
+    """Figure that decides which epoch is the best; frame_accuracy and those after it are for --task frame, whose default is
+    frame_accuracy."""
     seed: int = 0
-    """Start of every random choice: weights, order, crops."""
+    """Seed of every random choice: weights, order, crops."""
     workers: int | None = None
-    """Processes that decode; without it one for each core but one, at most 8."""
+    """Processes that decode; default: one for each core but one, at most 8."""
     max_broken: float = 0.05
-    """Share of the training examples that may be unreadable before the run stops; in a cross-validation, of all examples."""
+    """Share of the training examples that may be unreadable before the run stops; of all examples in a cross-validation."""
     save_every_s: float = 60.0
-    """Seconds between two saved states, from which --resume goes on."""
+    """Seconds between two saved states, from which --resume continues."""
 
     def __post_init__(self) -> None:
         check_settings({"epochs": self.epochs, "batch_size": self.batch_size, "accumulate": self.accumulate}, 1)
@@ -90,7 +91,7 @@ class FitOptions:
 
     @property
     def num_open_stages(self) -> int | None:
-        """Stages before the classifier that learn: None for all of them, 0 for the classifier alone.
+        """Trained stages before the classifier: None for all of them, 0 for the classifier alone.
 
         Raises:
             ConfigError: `transfer` is not all, head or last:N.

@@ -1,7 +1,7 @@
-"""Which examples come when: shuffled, balanced, shared out to processes, and resumable at any batch.
+"""The order of examples: shuffled, balanced, shared among processes, and resumable at any batch.
 
-The order is a function of (seed, epoch) alone, so a run that goes on in the middle of an epoch sees exactly the batches
-that it has not yet seen, and no state but a number must be kept.
+The order is a function of (seed, epoch) alone. A run that is resumed in the middle of an epoch gets exactly the batches that
+are left of it, and needs no state but the number of the batch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def epoch_order(
 ) -> NDArray[np.int64]:
     """Example indices of one epoch: a permutation, or with weights as many draws with replacement.
 
-    Draws are systematic: an example of weight w appears floor or ceil of its share, not by luck many times more.
+    Draws are systematic: an example appears as often as its share of the weights, rounded up or down.
     """
     rng = np.random.default_rng([seed, epoch, 1])
     if weights is None:
@@ -36,8 +36,8 @@ def epoch_order(
 class EpochBatches(Sampler[list[tuple[int, int]]]):
     """Micro-batches of (epoch, index) for one process, from batch `start` on.
 
-    A batch of `batch_size` is cut into `accumulate` parts, and every part is shared out to `num_processes`. The last,
-    smaller batch of an epoch is kept if it gives each part of each process at least two examples (a batch norm needs two).
+    A batch of `batch_size` is cut into `accumulate` parts, and `num_processes` share every part. The last, smaller batch of an
+    epoch is kept if it gives each part of each process at least two examples (a batch norm needs two).
     """
 
     num_examples: int
@@ -51,7 +51,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     weights: NDArray[np.float64] | None = None
 
     def move_to(self, epoch: int, start: int = 0) -> None:
-        """Go to another epoch and skip its first `start` batches; a loader that holds this sampler follows."""
+        """Go to another epoch and skip its first `start` batches; this also moves the loader that holds this sampler."""
         self.epoch, self.start = epoch, start
 
     @property

@@ -1,7 +1,8 @@
-"""The state of a run, in one file that is whole or not there: what --resume needs to end as if nothing had happened."""
+"""The state of a run in one file, which is written whole or not at all. A resumed run ends like one without a break."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,11 @@ class Tally:
 
 
 @dataclass
-class Progress:
-    """Where a run stands.
+class TrainingState:
+    """How far a run is, and what it has measured.
 
-    `batch` is the next batch of `epoch`; `step` counts optimiser steps, `skipped` those that were not taken because a
-    gradient was not a number, `in_vain` how many of these came one after the other.
+    `batch` is the next batch of `epoch`; `step` counts optimiser steps, `skipped` those that were left out because a gradient
+    was not a number, `skipped_in_a_row` the latest of these without a good step between them.
     """
 
     epoch: int = 0
@@ -41,30 +42,32 @@ class Progress:
     best_epoch: int = -1
     finished: bool = False
     skipped: int = 0
-    in_vain: int = 0
+    skipped_in_a_row: int = 0
     tally: Tally = field(default_factory=Tally)
     history: list[EpochRow] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
 
 
-def save_state(path: Path, progress: Progress, parts: dict[str, Any]) -> None:
-    """Write the progress and the state dictionaries of network, optimiser, … in one file.
+def save_state(path: Path, state: TrainingState, parts: Mapping[str, object]) -> None:
+    """Write the state of a run and the state dictionaries of network, optimiser, … in one file.
 
     Raises:
-        OutputError: it could not be written; the state before it is still there.
+        OutputError: it could not be written; the previous state is kept.
     """
+    progress = asdict(state)
+    progress["in_vain"] = progress.pop("skipped_in_a_row")  # the name in the files of all versions
     with whole_file(path) as temporary:
         try:
-            torch.save({"format": STATE_FORMAT, "progress": asdict(progress), **parts}, temporary)
-        except RuntimeError as error:  # a full disk comes as this
+            torch.save({"format": STATE_FORMAT, "progress": progress, **parts}, temporary)
+        except RuntimeError as error:  # torch's error for a full disk
             raise OutputError("cannot write the state of the run", path, "free some space, then --resume") from error
 
 
-def load_state(path: Path) -> tuple[Progress, dict[str, Any]]:
-    """Read what `save_state` wrote.
+def load_state(path: Path) -> tuple[TrainingState, dict[str, Any]]:
+    """Read a file of `save_state`.
 
     Raises:
-        CheckpointError: not there, damaged, or of another format.
+        CheckpointError: the file is missing, damaged, or of another format.
     """
     if not path.exists():
         raise CheckpointError("no saved state to resume from", path, "start the run without --resume")
@@ -76,4 +79,4 @@ def load_state(path: Path) -> tuple[Progress, dict[str, Any]]:
         raise CheckpointError("the saved state is of another version", path, "start again with another --out")
     values = parts.pop("progress")
     values["tally"] = Tally(**values["tally"])
-    return Progress(**values), parts
+    return TrainingState(skipped_in_a_row=values.pop("in_vain"), **values), parts

@@ -15,11 +15,10 @@ from torch.utils.data import Dataset
 from kinema import models
 from kinema.datasets.clips import Broken, Sample
 from kinema.datasets.dataset import DataSet
-from kinema.datasets.temporal_labels import IGNORED
-from kinema.labels import Labels
+from kinema.labels import IGNORED, Labels
 from kinema.models.network import Network
-from kinema.training.frame_objective import StepObjective
-from kinema.training.loop import Run, Trainer
+from kinema.training.frame_objective import FrameObjective
+from kinema.training.loop import Trainer, TrainingRun
 from kinema.training.options import FitOptions
 from kinema.training.order import epoch_order
 from kinema.types import Example
@@ -66,7 +65,9 @@ def trainer(network: Network, folder: Path, targets=(0, 1) * 4, broken=(), valid
     options = FitOptions(**{**OPTIONS, **{name: value for name, value in changes.items() if name != "objective"}})
     validate = validate or (lambda _: {"video_hit_at_1": 0.5})
     data = Noise(network, list(targets), set(broken))
-    return Trainer(Run(network, data, validate, options, folder / "state.pt", Quiet(), changes.get("objective")))
+    return Trainer(
+        TrainingRun(network, data, validate, options, folder / "state.pt", Quiet(), changes.get("objective"))
+    )
 
 
 def assert_same_weights(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
@@ -81,7 +82,7 @@ def test_steps_with_a_label_weigh_alike_in_whichever_part_of_a_batch_they_are(tm
         torch.manual_seed(0)
         spec = {"clip_len": 4, "size": [32, 32], "sampling": "dense"}
         network = models.build("conv_rnn_small", num_classes=2, spec=spec, dropout=0.0, widths=[8, 8], stem=[8, 4])
-        objective = StepObjective(network, FitOptions(label_smoothing=0.1), weights)
+        objective = FrameObjective(network, FitOptions(label_smoothing=0.1), weights)
         run = trainer(network, tmp_path, targets, accumulate=accumulate, objective=objective)
         run.frozen = [network]  # norms keep their statistics
         run.fit()
