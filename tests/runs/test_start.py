@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kinema.commands.train import TrainConfig
 from kinema.datasets.dataset import DataSet
 from kinema.labels import Labels
+from kinema.runs.config import TrainConfig
 from kinema.runs.start import build_network
 from kinema.types import Example
 

@@ -1,15 +1,15 @@
-"""Clips by which a graph gets its int8 ranges, and others by which it is judged.
+"""Clips that set the int8 ranges of a graph, and other clips that judge it.
 
-Where the data has parts, those to learn from set the ranges and one of the others judges; else the examples are divided
-in halves, by chance but always in the same way. The clips wait in a file without a name, because they are read several
-times and may be too many for memory.
+In a divided data set the training part sets the ranges, and the validation or test part judges. Otherwise each gets a random
+half of the examples, always the same one. The clips are kept in a temporary file: they are read several times and may not fit
+into memory.
 """
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kinema")
 
-_MOST_CLIPS = 10
-_FEW = 10
+_MAX_CLIPS_PER_VIDEO = 10
+_FEW_CLIPS = 10
 
 
 def gather(
@@ -39,31 +39,31 @@ def gather(
     labelled: bool = True,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Calibration:
-    """Read the clips; where there are fewer videos than clips are wanted, up to 10 of each.
+    """Read the clips; if there are fewer videos than requested clips, up to 10 clips of each video.
 
     Args:
-        data: videos such as the network is meant for.
-        spec: how the network wants to be fed.
-        num_clips: of either kind, at most.
+        data: videos of the kind that the network is for.
+        spec: input of the network.
+        num_clips: largest number of clips that set the ranges, and of clips that judge.
         labelled: whether the examples' labels are true.
         advance: called with the number of videos read since the last call.
 
     Raises:
-        DataError: there are not two videos that can be read.
+        DataError: fewer than two videos can be read.
     """
     halves = divide(data, num_clips)
     ranges, _ = _read(data.with_examples(halves[0]), spec, num_clips, advance)
     judged, targets = _read(data.with_examples(halves[1]), spec, num_clips, advance)
-    if len(ranges) < _FEW:
+    if len(ranges) < _FEW_CLIPS:
         log.warning("%d clips set the int8 ranges; some 100 to 300 would be better", len(ranges))
     return Calibration(ranges, judged, targets if labelled else None)
 
 
 def divide(data: DataSet, most: int) -> tuple[list[Example], list[Example]]:
-    """Examples that set the ranges and others that judge, at most so many of each.
+    """Examples that set the ranges and examples that judge, at most `most` of each.
 
     Raises:
-        DataError: there is one example only.
+        DataError: there is only one example.
     """
     order = np.random.default_rng(0).permutation(len(data.examples))
     mixed = [data.examples[index] for index in order]
@@ -81,9 +81,10 @@ def _read(
     data: DataSet, spec: InputSpec, most: int, advance: Callable[[int], None]
 ) -> tuple[NDArray[np.uint8], tuple[tuple[int, ...], ...]]:
     """Clips [n c t h w] of examples, and the classes of each clip."""
-    each = min(-(-most // len(data)), _MOST_CLIPS)
+    each = min(-(-most // len(data)), _MAX_CLIPS_PER_VIDEO)
     clips = ClipDataset(data, spec, augment=None, views=Views(each))
-    kept: NDArray[Any] = _on_disk((each * len(data), *spec.shape))
+    with tempfile.TemporaryFile() as file:  # it exists as long as it is mapped
+        kept: NDArray[np.uint8] = np.memmap(file, np.uint8, "w+", shape=(each * len(data), *spec.shape))
     targets: list[tuple[int, ...]] = []
     for index, example in enumerate(data.examples):
         sample = clips[index]
@@ -94,10 +95,5 @@ def _read(
         kept[len(targets) : len(targets) + len(sample.clips)] = sample.clips.numpy()
         targets += [data.targets(example)] * len(sample.clips)
     if not targets:
-        raise DataError("not one video can be read", data.root, "give videos such as the network is meant for")
+        raise DataError("not one video can be read", data.root, "give videos of the kind that the network is for")
     return kept[: len(targets)][:most], tuple(targets[:most])
-
-
-def _on_disk(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)  # the file lives as long as it is mapped

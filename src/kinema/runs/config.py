@@ -1,9 +1,9 @@
-"""The settings of training runs, which `train`, `compare` and `crossval` share, and what follows from them."""
+"""The settings of training runs, which `train`, `compare` and `crossval` share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kinema.choices import TaskName
 from kinema.errors import ConfigError, check_settings
@@ -14,47 +14,47 @@ if TYPE_CHECKING:
     from kinema.clips.transforms import Augment
     from kinema.datasets.clips import ClipArguments
     from kinema.datasets.dataset import DataSet
-    from kinema.datasets.label_flips import Turns
+    from kinema.datasets.label_flips import LabelFlips
     from kinema.types import InputSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearningConfig(DataOptions, ModelOptions, FitOptions):
-    """Settings of one training run or of several alike."""
+    """Settings that all networks of a run, a comparison or a cross-validation share."""
 
     augment: Literal["none", "light", "standard", "strong", "karpathy"] = "standard"
-    """How clips are varied while training."""
+    """Random changes of training clips."""
     flip: float | None = None
-    """Share of the clips that are mirrored; 0 where left and right matter, or name the classes in --mirror-labels."""
+    """Share of the clips that are mirrored. If left and right matter, give 0 or name the classes in --mirror-labels."""
     mirror_labels: list[str] = field(default_factory=list)
-    """Pairs of classes that turn into each other when a clip is mirrored, as "swipe left=swipe right"."""
+    """Pairs of classes that exchange when a clip is mirrored, as "swipe left=swipe right"."""
     reverse_labels: list[str] = field(default_factory=list)
-    """Pairs of classes that turn into each other when a clip is played backwards, as "open=close", or "shake=shake" for one
-    that looks alike: half of their clips are."""
+    """Pairs of classes that exchange when a clip is played backwards, as "open=close", or "shake=shake" for one that looks
+    the same; half of the clips of these classes are played backwards."""
     jitter: float | None = None
-    """Brightness, contrast and saturation change by up to this share."""
+    """Largest change of brightness, contrast and saturation, as a share."""
     rotate: float = 0.0
-    """Clips are turned by up to this many degrees, either way."""
+    """Largest rotation of clips in degrees, in both directions."""
     time_scale: float = 1.0
-    """For networks that see frames spread over the video: the smallest share of its time that a clip is spread over."""
+    """For networks that spread their frames over the video: the smallest share of its time that a clip spans."""
     crop_scale: float | None = None
-    """Smallest share of the picture that a random crop keeps."""
+    """Smallest share of the frame that a random crop keeps."""
     valid_clips: int = 1
-    """Clips that each validation video is judged by."""
+    """Clips of each validation video whose scores are averaged."""
     cache: str | None = None
-    """Folder in which decoded, shrunk frames are kept, which makes later epochs faster."""
+    """Folder that keeps decoded, resized frames, which makes later epochs faster."""
     keep_features: str | None = None
-    """With --transfer head: folder in which the frozen part's outputs are kept, so that videos go through it only once."""
+    """With --transfer head: folder that keeps the outputs of the frozen part, which are then computed only once."""
     feature_views: int = 1
-    """Views of each training video that --keep-features keeps: the plain one, and further ones drawn by --augment."""
+    """Views of each training video that --keep-features keeps: the plain one, and further ones changed by --augment."""
     flow_cache: str | None = None
-    """For networks that see optical flow: the folder it is kept in; without it .kinema/flow beside the videos."""
+    """For networks with optical flow: the folder that keeps it; default: .kinema/flow beside the videos."""
     tensorboard: bool = False
-    """Write TensorBoard files too."""
+    """Also write TensorBoard files."""
     out: str | None = None
-    """The folder for all that comes out; without it the next free one in runs/."""
+    """The folder for all results; default: the next free one in runs/."""
     resume: bool = False
-    """Go on with the run in --out, in the middle of an epoch if need be."""
+    """Resume the run in --out, even in the middle of an epoch."""
     json: bool = False
     """Print the result as JSON."""
 
@@ -79,30 +79,35 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
             raise ConfigError("--resume needs the folder of the run", "--out", "give --out FOLDER")
 
     def augmentation(self) -> Augment:
-        """The preset with what the settings change of it."""
+        """The preset of `augment` with the changes of the other settings."""
         from kinema.clips.transforms import PRESETS
 
-        changed: dict[str, Any] = {name: getattr(self, name) for name in ("flip", "jitter", "rotate", "time_scale")}
-        if self.crop_scale is not None:
-            changed["scale"] = (self.crop_scale, 1.0)
-        return replace(PRESETS[self.augment], **{name: value for name, value in changed.items() if value is not None})
+        preset = PRESETS[self.augment]
+        return replace(
+            preset,
+            flip=preset.flip if self.flip is None else self.flip,
+            jitter=preset.jitter if self.jitter is None else self.jitter,
+            scale=preset.scale if self.crop_scale is None else (self.crop_scale, 1.0),
+            rotate=self.rotate,
+            time_scale=self.time_scale,
+        )
 
-    def turns(self, data: DataSet) -> Turns:
-        """What classes turn into in mirrored clips and in those played backwards, where the settings name some.
+    def label_flips(self, data: DataSet) -> LabelFlips:
+        """The classes of mirrored clips and of clips played backwards, from `mirror_labels` and `reverse_labels`.
 
         Raises:
-            UnknownName: they name a class that the data does not have.
-            ConfigError: they pair one twice.
+            UnknownName: the data does not have such a class.
+            ConfigError: a class is in two pairs.
         """
-        from kinema.datasets.label_flips import Turns
+        from kinema.datasets.label_flips import LabelFlips
 
-        return Turns(
+        return LabelFlips(
             mirror=data.labels.mirrored(self.mirror_labels) if self.mirror_labels else None,
             reverse=data.labels.reversed(self.reverse_labels) if self.reverse_labels else None,
         )
 
     def clip_arguments(self, data: DataSet, spec: InputSpec, *, training: bool) -> ClipArguments:
-        """The keyword arguments of `ClipDataset` for a part of the data; clips are varied where it is the training part."""
+        """The keyword arguments of `ClipDataset` for a part of the data; with augmentation if `training`."""
         from kinema.datasets.cache import FrameCache
         from kinema.datasets.flow_cache import open_flow_cache
 
@@ -111,10 +116,10 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
             "cache": FrameCache(self.cache) if self.cache else None,
             "flow_cache": open_flow_cache(self.flow_cache, data, spec),
         }
-        return {**shared, "augment": self.augmentation(), "turns": self.turns(data)} if training else shared
+        return {**shared, "augment": self.augmentation(), "label_flips": self.label_flips(data)} if training else shared
 
     def scoring_options(self) -> ScoringOptions:
-        """How the network is judged on the validation part."""
+        """The options that judge the network on the validation part."""
         return ScoringOptions(
             clips=self.valid_clips, batch_size=self.batch_size, workers=self.workers, precision=self.precision,
             cache=self.cache, flow_cache=self.flow_cache,
@@ -128,15 +133,15 @@ class TrainConfig(LearningConfig):
     model: str
     """The network's name; `kinema models` lists them."""
     init: str | None = None
-    """Start from the weights of this checkpoint, or from published weights (`kinema models --weights`), and from their
-    input where no other is given, such as longer clips; the classifier is kept if the classes are the same."""
+    """Start from the weights and the input of this checkpoint, or of published weights (`kinema models --weights`). Other
+    settings change the input, such as longer clips; the classifier is kept if the classes are the same."""
     task: TaskName = "clip"
-    """What the network is asked: a label a clip (clip), or a label a frame, learned from a manifest's rows with start and
-    end (frame); kept is clip on the outputs of a frozen part, which --keep-features chooses."""
+    """What the network predicts: labels of a clip (clip), or a label for each frame, learned from a manifest with start and
+    end times (frame). kept is clip with kept outputs of a frozen part; --keep-features chooses it."""
     each_step: bool = False
     """The same as --task frame."""
     background: str = "background"
-    """With --task frame: the class of times that no row covers; an empty name leaves them out."""
+    """With --task frame: the class of times that no row of the manifest covers; an empty name leaves them out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Cross-validation: K trainings, each judged by the part that it did not see, so that every video is judged once."""
+"""Cross-validation: K trainings, each judged on the part that it was not trained on, so that every video is judged once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from kinema.errors import ConfigError, check_broken, check_settings
 from kinema.runs.config import TrainConfig
-from kinema.runs.fit import Trained, fit
+from kinema.runs.fit import fit
 from kinema.runs.progress import SILENT, Progress
 from kinema.runs.start import rehearse
 from kinema.runs.tasks.clip import TASK
@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossvalConfig(TrainConfig):
-    """Settings of a cross-validation: those of each training, and how many there are."""
+    """Settings of a cross-validation: those of each training, and the number of folds."""
 
     folds: int = 5
-    """Parts that the data is divided into; each is kept back once."""
+    """Parts that the data is divided into; each is held out once."""
     judged: Literal["last", "best"] = "last"
-    """The network that each part judges. The best epoch is chosen by the part that then judges it, which flatters."""
+    """The network that each part judges: of the last or the best epoch. The same part chooses the best epoch, so that its
+    figures are too high."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_settings({"folds": self.folds}, 2)
-        if self.task == "frame":
-            raise ConfigError("a cross-validation judges whole clips", "--task frame", "take `kinema train`")
+        if self.task not in ("clip", "kept"):
+            flag = "--each-step" if self.each_step else f"--task {self.task}"
+            raise ConfigError("a cross-validation judges whole clips", flag, "take `kinema train`")
         if self.valid_groups:
             raise ConfigError(
-                "every group is kept back once", f"--valid-groups {' '.join(self.valid_groups)}", "leave this out"
+                "every group is held out once", f"--valid-groups {' '.join(self.valid_groups)}", "leave this out"
             )
 
 
@@ -51,7 +53,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Folds:
-    """What came of a cross-validation: the judgement of each fold, and that of all videos together."""
+    """The result of a cross-validation: the judgement of each fold, and that of all videos together."""
 
     each: tuple[Evaluation, ...]
     pooled: Evaluation
@@ -81,7 +83,7 @@ def divide(data: str, config: CrossvalConfig) -> list[DataSet]:
     from kinema.datasets.folds import fold_data
 
     listed = open_data(data, format=config.format, fold=config.fold, group_by=config.group_by)
-    config.turns(listed)  # raises now what would be found when there is a folder
+    config.label_flips(listed)  # raises its errors before there is a folder
     return fold_data(listed, config.folds, by=config.split, seed=config.split_seed)
 
 
@@ -89,19 +91,21 @@ def check_network(config: CrossvalConfig) -> None:
     """Find wrong settings before there is a folder.
 
     Raises:
-        ConfigError, UnknownName: the network cannot be built or trained like this.
+        ConfigError, UnknownName: the network cannot be built or trained with these settings.
     """
     if not config.init:
         rehearse(config, config.build_without_weights(config.model))
 
 
 def run_folds(divisions: Sequence[DataSet], config: CrossvalConfig, folder: Path, progress: Progress = SILENT) -> Folds:
-    """Train and judge a network for each division; a finished one is not trained again with --resume.
+    """Train and judge a network for each division; with --resume, finished ones are not trained again.
 
     Raises:
-        TooManyBroken: of all examples, more than `config.max_broken` cannot be read. Divisions hold the same examples, so
-            that this comes with the first of them.
+        TooManyBroken: more than `config.max_broken` of all examples cannot be read. All divisions hold the same examples, so
+            the first training raises this.
     """
+    from kinema.weights.checkpoint import load_checkpoint
+
     each: list[Evaluation] = []
     broken: dict[str, str] = {}
     num_listed = sum(example.split != "test" for example in divisions[0].examples)
@@ -112,23 +116,18 @@ def run_folds(divisions: Sequence[DataSet], config: CrossvalConfig, folder: Path
         settings = TrainConfig(**{**shared, "out": str(home), "resume": resume, "json": False})
         title = f"{config.model} fold {number}/{len(divisions)}"
         trained = fit(division, settings, home, title=title, num_listed=num_listed, progress=progress)
-        each.append(_judged(trained, division, config))
+        if config.judged == "best":
+            each.append(cast("Evaluation", trained.evaluation))  # of task clip: see CrossvalConfig
+        else:
+            network, card = load_checkpoint(trained.folder / "last")
+            each.append(TASK.judge(network, card, division.part("valid"), config.scoring_options(), SILENT))
         broken |= dict(trained.broken) | {failed.key: failed.error for failed in each[-1].failures}
         check_broken(broken, num_listed, config.max_broken)
     return Folds(tuple(each), pool(each))
 
 
-def _judged(trained: Trained, division: DataSet, config: CrossvalConfig) -> Evaluation:
-    from kinema.weights.checkpoint import load_checkpoint
-
-    if config.judged == "best":
-        return cast("Evaluation", trained.evaluation)  # never one of steps: see CrossvalConfig
-    network, card = load_checkpoint(trained.folder / "last")
-    return TASK.judge(network, card, division.part("valid"), config.scoring_options(), SILENT)
-
-
 def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """One judgement over the videos of several: each was scored by a network that had not seen it."""
+    """One judgement over the videos of several evaluations; no video was in the training of the network that scored it."""
     from kinema.evaluation import evaluate_scores
 
     first = evaluations[0]
@@ -142,7 +141,7 @@ def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
 
 
 def table_rows(folds: Folds) -> list[list[str]]:
-    """Mean and deviation over the folds beside the figure over all videos, a row a figure."""
+    """A row for each figure: mean and deviation over the folds, and the figure over all videos."""
     from kinema.evaluation.report import FIGURE_NAMES
 
     rows = []
@@ -156,7 +155,7 @@ def table_rows(folds: Folds) -> list[list[str]]:
 
 
 def write_folds(folder: Path, folds: Folds, summary: dict[str, object]) -> None:
-    """The figures over all folds: summary.json, report.html and what an evaluation leaves."""
+    """Write the figures over all folds: summary.json, report.html and the files of an evaluation."""
     from kinema.evaluation.report import FIGURE_NAMES, Report, add_evaluation, save
     from kinema.files import write_json
 

@@ -1,17 +1,16 @@
-"""Tables of features as files, written in pieces: Parquet in row groups, .npz by way of a file without a name.
+"""Feature tables, written in pieces: Parquet as row groups, .npz by way of a temporary file.
 
 Columns: `path`, `start_s`, `end_s`, and `feature`, a vector of float32. In an .npz they are four arrays, `feature` [n f].
 """
 
 from __future__ import annotations
 
-import io
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,6 +18,8 @@ from kinema.errors import MissingExtra, UsageError
 from kinema.files import check_folder, whole_file
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
 ENDINGS = (".parquet", ".npz")
@@ -27,24 +28,24 @@ _GROUP_BYTES = 64 << 20
 
 
 class FeatureTable(Protocol):
-    """Takes rows of one film after the other."""
+    """Accepts the rows of one video after the other."""
 
     num_rows: int
 
     def add(self, path: str, spans_s: NDArray[np.float64], features: NDArray[np.float32]) -> None:
-        """Write some rows: spans [m 2] and features [m f]."""
+        """Add rows: spans [m 2] and features [m f]."""
 
     def close(self) -> None:
         """Finish the file."""
 
 
 def check_target(path: str) -> None:
-    """Make sure that a table can be written there.
+    """Make sure that a table can be written to a path.
 
     Raises:
-        UsageError: an ending other than .parquet and .npz.
+        UsageError: the ending is neither .parquet nor .npz.
         MissingExtra: Parquet without pyarrow.
-        OutputError: there is no place for it.
+        OutputError: the folder is not writable.
     """
     if Path(path).suffix.lower() not in ENDINGS:
         raise UsageError("cannot choose a format by this ending", path, "use .parquet or .npz")
@@ -58,7 +59,7 @@ def check_target(path: str) -> None:
 
 @contextmanager
 def feature_table(path: str) -> Iterator[FeatureTable]:
-    """A table that becomes a whole file when the block ends well, and nothing else.
+    """Open a table, which replaces the file at the path when the block ends without an error.
 
     Raises:
         OutputError: it cannot be written.
@@ -72,12 +73,12 @@ def feature_table(path: str) -> Iterator[FeatureTable]:
 
 
 class _Parquet:
-    """Rows wait until they make a row group."""
+    """Collects rows until they fill a row group."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.num_rows = path, 0
-        self._writer: Any = None
-        self._waiting: list[Any] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
         self._bytes = 0
 
     def add(self, path: str, spans_s: NDArray[np.float64], features: NDArray[np.float32]) -> None:
@@ -85,9 +86,8 @@ class _Parquet:
         import pyarrow.parquet as pq
 
         vector = pa.list_(pa.float32(), features.shape[1])
-        names = pa.array([path] * len(spans_s), pa.string())
         columns = {
-            "path": names,
+            "path": pa.array([path] * len(spans_s), pa.string()),
             "start_s": pa.array(spans_s[:, 0]),
             "end_s": pa.array(spans_s[:, 1]),
             "feature": pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), type=vector),
@@ -104,7 +104,7 @@ class _Parquet:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        if self._waiting:
+        if self._waiting and self._writer is not None:
             self._writer.write_table(pa.concat_tables(self._waiting))
         self._waiting, self._bytes = [], 0
 
@@ -115,7 +115,7 @@ class _Parquet:
 
 
 class _Npz:
-    """Features wait in a file without a name: an array's header says how many rows there are, and stands first."""
+    """Collects features in a temporary file: the header of an array comes first and holds the number of rows."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.num_rows, self._dim = path, 0, 0
@@ -140,14 +140,8 @@ class _Npz:
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                     np.lib.format.write_array(entry, np.ascontiguousarray(column), allow_pickle=False)
             with archive.open("feature.npy", "w", force_zip64=True) as entry:
-                entry.write(_header((self.num_rows, self._dim)))
+                header = {"descr": "<f4", "fortran_order": False, "shape": (self.num_rows, self._dim)}
+                np.lib.format.write_array_header_1_0(entry, header)
                 self._rows.seek(0)
                 while piece := self._rows.read(_PIECE):
                     entry.write(piece)
-
-
-def _header(shape: Sequence[int]) -> bytes:
-    buffer = io.BytesIO()
-    about = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
-    np.lib.format.write_array_header_1_0(buffer, about)
-    return buffer.getvalue()

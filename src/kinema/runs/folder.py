@@ -1,4 +1,4 @@
-"""The folder of a training run: never overwritten, and enough in it to do the run again."""
+"""The folder of a training run: never overwritten, with everything in it that is needed to repeat the run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import platform
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kinema.errors import CheckpointError, ConfigError, OutputError
 from kinema.files import write_json, write_text
 from kinema.machine import num_cores, processor
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 NOT_PART_OF_A_RUN = frozenset(
-    {
+    [
         "resume",
         "workers",
         "save_every_s",
@@ -31,9 +34,9 @@ NOT_PART_OF_A_RUN = frozenset(
         "flow_cache",
         "max_broken",
         "each_step",
-    }
+    ]
 )
-"""Settings that may differ when a run is resumed, because they do not change what is learned."""
+"""Settings that may change when a run is resumed, because they do not change what is learned."""
 
 PACKAGES = ("kinema", "torch", "torchvision", "timm", "accelerate", "av", "numpy")
 
@@ -44,7 +47,7 @@ def is_main_process() -> bool:
 
 
 def num_processes() -> int:
-    """How many processes a launcher started; 1 without one."""
+    """How many processes a launcher started; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -66,10 +69,10 @@ def choose_folder(out: str | None, model: str) -> Path:
 
 @contextlib.contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Let a Ctrl-C say how to go on with what is in the folder.
+    """Add to a KeyboardInterrupt (Ctrl-C) how to resume the run in the folder.
 
     Raises:
-        KeyboardInterrupt: with a hint.
+        KeyboardInterrupt: with that hint.
     """
     try:
         yield
@@ -80,11 +83,11 @@ def resumable(folder: Path) -> Iterator[None]:
         raise KeyboardInterrupt(hint) from stop
 
 
-def start_folder(folder: Path, config: Any, about: dict[str, Any]) -> None:
-    """Make a new run folder with the resolved configuration and the environment in it.
+def start_folder(folder: Path, config: DataclassInstance, about: Mapping[str, object]) -> None:
+    """Create a new run folder that holds the resolved configuration and the environment.
 
     Raises:
-        OutputError: it exists already and holds something.
+        OutputError: the folder exists and is not empty.
     """
     if not is_main_process():
         return
@@ -96,8 +99,8 @@ def start_folder(folder: Path, config: Any, about: dict[str, Any]) -> None:
     write_json(folder / "environment.json", environment())
 
 
-def check_same(folder: Path, config: Any) -> None:
-    """Make sure that a resumed run is told to do what it was doing.
+def check_same(folder: Path, config: DataclassInstance) -> None:
+    """Make sure that the settings of a resumed run are those it was started with.
 
     Raises:
         CheckpointError: no run in the folder.
@@ -105,43 +108,35 @@ def check_same(folder: Path, config: Any) -> None:
     """
     path = folder / "config.toml"
     try:
-        was = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
+        old: dict[str, object] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # missing, not UTF-8, not TOML
         raise CheckpointError("no run to resume", folder, "give the --out of a run, or leave --resume away") from error
-    now = tomllib.loads(to_toml(asdict(config), {}))
-    _add_task(was)
-    differing = sorted(
-        name for name in {*was, *now} - NOT_PART_OF_A_RUN if name != "about" and was.get(name) != now.get(name)
-    )
+    new: dict[str, object] = tomllib.loads(to_toml(asdict(config)))
+    if "each_step" in old and "task" not in old:  # the run is older than tasks
+        old["task"] = "frame" if old["each_step"] else "kept" if old.get("keep_features") else "clip"
+    learned = {*old, *new} - NOT_PART_OF_A_RUN - {"about"}
+    differing = sorted(name for name in learned if old.get(name) != new.get(name))
     if differing:
         name = differing[0]
         raise ConfigError(
-            f"--{name.replace('_', '-')} was {was.get(name)!r} when the run began",
+            f"--{name.replace('_', '-')} was {old.get(name)!r} when the run began",
             folder,
-            f"now {now.get(name)!r}; use the same, or take all settings from there: --config {shlex.quote(str(path))}",
+            f"now {new.get(name)!r}; use the same, or take all settings from there: --config {shlex.quote(str(path))}",
         )
 
 
-def _add_task(was: dict[str, Any]) -> None:
-    """Give the settings of a run from before there were tasks the task that they stand for."""
-    if "each_step" in was and "task" not in was:
-        was["task"] = "frame" if was["each_step"] else "kept" if was.get("keep_features") else "clip"
+def to_toml(values: Mapping[str, object], about: Mapping[str, object] | None = None) -> str:
+    """Write flat settings as TOML that `--config` reads. None is left out; `about` becomes a table that is not read."""
+
+    def lines(table: Mapping[str, object]) -> list[str]:
+        # JSON writes strings, numbers, booleans and arrays in the same way as TOML.
+        return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items()]
+
+    settings = lines({name: value for name, value in values.items() if value is not None})
+    return "\n".join([*settings, *(["", "[about]", *lines(about)] if about else [])]) + "\n"
 
 
-def to_toml(values: dict[str, Any], about: dict[str, Any]) -> str:
-    """Flat settings as TOML, as `--config` reads them; what is None is left out. `about` becomes a table that is not read."""
-    lines = [f"{name} = {_toml_value(value)}" for name, value in values.items() if value is not None]
-    if about:
-        lines += ["", "[about]", *(f"{name} = {_toml_value(value)}" for name, value in about.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: Any) -> str:
-    # TOML's strings, numbers, booleans and arrays are written as JSON's are.
-    return json.dumps(value, ensure_ascii=False)
-
-
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """Machine, Python and package versions, and the command."""
     versions = {}
     for package in PACKAGES:

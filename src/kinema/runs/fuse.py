@@ -1,10 +1,10 @@
-"""Two trained networks as one, their scores averaged or joined by a support vector machine."""
+"""Join two trained networks: average their scores, or fit a support vector machine on them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from kinema.errors import CheckpointError, ConfigError, DataError, MissingExtra, UsageError
 from kinema.runs.judge import name_failures
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kinema.datasets.dataset import DataSet
     from kinema.evaluation import Failed
+    from kinema.models.fused import SvmScores
     from kinema.models.network import Network
     from kinema.weights.checkpoint import ModelCard
 
@@ -25,15 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FuseConfig(DataOptions, ScoringOptions):
-    """How two networks become one, and on which videos that is tried."""
+    """How two networks are joined, and the videos that judge the result."""
 
     data: str
-    """Labelled videos, divided: all three networks are judged on the validation part, and --svm learns from the training
-    part."""
+    """Labelled, divided videos: the validation part judges all three networks, and --svm is fitted on the training part."""
     out: str
     """The folder for the checkpoint."""
     weights: str = "1,1.5"
-    """What the first and the second network count in the average of their scores."""
+    """Weights of the first and the second network in the average of their scores."""
     svm: bool = False
     """Join the scores with a linear support vector machine in place of the average."""
     json: bool = False
@@ -41,12 +41,12 @@ class FuseConfig(DataOptions, ScoringOptions):
 
 
 def join(parts: Sequence[Trained], config: FuseConfig, names: Sequence[str]) -> Trained:
-    """One network of two trained ones, and its card.
+    """Join two trained networks to one, with its card.
 
     Raises:
         CheckpointError: their classes differ.
         UsageError: they cannot share a clip.
-        ConfigError: weights that make no sense.
+        ConfigError: the weights are not two numbers above zero.
     """
     from kinema.models import build
     from kinema.models.fused import Fused, joint_input
@@ -62,23 +62,24 @@ def join(parts: Sequence[Trained], config: FuseConfig, names: Sequence[str]) -> 
     except ValueError as error:
         do = "train them with the same --size, --resize, --sampling, --clip-len"
         raise UsageError("the two networks cannot share a clip", str(error), do) from error
-    members = [_member(card, spec.clip_len) for card in cards]
-    how: dict[str, Any] = {"weights": parse_weights(config.weights), "svm": config.svm}
+    members: list[dict[str, object]] = []
+    for card in cards:
+        arguments = {name: value for name, value in card.arguments.items() if name != "num_classes"}
+        members.append({"variant": card.variant, "arguments": arguments, "modality": card.input.modality})
+        if card.input.clip_len != spec.clip_len:
+            members[-1]["clip_len"] = card.input.clip_len
+    weights = parse_weights(config.weights)
     network = build(
         "fused", num_classes=len(cards[0].labels), spec=spec.to_json(),
-        members=members, multi_label=cards[0].multi_label, **how,
+        members=members, multi_label=cards[0].multi_label, weights=weights, svm=config.svm,
     )  # fmt: skip
     assert isinstance(network, Fused)
     network.load_members([part.state_dict() for part, _ in parts])
-    about = {"multi_label": cards[0].multi_label, "training": {"fused": list(names), **how}, "data": cards[0].data}
-    return network.eval(), ModelCard.of(network, cards[0].labels, **about)
-
-
-def _member(card: ModelCard, clip_len: int) -> dict[str, Any]:
-    """What `Fused` builds one of its networks from."""
-    arguments = {name: value for name, value in card.arguments.items() if name != "num_classes"}
-    member = {"variant": card.variant, "arguments": arguments, "modality": card.input.modality}
-    return member if card.input.clip_len == clip_len else {**member, "clip_len": card.input.clip_len}
+    training = {"fused": list(names), "weights": weights, "svm": config.svm}
+    card = ModelCard.of(
+        network, cards[0].labels, multi_label=cards[0].multi_label, training=training, data=cards[0].data
+    )
+    return network.eval(), card
 
 
 def parse_weights(text: str) -> list[float]:
@@ -99,7 +100,7 @@ def parse_weights(text: str) -> list[float]:
 def fit_svm(
     network: Network, parts: Sequence[Trained], data: DataSet, config: FuseConfig, progress: Progress = SILENT
 ) -> tuple[Failed, ...]:
-    """Fit the joining layer of a fused network on the scores of the training part, as the paper does.
+    """Fit the classifier of a fused network on the scores of the training part, as the paper does.
 
     Returns:
         the videos that could not be read.
@@ -117,17 +118,16 @@ def fit_svm(
     stacked, targets, failures = svm_examples(parts, data, config, progress)
     machine = LinearSVC(random_state=0, max_iter=20_000).fit(stacked, targets)
     rows, offsets = machine.coef_, machine.intercept_
-    if len(rows) == 1:  # of two classes it looks at the second
+    if len(rows) == 1:  # for two classes there is one row, of the second class
         rows, offsets = np.concatenate([-rows, rows]), np.concatenate([-offsets, offsets])
-    machine_in_network: Any = network.classifier
-    machine_in_network.adopt(rows, offsets)
+    cast("SvmScores", network.classifier).adopt(rows, offsets)
     return failures
 
 
 def svm_examples(
     parts: Sequence[Trained], data: DataSet, config: FuseConfig, progress: Progress = SILENT
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[Failed, ...]]:
-    """Stacked scores [n stacked] and classes [n] of the videos that both networks could read, and the others.
+    """Stacked scores [n stacked] and classes [n] of the videos that both networks could read, and the failures.
 
     Raises:
         DataError: a class has no video that can be read.

@@ -1,4 +1,4 @@
-"""Judge a trained network on labelled videos, whatever its task, and the choice of the videos for that."""
+"""Judge a trained network on labelled videos, whatever its task, and choose the videos for that."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def judge_network(
     options: ScoringOptions,
     progress: Progress = SILENT,
 ) -> Judgement:
-    """Judge a network by its task; see `Task.judge`."""
+    """Judge a network by the task of its card; see `Task.judge`."""
     return find_task(card.task).judge(network, card, data, options, progress)
 
 
@@ -39,13 +39,12 @@ def open_for(card: ModelCard, data: str, format: str = "auto") -> DataSet:
     """List a data set with the classes of a network.
 
     Raises:
-        DataError: it has a class that the network does not know.
+        DataError: the data has a class that the network does not know.
     """
     from kinema.datasets import open_data
-    from kinema.labels import Labels
 
     try:
-        return open_data(data, format=format, labels=Labels(tuple(card.labels)))
+        return open_data(data, format=format, labels=find_task(card.task).known_classes(card))
     except UnknownClass as error:
         hint = error.do if error.do.endswith("?") else f"{error.do}."
         do = f"{hint} Correct the label, or train a network that knows it"
@@ -53,12 +52,12 @@ def open_for(card: ModelCard, data: str, format: str = "auto") -> DataSet:
 
 
 def part_name(data: DataSet, name: str) -> str:
-    """The part that is meant: "auto" is valid, else test, else "all"."""
+    """The name of a part: "auto" is valid, else test, else "all"."""
     return next((part for part in ("valid", "test") if part in data.parts), "all") if name == "auto" else name
 
 
 def kept_back(folder: Path) -> str:
-    """How to judge a run's network on what it did not learn from; empty where its division is not beside it."""
+    """The command that judges a run's network on the videos that it was not trained on; empty without a split.csv."""
     division = folder.parent / "split.csv"
     if not division.is_file():
         return ""
@@ -67,7 +66,12 @@ def kept_back(folder: Path) -> str:
 
 
 def choose_part(data: DataSet, name: str, hint: str = "") -> DataSet:
-    """One part of a data set; "auto" is valid, else test, else everything. `hint` says what to do where it has none.
+    """One part of a data set; "auto" is valid, else test, else everything.
+
+    Args:
+        data: the data set.
+        name: of the part, "auto" or "all".
+        hint: what the user can do if the data has no parts.
 
     Raises:
         DataError: there is no such part.
@@ -79,8 +83,8 @@ def choose_part(data: DataSet, name: str, hint: str = "") -> DataSet:
 
 
 def name_failures(groups: Iterable[Iterable[Failed]]) -> int:
-    """Log the videos that could not be read, each once; gives the exit status that they leave."""
-    told = {failed.key: failed.error for group in groups for failed in group}
-    for key, error in told.items():
+    """Log each video that could not be read once. Returns the exit status: 1 if there is one, else 0."""
+    errors = {failed.key: failed.error for group in groups for failed in group}
+    for key, error in errors.items():
         log.error("%s", error if key in error else f"{key}: {error}")
-    return 1 if told else 0
+    return 1 if errors else 0

@@ -1,4 +1,4 @@
-"""Settings that several jobs share: which data, which network, and how it is shown videos when it is judged."""
+"""Settings that several commands share: the data, the network, and the views that judge it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Which videos, and how they are divided."""
+    """The videos, and their division into parts."""
 
     format: DataFormat = "auto"
-    """How the data set is laid out; auto looks."""
+    """Format of the data set; auto detects it."""
     fold: int = 1
     """The official fold of UCF-101 and HMDB51: 1, 2 or 3."""
     group_by: tuple[str, ...] = ()
-    """Manifest columns that together name the source of a video; a split never tears a source apart."""
+    """Manifest columns that together name the source of a video; all videos of a source go into the same part."""
     split: Division = "auto"
-    """How to divide data that is not divided: by source, at random, or the last files of each class in order (blocks);
-    auto keeps the data's own parts, else goes by source where it is known, else at random."""
+    """How to divide the data: by source (groups), at random, or the last files of each class in order (blocks). auto keeps
+    the data's own parts; else it divides by source if sources are known, else at random."""
     valid_fraction: float = 0.2
-    """Share of the examples that validation gets."""
+    """Share of the examples in the validation part."""
     valid_groups: tuple[str, ...] = ()
-    """Sources that make up the validation part, as patterns such as "camera1/*"."""
+    """Sources that form the validation part, as patterns such as "camera1/*"."""
     split_seed: int = 0
-    """Start of the random division; the same number gives the same parts."""
+    """Seed of the random division; the same seed gives the same parts."""
 
     def open(self, path: str, labels: Labels | None = None) -> DataSet:
         """List the data set and divide it into parts."""
@@ -52,10 +52,10 @@ class DataOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """How a network is built, and how it wants to be fed."""
+    """The network and its input."""
 
     backbone: str | None = None
-    """A timm network for the frames, such as resnet50; for video_encoder an encoder of transformers, hf:NAME_OR_FOLDER."""
+    """A timm network for the frames, such as resnet50; for video_encoder a transformers encoder, as hf:NAME_OR_FOLDER."""
     pretrained: bool = False
     """Start from the backbone's published weights (downloaded by timm)."""
     backbone_weights: str | None = None
@@ -65,26 +65,26 @@ class ModelOptions:
     model_args: tuple[str, ...] = ()
     """Arguments of the network's constructor, as name=value, such as width=48."""
     clip_len: int | None = None
-    """Frames in a clip; without it the network's own."""
+    """Frames in a clip; default: the network's own."""
     frame_stride: int | None = None
-    """Every how-many-th frame a clip takes; without it the network's own."""
+    """Distance between the frames of a clip; default: the network's own."""
     sampling: Sampling | None = None
-    """dense: frames --frame-stride apart; spread: evenly over the whole video, whatever its length."""
+    """dense: frames --frame-stride apart; spread: frames spread evenly over the whole video."""
     fps: float | None = None
-    """Frame rate at which strides are counted, so that videos of different rates move alike."""
+    """Frame rate that --frame-stride counts in, so that motion is equally fast in videos of any frame rate."""
     size: str | None = None
-    """Height and width that the network sees, as 112x112 or 112."""
+    """Height and width of the input, as 112x112 or 112."""
     resize: Resize | None = None
-    """crop: scale frames and cut the centre; stretch: squeeze the whole frame to what the network sees."""
+    """crop: scale frames and cut out the centre; stretch: squeeze the whole frame into the input."""
     mean: tuple[float, ...] = ()
-    """Mean of each channel (0 to 1) that is subtracted; without it the network's own."""
+    """Mean of each channel (0 to 1), which is subtracted; default: the network's own."""
     std: tuple[float, ...] = ()
-    """Standard deviation of each channel that is divided by."""
+    """Standard deviation of each channel, which is divided by; default: the network's own."""
     flow_method: FlowMethod | None = None
-    """How a network for optical flow gets it; it learns this one method's and keeps to it. Without this dis."""
+    """Method of the optical flow, default dis. A network can only use the method that it was trained with."""
 
     def spec_changes(self) -> dict[str, object]:
-        """The fields of the network's `InputSpec` that are given."""
+        """The fields of the network's `InputSpec` that the settings change."""
         given = {
             "clip_len": self.clip_len, "frame_stride": self.frame_stride, "fps": self.fps, "sampling": self.sampling,
             "resize": self.resize, "mean": self.mean or None, "std": self.std or None,
@@ -93,7 +93,7 @@ class ModelOptions:
         return {name: value for name, value in given.items() if value is not None}
 
     def build(self, name: str, num_classes: int) -> Network:
-        """Build the network of that name as the settings say."""
+        """Build the network of that name with these settings."""
         from kinema.models import build
 
         return build(
@@ -103,7 +103,7 @@ class ModelOptions:
         )  # fmt: skip
 
     def build_without_weights(self, name: str) -> Network:
-        """The same for two classes and without values in its weights, to find wrong settings at once."""
+        """Build it for two classes and without memory for weights, to find wrong settings at once."""
         from kinema.models import build_without_weights
 
         return build_without_weights(
@@ -114,26 +114,26 @@ class ModelOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringOptions:
-    """How videos are shown to a network when it is judged."""
+    """The views that judge a network, and how they are computed."""
 
     clips: int = 1
     """Clips of each video whose scores are averaged."""
     crops: int = 1
     """Crops of each clip: 1 (centre) or 3 (left, centre, right)."""
     flips: bool = False
-    """Show every crop mirrored as well."""
+    """Also score the mirror image of each crop."""
     batch_size: int = 16
-    """Clips that go through the network at once."""
+    """Clips that the network scores at once."""
     workers: int | None = None
-    """Processes that decode; without it one for each core but one, at most 8."""
+    """Processes that decode; default: one for each core but one, at most 8."""
     device: str = "auto"
-    """Where the network runs: auto, cpu, cuda, cuda:1."""
+    """Device of the network: auto, cpu, cuda, cuda:1."""
     precision: FilePrecision = "auto"
-    """Number format; auto is bf16 where the machine is fast at it, else f32; int8 is that of a file exported so."""
+    """Number format; auto is bf16 if the machine is fast at it, else f32; int8 is for files exported with it."""
     cache: str | None = None
-    """Folder in which decoded, shrunk frames are kept."""
+    """Folder that keeps decoded, resized frames."""
     flow_cache: str | None = None
-    """For networks that see optical flow: the folder it is kept in; without it .kinema/flow beside the videos."""
+    """For networks with optical flow: the folder that keeps it; default: .kinema/flow beside the videos."""
 
     def __post_init__(self) -> None:
         check_settings({"clips": self.clips, "batch_size": self.batch_size}, 1)
@@ -152,10 +152,10 @@ def check_crops(count: int) -> None:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """`128x171` is (128, 171), `112` is (112, 112): height and width.
+    """Height and width from text: `128x171` is (128, 171), `112` is (112, 112).
 
     Raises:
-        ConfigError: neither.
+        ConfigError: the text is neither.
     """
     numbers = text.lower().split("x")
     if len(numbers) > 2 or not all(number.isdigit() and int(number) for number in numbers):
@@ -164,7 +164,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_arguments(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """`("width=48", "head=mean")` is `{"width": 48, "head": "mean"}`; values are read as JSON where they can be.
+    """Arguments from text: `("width=48", "head=mean")` is `{"width": 48, "head": "mean"}`. Values are JSON, else strings.
 
     Raises:
         ConfigError: a pair without an equals sign.

@@ -1,4 +1,4 @@
-"""How jobs tell how far they are. Nothing is printed here: `kinema.console.progress` draws bars on a terminal."""
+"""How long-running functions report progress. Nothing is printed here: `kinema.console.progress` draws bars on a terminal."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Advance = Callable[[int], None]
 """Called with the number of items done since the last call."""
 
 Downloaded = Callable[[int, int], None]
-"""Called with the bytes that are there, and all there will be (0: not known)."""
+"""Called with the bytes downloaded so far and the bytes in all (0: not known)."""
 
 
 class Progress:
-    """Tells nobody. Subclasses show what they are told; each method gives a block within which the work is done."""
+    """Reports nothing; subclasses display what they receive. Each method returns a block in which the work is done."""
 
     def count(self, title: str, total: int) -> AbstractContextManager[Advance]:
-        """Work on so many items begins."""
+        """Start to count `total` items."""
         return nullcontext(lambda count: None)
 
     def download(self, name: str) -> AbstractContextManager[Downloaded]:
-        """Published weights may be downloaded."""
+        """Start a block in which the published weights `name` may be downloaded."""
         return nullcontext(lambda done, total: None)
 
     def training(self, title: str, epochs: int) -> AbstractContextManager[TrainingDisplay | None]:
-        """A network begins to learn."""
+        """Start the training of a network."""
         return nullcontext(None)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Scored:
-    """What came of a data set: logits [views classes] by example, and why an example could not be read."""
+    """Logits [views classes] by example index, and the reason for each example that could not be read."""
 
     logits: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     broken: dict[int, str] = field(default_factory=dict)
@@ -38,10 +38,10 @@ class Scored:
 def score_data(
     network: Network | ClipScorer, data: DataSet, options: ScoringOptions, advance: Advance = lambda count: None
 ) -> Scored:
-    """Score every example of a data set; where several processes run, they share the examples and all get the whole.
+    """Score every example of a data set. Several processes share the examples, and each gets the whole result.
 
     Args:
-        network: stays where it is and as it is; or a scorer, whose device, precision and batch size are its own.
+        network: its device and mode are left as they are; or a scorer, with its own device, precision and batch size.
         data: the examples.
         options: views of each example, device, precision, caches.
         advance: called with the number of examples done since the last call.
@@ -53,30 +53,22 @@ def score_data(
     )  # fmt: skip
     rank, world = place_among_processes()
     own = range(rank, len(data.examples), world)
+    workers = min(worker_count(options.workers), len(own))
+    batches: Iterable[Batch] = DataLoader(
+        Subset(clips, own), batch_size=max(1, options.batch_size // len(clips.views)), collate_fn=collate,
+        num_workers=workers, prefetch_factor=4 if workers else None, pin_memory=torch.cuda.is_available(),
+    )  # fmt: skip
     if not isinstance(network, ClipScorer):
-        how = {"device": options.device, "precision": options.precision}
-        network = Scorer(network, **how, batch_size=options.batch_size)
-    whole = Scored()
-    for part in gather(_score(network, _batches(clips, own, options), advance)):
+        network = Scorer(network, device=options.device, precision=options.precision, batch_size=options.batch_size)
+    found, whole = _score(network, batches, advance), Scored()
+    for part in gather(found):
         whole.logits.update(part.logits)
         whole.broken.update(part.broken)
     return whole
 
 
-def _batches(clips: ClipDataset, own: range, options: ScoringOptions) -> Iterator[Batch]:
-    workers = min(worker_count(options.workers), len(own))
-    loader: DataLoader[Any] = DataLoader(
-        cast(Any, Subset(cast(Any, clips), own)),
-        batch_size=max(1, options.batch_size // len(clips.views)),
-        collate_fn=collate,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
-    )
-    yield from loader
-
-
-def _score(scorer: ClipScorer, batches: Iterator[Batch], advance: Advance) -> Scored:
+def _score(scorer: ClipScorer, batches: Iterable[Batch], advance: Advance) -> Scored:
+    """Score batches of views; the views of an example may be in several batches."""
     found = Scored()
     views: dict[int, list[NDArray[np.float32]]] = {}
     with scorer:

@@ -1,4 +1,4 @@
-"""Scores at each frame of labelled videos, beside the classes that are shown then."""
+"""Scores at each frame of labelled videos, and the classes of the frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ScoredFrames:
-    """By path: true classes [n] and scores [n classes] at each frame, or why the video could not be read."""
+    """By path: true classes [n] and scores [n classes] of the frames, or why the video could not be read."""
 
     frames: dict[str, tuple[NDArray[np.int64], NDArray[np.float32]]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
@@ -36,12 +36,12 @@ def score_frames(
     options: ScoringOptions,
     advance: Advance = lambda count: None,
 ) -> ScoredFrames:
-    """Score whole videos at each frame, by the same code that predicts them.
+    """Score each frame of whole videos, with the same code that predicts them.
 
-    Where several processes run, they share the videos and all get the whole. The network is left in the mode it was in.
+    Several processes share the videos, and each gets the whole result. The network keeps its mode and its device.
 
     Args:
-        network: answers at each frame.
+        network: scores each frame.
         card: names its classes.
         labels: of each video, by its path.
         options: crops, device, precision and batch size.

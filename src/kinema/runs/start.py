@@ -1,4 +1,4 @@
-"""The network that a run starts with, from nothing or from `--init`, and whether the settings go with it."""
+"""The network that a run starts with, new or from `--init`, and whether the settings fit it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,33 @@ if TYPE_CHECKING:
     from kinema.runs.config import TrainConfig
 
 
-_TRUNK = ("backbone", "pretrained", "backbone_weights", "backbone_args")
+_BACKBONE_SETTINGS = ("backbone", "pretrained", "backbone_weights", "backbone_args")
 
 
-def build_network(config: TrainConfig, data: DataSet, learning: DataSet, progress: Progress = SILENT) -> Network:
-    """The network that the settings describe, for the classes of the data."""
-    from kinema.datasets.clips import typical_duration_s
+def build_network(config: TrainConfig, data: DataSet, training: DataSet, progress: Progress = SILENT) -> Network:
+    """The network that the settings describe, with the outputs that the task needs for the data.
+
+    Args:
+        config: settings of the run.
+        data: the whole data set.
+        training: its training part, which sets the window of networks that spread their frames over the video.
+        progress: receives the progress of a download.
+    """
+    from kinema.datasets.durations import typical_duration_s
     from kinema.training.loop import seed_weights
 
     seed_weights(config.seed)
-    network = _initial(config, data, progress) if config.init else config.build(config.model, len(data.labels))
+    labels = find_task(config.task).outputs(data)
+    network = _load_initial(config, labels, progress) if config.init else config.build(config.model, len(labels))
     network.set_multi_label(data.multi_label)
     if network.spec.sampling == "spread" and network.spec.window_s is None:
-        network.spec = network.spec.with_(window_s=typical_duration_s(learning))
+        network.spec = network.spec.with_(window_s=typical_duration_s(training))
     return network
 
 
-def _initial(config: TrainConfig, data: DataSet, progress: Progress) -> Network:
-    """The network of `--init`, with the input and arguments that the settings change, and the classes of the data."""
-    from kinema.weights.open import fed_otherwise, load_trained, names_published, trained_card
+def _load_initial(config: TrainConfig, labels: tuple[str, ...], progress: Progress) -> Network:
+    """The network of `--init`, with the input and arguments that the settings change and a classifier for the labels."""
+    from kinema.weights.open import load_trained, names_published, trained_card, with_input
 
     name = str(config.init)
     card = trained_card(name)
@@ -42,24 +50,29 @@ def _initial(config: TrainConfig, data: DataSet, progress: Progress) -> Network:
     changes = {key: value for key, value in config.spec_changes().items() if getattr(card.input, key) != value}
     model_args = parse_arguments(config.model_args)
     arguments = {key: value for key, value in model_args.items() if card.arguments.get(key) != value}
-    trunk = {key: getattr(config, key) for key in _TRUNK} | {"backbone_args": parse_arguments(config.backbone_args)}
-    other = [key for key, value in trunk.items() if value and card.arguments.get(key) != value]
-    if not names_published(name):
-        other += [key for key in changes if key == "flow"]
-    if other:
-        flags = ", ".join("--flow-method" if name == "flow" else f"--{name.replace('_', '-')}" for name in other)
+    backbone: dict[str, object] = {key: getattr(config, key) for key in _BACKBONE_SETTINGS}
+    backbone["backbone_args"] = parse_arguments(config.backbone_args)
+    refused = [key for key, value in backbone.items() if value and card.arguments.get(key) != value]
+    if "flow" in changes and not names_published(name):
+        refused.append("flow")
+    if refused:
+        flags = ", ".join("--flow-method" if key == "flow" else f"--{key.replace('_', '-')}" for key in refused)
         raise ConfigError("a checkpoint keeps its own network and flow", flags, "leave this out, or --init")
     with progress.download(name) as downloaded:
         network, card = load_trained(name, downloaded)
     if changes or arguments:
-        network = fed_otherwise(network, changes, arguments)
-    if tuple(card.labels) != tuple(data.labels):
-        network.reset_classifier(len(data.labels))
+        network = with_input(network, changes, arguments)
+    if tuple(card.labels) != labels:
+        network.reset_classifier(len(labels))
     return network
 
 
 def rehearse(config: TrainConfig, network: Network) -> None:
-    """Find wrong settings before there is a folder that a corrected command would not overwrite."""
+    """Check the settings against the network. Done before there is a run folder, which a corrected command would not overwrite.
+
+    Raises:
+        ConfigError: a setting does not fit the network or another setting.
+    """
     from kinema.training.transfer import freeze
 
     if config.mirror_labels and not config.augmentation().flip:

@@ -1,17 +1,18 @@
-"""What a network is asked, as one protocol: a module in `kinema.runs.tasks` for each task, with its `TASK`.
+"""The task of a network as one protocol. Each module in `kinema.runs.tasks` is a task and holds one as `TASK`.
 
-A new task is a new module there. Its file name is what `--task` takes and, unless it says otherwise, what the card holds.
+A new task is a new module there and needs no other change. Its file name is the name that `--task` takes.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kinema.choices import TASKS
-from kinema.errors import UnknownName
+from kinema.errors import DataError, UnknownName
+from kinema.labels import Labels
 from kinema.runs.progress import Progress
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from kinema.models.network import Network
     from kinema.runs.config import TrainConfig
     from kinema.runs.options import ScoringOptions
-    from kinema.training.loop import Validate
+    from kinema.training.loop import Collate, Validate
     from kinema.training.objective import Objective
     from kinema.training.options import FitOptions
     from kinema.weights.checkpoint import ModelCard
@@ -31,21 +32,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a network learns from, and what it is validated on."""
+    """The part of a data set that a network is trained on, and the part that validates it."""
 
     training: DataSet
     validation: DataSet
 
+    @classmethod
+    def of(cls, data: DataSet) -> Parts:
+        """Both parts of a divided data set.
+
+        Raises:
+            DataError: a part is missing, or too small.
+        """
+        parts = cls(data.part("train"), data.part("valid"))
+        if len(parts.training.examples) < 2:
+            raise DataError(
+                "a training part of at least two examples is needed", data.root, "add videos or set --valid-fraction"
+            )
+        return parts
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingInputs:
-    """What the training loop needs from a task.
+    """What the training loop gets from a task.
 
     Args:
-        data: examples as the loop's loader reads them.
-        validate: figures of the network on the validation part, called after each epoch.
-        options: for the loop.
-        objective: how a batch becomes a loss; None is one label, or several, a clip.
+        data: examples that the loop's loader reads.
+        validate: computes the figures of the network on the validation part, after each epoch.
+        options: of the loop.
+        objective: computes the loss of a batch; None for one or several labels a clip.
         collate: joins examples to a batch with `indices` and `broken`; None joins clips.
     """
 
@@ -53,29 +68,43 @@ class TrainingInputs:
     validate: Validate
     options: FitOptions
     objective: Objective[Any] | None = None
-    collate: Callable[[Sequence[Any]], Any] | None = None
+    collate: Collate | None = None
 
 
 class Task(Protocol):
-    """What a network is asked, and everything in training and judging that depends on it."""
+    """What a network predicts, and everything in training and evaluation that depends on it.
 
-    @property
-    def card_task(self) -> str:
-        """What the card of a trained network holds; predictions are made for it."""
+    A task inherits from this class, so that it defines only what differs from the defaults here.
+    """
+
+    card_task: str
+    """The task in the cards of trained networks: networks are evaluated by the task of their card."""
+
+    uses_clip_scores = True
+    """Whether a network is judged by its scores of clips. Every engine computes these; without them it is torch only."""
 
     def headline(self, figures: Mapping[str, float]) -> str:
         """The main figures in words, such as "video hit@1 93.8%, macro F1 0.937"."""
 
     def prepare(self, data: DataSet, config: TrainConfig) -> tuple[DataSet, TrainConfig]:
-        """The data with the classes that the task needs, and the settings with what it needs.
+        """Adapt the data and the settings to the task. By default both stay as they are.
 
         Raises:
-            ConfigError: a setting that has no meaning for the task.
-            DataError: data that the task cannot use.
+            ConfigError: a setting has no meaning for the task.
+            DataError: the task cannot use the data.
         """
+        return data, config
+
+    def outputs(self, data: DataSet) -> tuple[str, ...]:
+        """Names of the network's outputs, which its card holds as labels. By default the classes of the data."""
+        return tuple(data.labels)
+
+    def known_classes(self, card: ModelCard) -> Labels | None:
+        """The classes that labels may come from when a network is judged, by default its outputs; None allows any."""
+        return Labels(tuple(card.labels))
 
     def check(self, network: Network, config: TrainConfig) -> None:
-        """Find settings that do not fit the network, before there is a run folder.
+        """Make sure that the settings fit the network, before there is a run folder. By default every network will do.
 
         Raises:
             ConfigError: they do not.
@@ -84,7 +113,7 @@ class Task(Protocol):
     def training_inputs(
         self, parts: Parts, config: TrainConfig, network: Network, card: ModelCard, progress: Progress
     ) -> TrainingInputs:
-        """What the training loop learns from and is validated by."""
+        """Build what the training loop learns from and is validated by."""
 
     def judge(
         self,
@@ -94,11 +123,11 @@ class Task(Protocol):
         options: ScoringOptions,
         progress: Progress,
     ) -> Judgement:
-        """Judge a trained network on labelled videos, whose classes are those of the card.
+        """Judge a trained network on labelled videos.
 
         Raises:
-            DataError: the classes differ, or not one video can be read.
-            ConfigError: views that the task does not have.
+            DataError: the data has other classes than the network, or not one video can be read.
+            ConfigError: the task does not have these views.
         """
 
 

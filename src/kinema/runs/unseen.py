@@ -1,4 +1,4 @@
-"""Networks that other runs have trained, in a comparison: found, named, and judged only on videos they have not seen."""
+"""Networks of earlier runs in a comparison: found, named, and judged only on videos that they were not trained on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ log = logging.getLogger("kinema")
 
 
 def list_checkpoints(paths: Iterable[str]) -> list[Path]:
-    """The checkpoint folders that are meant: themselves, the best of a run, or those of all runs in a folder.
+    """The checkpoint folders at some paths: each is a checkpoint, a run with best/ in it, or a folder of runs.
 
     Raises:
         CheckpointError: there is none.
@@ -28,7 +28,9 @@ def list_checkpoints(paths: Iterable[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         folder = Path(path)
-        here = _checkpoints_at(folder) or [c for child in _folders_in(folder) for c in _checkpoints_at(child)]
+        here = _checkpoints_at(folder) or [
+            place for child in sorted(folder.glob("*/")) for place in _checkpoints_at(child)
+        ]
         if not here:
             do = "give a checkpoint, a run folder, or a folder of runs that `kinema train` wrote"
             raise CheckpointError("no checkpoint there", folder, do)
@@ -40,18 +42,16 @@ def _checkpoints_at(folder: Path) -> list[Path]:
     return [place for place in (folder, folder / "best") if (place / "model.json").is_file()][:1]
 
 
-def _folders_in(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
-
-
 def check_unseen(checkpoint: Path, data: DataSet) -> None:
-    """Make sure that a network has the classes of the data and did not learn from its validation part.
+    """Make sure that a network has the classes of the data and was not trained on its validation part.
 
-    Where that cannot be told, because its division is neither the data's nor beside it, a warning says so.
+    Without a split.csv beside the checkpoint, and with another division than that of the data, this cannot be checked: a
+    warning says so.
 
     Raises:
-        DataError: its classes are others, or it has learned from videos that it would be judged by.
+        DataError: it has other classes, or was trained on videos that would judge it.
     """
+    from kinema.datasets import open_data
     from kinema.weights.checkpoint import read_card
 
     card = read_card(checkpoint)
@@ -67,25 +67,17 @@ def check_unseen(checkpoint: Path, data: DataSet) -> None:
             "%s: was trained with another division of the data: it may have seen videos that now judge it", checkpoint
         )
         return
-    seen = _seen(division, data)
+    trained = {os.path.realpath(e.path) for e in open_data(str(division)).examples if e.split == "train"}
+    validation = data.part("valid").examples
+    seen = sorted({e.path for e in validation if os.path.realpath(e.path) in trained})
     if seen:
         do = f"judge all by one division: `kinema compare {shlex.quote(str(division))} --checkpoints …`"
-        count = len(data.part("valid").examples)
-        raise DataError(
-            f"has learned from {len(seen)} of the {count} validation videos", f"{checkpoint}: {seen[0]}", do
-        )
-
-
-def _seen(division: Path, data: DataSet) -> Sequence[str]:
-    """Videos of the validation part that a run learned from."""
-    from kinema.datasets import open_data
-
-    learned = {os.path.realpath(e.path) for e in open_data(str(division)).examples if e.split == "train"}
-    return sorted({e.path for e in data.part("valid").examples if os.path.realpath(e.path) in learned})
+        what = f"has learned from {len(seen)} of the {len(validation)} validation videos"
+        raise DataError(what, f"{checkpoint}: {seen[0]}", do)
 
 
 def free_name(checkpoint: Path, taken: Iterable[str]) -> str:
-    """What a row is called: the run's folder, with a number where another row has that name."""
+    """The name of a checkpoint in a comparison: the run's folder, with a number if that name is taken."""
     name = checkpoint.absolute().parent.name if checkpoint.name in ("best", "last") else checkpoint.name
     stem, number = name, 2
     while name in taken:
@@ -93,8 +85,8 @@ def free_name(checkpoint: Path, taken: Iterable[str]) -> str:
     return name
 
 
-def training_pace(checkpoint: Path) -> float | None:
-    """Training clips a second, as its run has measured them; None where that is not known."""
+def training_speed(checkpoint: Path) -> float | None:
+    """The training speed of a run in clips a second, from its summary.json; None if that is not known."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         return float(json.loads((checkpoint.parent / "summary.json").read_text(encoding="utf-8"))["clips_per_s"])
     return None

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from kinema import cli
-from kinema.commands.evaluate import ScoringOptions, open_for
-from kinema.runs.tasks.frame import evaluate_each_step
+from kinema.runs.judge import judge_network, open_for
+from kinema.runs.options import ScoringOptions
 from kinema.video.writer import VideoWriter
 from kinema.weights.checkpoint import load_checkpoint
 
@@ -56,7 +56,7 @@ def run_folder(films, tmp_path_factory) -> Path:
 
 def test_a_run_knows_that_it_answers_at_each_step(run_folder):
     network, card = load_checkpoint(run_folder / "best")
-    assert card.each_step
+    assert card.task == "frame"
     assert card.labels == ("dark", "light", "background")
     assert (network.spec.sampling, network.spec.fps, network.spec.clip_len) == ("dense", 8.0, 6)
     summary = json.loads((run_folder / "summary.json").read_text())
@@ -97,7 +97,7 @@ def test_judged_films_know_what_they_are_drawn_with(films, run_folder):
         rows[name].append(replace(example, group=groups.get(name, (None, None))[len(rows[name])]))
     data = data.with_examples(example for name in rows for example in rows[name])
 
-    found = evaluate_each_step(network, card, data, ScoringOptions(precision="f32"), progress=False)
+    found = judge_network(network, card, data, ScoringOptions(precision="f32"))
 
     drawn = [video.group for video in found.videos]
     assert drawn[0] == drawn[1] == drawn[2]  # the second film ties the two groups

@@ -1,1 +1,1 @@
-"""What a network can be asked: one module a task, see `kinema.runs.tasks.task`."""
+"""What a network can predict: one module a task, each with a `TASK`. See `kinema.runs.task`."""

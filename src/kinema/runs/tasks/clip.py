@@ -1,12 +1,13 @@
-"""The usual task: one label, or several, for each clip; videos are judged by the mean score of their clips."""
+"""The default task: one label, or several, for each clip. Videos are judged by the mean score of their clips."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kinema.errors import DataError
-from kinema.runs.task import Parts, TrainingInputs
+from kinema.runs.progress import SILENT
+from kinema.runs.task import Parts, Task, TrainingInputs
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -20,36 +21,27 @@ if TYPE_CHECKING:
     from kinema.weights.checkpoint import ModelCard
 
 
-class ClipTask:
-    """A label a clip."""
+class ClipTask(Task):
+    """Labels of a clip."""
 
     card_task = "clip"
 
     def headline(self, figures: Mapping[str, float]) -> str:
-        """Hit@1 by video, and macro-F1."""
+        """Video hit@1 and macro-F1."""
         return f"video hit@1 {figures['video_hit_at_1']:.1%}, macro F1 {figures['macro_f1']:.3f}"
-
-    def prepare(self, data: DataSet, config: TrainConfig) -> tuple[DataSet, TrainConfig]:
-        """Both as they are."""
-        return data, config
-
-    def check(self, network: Network, config: TrainConfig) -> None:
-        """Any network will do."""
 
     def training_inputs(
         self, parts: Parts, config: TrainConfig, network: Network, card: ModelCard, progress: Progress
     ) -> TrainingInputs:
-        """A random clip of each video, validated by `judge`; processes share the videos out."""
+        """A random clip of each video, validated by `judge`; several processes share the videos."""
         from kinema.datasets.clips import ClipDataset
-        from kinema.runs.progress import SILENT
 
         def validate(network: Network) -> dict[str, float]:
             evaluation = self.judge(network, card, parts.validation, config.scoring_options(), SILENT)
             return {**evaluation.figures, "loss": evaluation.loss}
 
-        clips = ClipDataset(
-            parts.training, network.spec, **config.clip_arguments(parts.training, network.spec, training=True)
-        )
+        arguments = config.clip_arguments(parts.training, network.spec, training=True)
+        clips = ClipDataset(parts.training, network.spec, **arguments)
         return TrainingInputs(data=clips, options=config, validate=validate)
 
     def judge(
@@ -60,10 +52,10 @@ class ClipTask:
         options: ScoringOptions,
         progress: Progress,
     ) -> Evaluation:
-        """Show every example to the network and judge its scores.
+        """Score every example with the network and judge the scores.
 
-        The network is left as it was: on its device, and in training mode if it was. Where several processes run, they
-        share the examples and all get the whole result.
+        The network stays on its device and in its mode (training or evaluation). Several processes share the examples,
+        and each gets the whole result.
 
         Raises:
             DataError: the classes differ, or not one video can be read.
@@ -78,8 +70,8 @@ class ClipTask:
         with progress.count("evaluating", len(data.examples)) as advance:
             scored = score_data(network, data, options, advance)
         if options.flips and (pairs := card.training.get("mirror_labels")):
-            # A mirrored view shows the class that its own turns into; half of each clip's views are mirrored.
-            mirror, crops = list(data.labels.mirrored(pairs)), options.crops
+            # Each clip has `crops` plain views and then `crops` mirrored ones, which score the mirrored class.
+            mirror, crops = list(data.labels.mirrored(cast("list[str]", pairs))), options.crops
             for rows in scored.logits.values():
                 for first in range(crops, len(rows), 2 * crops):
                     rows[first : first + crops] = rows[first : first + crops, mirror]

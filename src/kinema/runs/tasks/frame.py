@@ -1,4 +1,4 @@
-"""A label at every frame, learned from rows with a start and an end, and judged over whole videos."""
+"""A label for every frame, learned from rows with a start and an end, and judged over whole videos."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kinema.errors import ConfigError
-from kinema.runs.task import Parts, TrainingInputs
+from kinema.runs.progress import SILENT
+from kinema.runs.task import Parts, Task, TrainingInputs
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -20,20 +21,21 @@ if TYPE_CHECKING:
     from kinema.weights.checkpoint import ModelCard
 
 USUAL_FPS = 8.0
-"""Frames a second for a network that otherwise spreads its frames over the video: 16 of them are two seconds."""
+"""Default frame rate for networks that otherwise spread their frames over the video: 16 frames are two seconds."""
 
 
-class FrameTask:
-    """A label a frame."""
+class FrameTask(Task):
+    """A label of each frame."""
 
     card_task = "frame"
+    uses_clip_scores = False
 
     def headline(self, figures: Mapping[str, float]) -> str:
-        """The share of frames that are right, and macro-F1 over frames."""
+        """Frame accuracy and macro-F1 over frames."""
         return f"frame accuracy {figures['frame_accuracy']:.1%}, macro F1 {figures['macro_f1']:.3f}"
 
     def prepare(self, data: DataSet, config: TrainConfig) -> tuple[DataSet, TrainConfig]:
-        """The data with a class for times without a label; clips of neighbouring frames, at a rate of their own.
+        """Add a class for times without a label, and take clips of neighbouring frames at a fixed rate.
 
         Raises:
             ConfigError: a setting that has no meaning for frames.
@@ -60,10 +62,10 @@ class FrameTask:
         return data, replace(config, sampling="dense")
 
     def check(self, network: Network, config: TrainConfig) -> None:
-        """The network must answer at each frame.
+        """Make sure that the network scores each frame.
 
         Raises:
-            ConfigError: it does not, or an option blends or chooses whole clips.
+            ConfigError: it does not, or an option blends or samples whole clips.
         """
         from kinema.training.frame_objective import check_framewise
 
@@ -72,15 +74,14 @@ class FrameTask:
     def training_inputs(
         self, parts: Parts, config: TrainConfig, network: Network, card: ModelCard, progress: Progress
     ) -> TrainingInputs:
-        """Clips from anywhere in a video with a target a frame, validated by `judge`."""
+        """Clips from anywhere in a video with a target for each frame, validated by `judge`."""
         from kinema.datasets.framewise_clips import FramewiseClips
         from kinema.datasets.temporal_labels import seconds_of_classes, temporal_labels
-        from kinema.runs.progress import SILENT
         from kinema.training.frame_objective import FrameObjective
         from kinema.training.losses import balanced_weights
 
         labels = temporal_labels(parts.training, config.background)
-        how = config.clip_arguments(parts.training, network.spec, training=True)
+        arguments = config.clip_arguments(parts.training, network.spec, training=True)
         weights = None
         if config.balance == "loss":
             seconds = seconds_of_classes(labels, len(card.labels))
@@ -91,7 +92,7 @@ class FrameTask:
             return {**evaluation.figures, "loss": evaluation.loss}
 
         return TrainingInputs(
-            data=FramewiseClips(parts.training, network.spec, labels, **how),
+            data=FramewiseClips(parts.training, network.spec, labels, **arguments),
             options=config,
             objective=FrameObjective(network, config, weights),
             validate=validate,
@@ -105,17 +106,17 @@ class FrameTask:
         options: ScoringOptions,
         progress: Progress,
     ) -> FramewiseEvaluation:
-        """Judge a network at each frame of each video, over its whole length.
+        """Judge a network at each frame of whole videos.
 
         Args:
-            network: learned with task `frame`; in torch.
-            card: names its classes, and the one of times without a label.
-            data: rows with spans; its classes are those of the card.
-            options: crops, batch size, device; each frame is seen in one clip.
-            progress: told how many videos are done.
+            network: a torch network trained with task `frame`.
+            card: names its classes and the class of times without a label.
+            data: rows with start and end; its classes are those of the card.
+            options: crops, batch size, device; each frame is scored in one clip.
+            progress: counts the videos that are done.
 
         Raises:
-            ConfigError: views that frames do not have, or another engine than torch.
+            ConfigError: several clips or flips, or another engine than torch.
             DataError: no temporal labels, or not one video can be read.
         """
         from kinema.datasets.splits import units_of
@@ -128,9 +129,9 @@ class FrameTask:
 
         if isinstance(network, ClipScorer):
             do = "evaluate the checkpoint itself, with --engine torch"
-            raise ConfigError("networks that answer at each frame are judged in torch only", card.variant, do)
+            raise ConfigError("networks that score each frame are judged in torch only", card.variant, do)
         if options.clips > 1 or options.flips:
-            raise ConfigError("each frame is seen in one clip", "--clips or --flips", "leave them out")
+            raise ConfigError("each frame is scored in one clip", "--clips or --flips", "leave them out")
         name = background_of(card)
         labels = temporal_labels(data, name)
         with progress.count("evaluating", len(labels)) as advance:
@@ -143,7 +144,7 @@ class FrameTask:
 
 
 def background_of(card: ModelCard) -> str:
-    """The class that a trained network has for times without a label; empty if it learned from none of them."""
+    """The class of a trained network for times without a label; empty if it was trained without such times."""
     from kinema.datasets.temporal_labels import BACKGROUND
 
     return str(card.training.get("background", BACKGROUND))

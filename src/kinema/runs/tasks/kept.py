@@ -1,6 +1,6 @@
-"""`--keep-features`: with a frozen encoder each video goes through it once, and epochs read what came out.
+"""Task `clip` for `--keep-features`: the frozen encoder processes each video once, and epochs read its kept outputs.
 
-What is trained and saved is the whole network as always, so every command takes it, and its card says task `clip`.
+The whole network is saved as always, so every command takes it. Its card says task `clip`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ log = logging.getLogger("kinema")
 
 
 class KeptFeaturesTask(ClipTask):
-    """A label a clip, learned from the kept outputs of the frozen part."""
+    """Labels of a clip, learned from kept outputs of the frozen part."""
 
     def check(self, network: Network, config: TrainConfig) -> None:
-        """The network must have a frozen part whose outputs can be kept, and the folder must be writable.
+        """Make sure that the network has a frozen part whose outputs can be kept, and that the folder is writable.
 
         Raises:
-            ConfigError: more than the head learns, clips are to be blended, or the network cannot be split.
-            OutputError: nothing may be written into the folder.
+            ConfigError: more than the head is trained, clips are blended, or the network cannot be split.
+            OutputError: the folder is not writable.
         """
         from kinema.training.feature_objective import check_kept
 
@@ -43,7 +43,7 @@ class KeptFeaturesTask(ClipTask):
     def training_inputs(
         self, parts: Parts, config: TrainConfig, network: Network, card: ModelCard, progress: Progress
     ) -> TrainingInputs:
-        """Kept features of both parts; computes those that are missing."""
+        """Kept features of both parts; missing ones are computed."""
         from kinema.datasets.features import collate_features
         from kinema.engines.scorer import Scorer
         from kinema.evaluation.protocols import Protocol
@@ -51,7 +51,7 @@ class KeptFeaturesTask(ClipTask):
         from kinema.training.feature_objective import FeatureObjective
         from kinema.training.losses import loss_for
 
-        learning, validation = open_features(config, parts, network, progress)
+        training, validation = open_features(config, parts, network, progress)
         protocol = Protocol(config.valid_clips, 1, False).name
 
         def validate(network: Network) -> dict[str, float]:
@@ -60,10 +60,10 @@ class KeptFeaturesTask(ClipTask):
             return {**evaluation.figures, "loss": evaluation.loss}
 
         return TrainingInputs(
-            data=learning,
+            data=training,
             options=replace(config, workers=config.workers or 0),  # reading a small file is faster than sending it
             collate=collate_features,
-            objective=FeatureObjective(network, loss_for(learning.data, config)),
+            objective=FeatureObjective(network, loss_for(training.data, config)),
             validate=validate,
         )
 
@@ -71,7 +71,7 @@ class KeptFeaturesTask(ClipTask):
 def open_features(
     config: LearningConfig, parts: Parts, network: Network, progress: Progress
 ) -> tuple[FeatureDataset, FeatureDataset]:
-    """Kept features of both parts, computed where they are missing.
+    """Kept features of both parts; missing ones are computed first.
 
     Raises:
         OutputError: they cannot be written.
@@ -81,14 +81,14 @@ def open_features(
     from kinema.datasets.features import DrawnViews, FeatureDataset
     from kinema.engines.scorer import Scorer
     from kinema.models.device import channels_last, resolve_precision
-    from kinema.models.frozen_split import front_fingerprint
+    from kinema.models.frozen_split import frozen_fingerprint
     from kinema.runs.features import keep_features, missing_jobs
     from kinema.training.loop import join_processes
 
     device = join_processes()
     precision = resolve_precision(config.precision, device)
     channels_last(network)
-    cache = FeatureCache(str(config.keep_features), f"{front_fingerprint(network)} {precision}")
+    cache = FeatureCache(str(config.keep_features), f"{frozen_fingerprint(network)} {precision}")
     training, validation, spec = parts.training, parts.validation, network.spec
     drawn = None
     if config.feature_views > 1:
