@@ -391,7 +391,7 @@ def test_an_interruption_is_one_word(run, monkeypatch):
     def interrupted() -> list[object]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kinema.commands.models._network_rows", interrupted)
+    monkeypatch.setattr("kinema.commands.models.network_rows", interrupted)
     assert run("models") == (130, "", ["kinema: stopped"])
 
 

@@ -56,7 +56,7 @@ assert not heavy, heavy
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_the_list_of_commands_says_what_their_functions_say(name):
-    assert (cli.recipe(name).__doc__ or "").partition("\n")[0] == cli.COMMANDS[name].summary
+    assert (cli.command_function(name).__doc__ or "").partition("\n")[0] == cli.COMMANDS[name].summary
 
 
 def test_only_the_command_that_is_called_is_imported():
@@ -153,14 +153,14 @@ def test_a_full_disk_is_one_line(capsys, monkeypatch):
     def full(**_):
         raise OSError(28, "No space left on device", "/somewhere")
 
-    monkeypatch.setattr(cli, "recipe", lambda name: _recipe_that(full))
+    monkeypatch.setattr(cli, "command_function", lambda name: _command_that(full))
     monkeypatch.setattr(cli, "COMMANDS", {"demo": cli.COMMANDS["demo"]})
     status, _, err = run(capsys, "demo")
     assert status == 1
     assert err == "kinema: no space left on device: /somewhere: check the path and the free space\n"
 
 
-def _recipe_that(action):
+def _command_that(action):
     from kinema.commands.demo import DemoConfig
 
     def demo(config: DemoConfig = DemoConfig()) -> int:

@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from kinema.cli import build_app, examples_of, recipe
+from kinema.cli import build_app, examples_of, command_function
 
 
 def describe(name: str) -> str:
@@ -23,7 +23,7 @@ def describe(name: str) -> str:
     text = re.sub(r"^(```console\n)", r"```text\nkinema ", text, count=1, flags=re.MULTILINE)
     text = re.sub(r", --(no|empty)-[\w-]+", "", text)  # cyclopts lists negatives that the command does not take
     text = re.sub(r"\n {2,}(?=\S)", " ", text)
-    _, heading, examples = examples_of(recipe(name)).partition("Examples:\n\n")
+    _, heading, examples = examples_of(command_function(name)).partition("Examples:\n\n")
     lines = "\n".join(line.strip() for line in examples.splitlines())
     return f"{text}\n\n**Examples**:\n\n```text\n{lines}\n```\n" if heading else text
 

@@ -6,13 +6,13 @@
     prediction = model("match.mp4")
     print(prediction.top(3), prediction.segments)
 
-Everything heavy is imported when it is first used.
+Heavy modules are imported at their first use.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kinema.version import __version__
 
@@ -61,11 +61,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'kinema' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted(__all__)

@@ -1,10 +1,10 @@
-"""The command line: a table of names and recipes.
+"""The command line: a table of commands.
 
-Each command's help is its function's docstring; flags are the fields of its settings; `--config FILE.toml` gives settings
-from a file, which flags go over.
+The help of a command is the docstring of its function; its flags are the fields of its settings. `--config FILE.toml` reads
+settings from a file, which flags override.
 
-Nothing here or at the top of a recipe imports torch, and of the recipes only that of the command is imported: help is
-instant.
+Neither this module nor the top of a command's module imports torch, and only the module of the given command is imported, so
+that help appears at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tomllib
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import cyclopts
 from cyclopts import App, Group, Parameter
@@ -29,9 +29,12 @@ from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
 from kinema.machine import tune_process
 from kinema.version import __version__
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 class Command(NamedTuple):
-    """A line of the list of commands: the heading it stands under, and the first line of its function's docstring."""
+    """A line of the list of commands: its heading, and the first line of the function's docstring."""
 
     heading: str
     summary: str
@@ -40,10 +43,10 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command(
         "Get started",
-        "See what time is worth: draws films, trains four networks on them, predicts, and writes a report.",
+        "See what time is worth: draws videos, trains four networks on them, predicts, and writes a report.",
     ),
     "check": Command(
-        "Data", "Look for files that cannot be read, copies, torn sources and uneven classes in a data set."
+        "Data", "Find files that cannot be read, copies, sources in two parts and uneven classes in a data set."
     ),
     "flow": Command(
         "Data", "Compute the optical flow of a data set's videos and keep it on disk, so that training need not."
@@ -54,7 +57,7 @@ COMMANDS = {
     ),
     "crossval": Command(
         "Train and judge",
-        "Train a network several times, each time keeping back another part of the data, and judge it by that part.",
+        "Train a network several times, each time without another part of the data, and judge it on that part.",
     ),
     "evaluate": Command("Train and judge", "Judge a trained network on labelled videos."),
     "fuse": Command(
@@ -73,72 +76,73 @@ COMMANDS = {
     ),
     "bench": Command("Networks", "Measure how fast networks are on this machine, and how much of it they use."),
 }
-"""Command name, which is also the module and the function in `kinema.commands`. The list of commands is printed from here,
-so that it needs none of those modules; a test holds the summaries to the docstrings."""
+"""Commands by name, which is also the name of the module and of the function in `kinema.commands`.
+
+The list of commands is printed from here without an import of these modules; a test compares summaries and docstrings."""
 
 HEADINGS = {"DataOptions": "Data", "ModelOptions": "Network and its input", "FitOptions": "Learning"}
-"""Settings classes whose flags stand under a heading of their own in the help."""
+"""Settings classes whose flags have their own heading in the help."""
 
-Recipe = Callable[..., int]
+CommandFunction = Callable[..., int]
 
 
-def recipe(name: str) -> Recipe:
-    """The function behind a command."""
+def command_function(name: str) -> CommandFunction:
+    """The function of a command."""
     return getattr(importlib.import_module(f"kinema.commands.{name}"), name)
 
 
-def settings_class(function: Recipe) -> type[Any]:
-    """The dataclass of a recipe's `config` parameter."""
+def settings_class(function: CommandFunction) -> type[DataclassInstance]:
+    """The dataclass of a command's settings, which is its parameter `config`."""
     return get_type_hints(function)["config"]
 
 
-def examples_of(function: Recipe) -> str:
-    """The lines under "Examples:" in a docstring, for the end of the help."""
+def examples_of(function: CommandFunction) -> str:
+    """The lines under "Examples:" in the docstring, for the end of the help."""
     _, heading, rest = inspect.cleandoc(function.__doc__ or "").partition("Examples:\n")
     lines = [line.strip() for line in rest.partition("\nArgs:")[0].splitlines() if line.strip()]
     return "Examples:\n\n" + "\n".join(f"    {line}" for line in lines) if heading else ""
 
 
-def whole_numbers(hint: Any, tokens: Sequence[Any]) -> Any:
-    """Cyclopts' own reading of tokens, but 1.5 is no whole number instead of 2."""
+def whole_numbers(hint: object, tokens: Sequence[cyclopts.Token]) -> object:
+    """Convert tokens as cyclopts does, but refuse 1.5, which it would round to 2."""
     for token in tokens:
         if "." in token.value and not float(token.value).is_integer():
             raise ValueError(f"{token.value} is not a whole number")
     return cyclopts.convert(hint, tokens)
 
 
-def describe_flags(settings: type[Any]) -> None:
-    """Let the help list flags under the headings of the classes that they come from, and refuse halves of counts."""
+def describe_flags(settings: type[DataclassInstance]) -> None:
+    """Group flags under the headings of the classes that they come from, and accept only whole numbers for counts."""
     # A dataclass's __init__ carries its bases' annotations as text, which only their own modules can resolve.
     settings.__init__.__annotations__ = {**get_type_hints(settings), "return": None}
     places = {name: place for place, name in enumerate(HEADINGS, start=1)}
     for owner in settings.__mro__[:-1]:
-        hints = get_type_hints(owner)  # without what an earlier command has put there
+        hints = get_type_hints(owner)  # without the annotations that an earlier command has put there
         name = owner.__name__
         group = Group(HEADINGS[name], sort_key=places[name]) if name in HEADINGS else None
         for field in owner.__annotations__:
-            settled: dict[str, Any] = {"group": group} if group else {}
+            parameters = [Parameter(group=group)] if group else []
             if hints[field] in (int, int | None):
-                settled["converter"] = whole_numbers
-            if settled:
-                owner.__annotations__[field] = Annotated[hints[field], Parameter(**settled)]
+                parameters.append(Parameter(converter=whole_numbers))
+            if parameters:
+                owner.__annotations__[field] = Annotated[hints[field], *parameters]
 
 
-def as_command(function: Recipe) -> Recipe:
-    """The recipe with its settings spread out as flags, and `--config`."""
+def as_command(function: CommandFunction) -> CommandFunction:
+    """The function of a command with a flag for each of its settings, and `--config`."""
     describe_flags(settings_class(function))
 
     @functools.wraps(function)
-    def command(*args: Any, settings_file: Path | None = None, **kwargs: Any) -> int:
+    def command(*args: object, settings_file: Path | None = None, **kwargs: object) -> int:
         return function(*args, **kwargs)
 
     hints = get_type_hints(function)
     hints["config"] = Annotated[hints["config"], Parameter(name="*")]
-    file_hint = Annotated[Path | None, Parameter(name="--config", help="TOML file with settings; flags go over it.")]
-    # What is no setting has a place and no flag.
+    file_hint = Annotated[Path | None, Parameter(name="--config", help="TOML file with settings; flags override it.")]
+    # Settings are flags; all other parameters are positional.
     kinds = {True: inspect.Parameter.POSITIONAL_OR_KEYWORD, False: inspect.Parameter.POSITIONAL_ONLY}
-    given = inspect.signature(function).parameters.values()
-    parameters = [p.replace(annotation=hints[p.name], kind=kinds[p.name == "config"]) for p in given]
+    declared = inspect.signature(function).parameters.values()
+    parameters = [p.replace(annotation=hints[p.name], kind=kinds[p.name == "config"]) for p in declared]
     extra = inspect.Parameter("settings_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=file_hint)
     command.__signature__ = inspect.Signature([*parameters, extra])  # type: ignore[attr-defined]
     command.__annotations__ = {**hints, "settings_file": file_hint}
@@ -146,7 +150,7 @@ def as_command(function: Recipe) -> Recipe:
 
 
 def shown_default(value: object) -> str | None:
-    """What the help says of a default: nothing where it is that nothing is set."""
+    """The default in the help; None for settings that are not set by default."""
     return None if value is None or value is False or value == () else str(value)
 
 
@@ -154,7 +158,7 @@ def build_app(wanted: Container[str] = COMMANDS) -> App:
     """The whole command line.
 
     Args:
-        wanted: commands that can be called; the others are in the list, and their modules are not imported.
+        wanted: commands that can be called; the others are only listed, without an import of their modules.
     """
     app = App(
         name="kinema",
@@ -171,16 +175,16 @@ def build_app(wanted: Container[str] = COMMANDS) -> App:
         if name not in wanted:
             app.command(App(name=name, help=summary, group=heading))
             continue
-        function = recipe(name)
+        function = command_function(name)
         app.command(as_command(function), name=name, group=heading, help_epilogue=examples_of(function))
     return app
 
 
-def read_settings(path: str, known: Sequence[str], command: str) -> dict[str, Any]:
-    """Read a TOML file of settings: at its top, or in a table named like the command; `[about]` is not read.
+def read_settings(path: str, known: Sequence[str], command: str) -> dict[str, object]:
+    """Read a TOML file of settings: those at its top, and those in a table named like the command.
 
     Raises:
-        ConfigError: not there or not TOML.
+        ConfigError: the file is missing or not TOML.
         UnknownName: a key that is no setting of the command.
     """
     try:
@@ -202,8 +206,8 @@ def read_settings(path: str, known: Sequence[str], command: str) -> dict[str, An
     return settings
 
 
-def settings_from(arguments: Sequence[str]) -> list[Any]:
-    """Cyclopts' source of settings for `--config FILE` among the arguments; empty without it."""
+def settings_from(arguments: Sequence[str]) -> list[cyclopts.config.Dict]:
+    """Cyclopts' source of settings for `--config FILE` in the arguments; empty without it."""
     command = next((word for word in arguments if word in COMMANDS), None)
     path = None
     for position, word in enumerate(arguments):
@@ -213,12 +217,12 @@ def settings_from(arguments: Sequence[str]) -> list[Any]:
             path = word.partition("=")[2]
     if command is None or path is None:
         return []
-    known = [field.name for field in fields(settings_class(recipe(command)))]
+    known = [field.name for field in fields(settings_class(command_function(command)))]
     return [cyclopts.config.Dict({command: read_settings(path, known, command)}, source=path)]
 
 
 def dash_last(arguments: Sequence[str]) -> list[str]:
-    """The arguments with a lone `-`, which is standard input and no option, at the end behind `--`."""
+    """Move each `-`, which is standard input and no option, to the end behind `--`."""
     dashes = [word for word in arguments if word == "-"]
     others = [word for word in arguments if word != "-"]
     return [*others, *([] if "--" in others else ["--"]), *dashes] if dashes else others
@@ -226,7 +230,7 @@ def dash_last(arguments: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def messages_shown() -> Iterator[None]:
-    """Let kinema's messages appear on standard error, a line each; what other libraries log is theirs."""
+    """Print the log messages of kinema, but not those of other libraries, on standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("kinema: %(message)s"))
     log = logging.getLogger("kinema")
@@ -239,27 +243,27 @@ def messages_shown() -> Iterator[None]:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry a command out; returns the exit status (0 well, 1 inputs failed, 2 wrong usage)."""
+    """Run a command; returns the exit status (0 success, 1 failed inputs, 2 wrong usage)."""
     try:
         app = build_app(wanted=arguments)
         app.config = tuple(settings_from(arguments))
         with messages_shown():
             return int(app(dash_last(arguments) or ["--help"]) or 0)
-    except KeyboardInterrupt as stop:  # a command that can go on says how
+    except KeyboardInterrupt as stop:  # the message of a resumable command
         print(": ".join(["kinema: stopped", *map(str, stop.args)]), file=sys.stderr)
         return 130
     except BaseException as error:
-        # rich makes a SystemExit of a broken pipe
+        # rich raises SystemExit for a broken pipe
         if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
             return hang_up()
-        told = as_told(error)
-        if told is None:
+        known = as_kinema_error(error)
+        if known is None:
             raise
-        return fail(told)
+        return fail(known)
 
 
-def as_told(error: BaseException) -> KinemaError | None:
-    """What went wrong in a user's words; None where it is a fault of ours, which should show where it is."""
+def as_kinema_error(error: BaseException) -> KinemaError | None:
+    """The error in a user's words; None for a bug in kinema, whose traceback should be printed."""
     if isinstance(error, cyclopts.CycloptsError):
         return usage_error(error)
     if isinstance(error, OSError):
@@ -271,22 +275,21 @@ def as_told(error: BaseException) -> KinemaError | None:
 
 
 def hang_up() -> int:
-    """End quietly where the reader of our output has gone (`kinema … | head`): nothing is wrong, or can be said."""
+    """Exit without a message when the reader of the output has closed the pipe (`kinema … | head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def usage_error(error: cyclopts.CycloptsError) -> UsageError:
-    """What cyclopts found wrong with the arguments, in our words."""
+    """An error of cyclopts about the arguments, in our words."""
     command = " ".join(error.command_chain or ())
     do = f"see kinema {command} --help" if command else "see kinema --help"
     if isinstance(error, cyclopts.UnknownCommandError):
         return UnknownName("command", (error.unused_tokens or [""])[0], COMMANDS)
     if isinstance(error, cyclopts.UnknownOptionError):
-        name = (error.token.keyword or error.token.value).partition("=")[0]
-        return _by_place(command, name) or UnknownName("option", name, _option_names(error), do=do)
+        return _unknown_option(error, command, do)
     if isinstance(error, cyclopts.MissingArgumentError) and error.argument is not None:
-        return _missing(error, error.argument, f"see kinema {command} --help")
+        return _missing_argument(error, error.argument, f"see kinema {command} --help")
     if isinstance(error, cyclopts.UnusedCliTokensError):
         return UsageError("too many arguments", " ".join(error.unused_tokens or ()), do)
     if isinstance(error, cyclopts.CoercionError) and get_origin(error.target_type) is Literal and error.token:
@@ -297,34 +300,33 @@ def usage_error(error: cyclopts.CycloptsError) -> UsageError:
     return UsageError(" ".join(str(error).split()).rstrip("."), do=do)
 
 
-def _by_place(command: str, option: str) -> UsageError | None:
-    """Says how to give what has a place and no flag; None where the option is none of that."""
-    places = [name for name in inspect.signature(recipe(command)).parameters if name != "config"] if command else []
-    name = "checkpoint" if option == "--model" and "checkpoint" in places else option.lstrip("-")
-    if name not in places:
-        return None
-    do = " ".join(["write kinema", command, *(place.upper() for place in places)])
-    return UsageError(f"{command} takes the {name} by its place", option, do)
+def _unknown_option(error: cyclopts.UnknownOptionError, command: str, do: str) -> UsageError:
+    """The option is unknown, or a positional argument given as an option."""
+    option = (error.token.keyword or error.token.value).partition("=")[0]
+    parameters = inspect.signature(command_function(command)).parameters if command else ()
+    positional = [name for name in parameters if name != "config"]
+    name = "checkpoint" if option == "--model" and "checkpoint" in positional else option.lstrip("-")
+    if name in positional:
+        write = " ".join(["write kinema", command, *(place.upper() for place in positional)])
+        return UsageError(f"{command} takes the {name} by its place", option, write)
+    known = [name for argument in error.argument_collection if argument.parse for name in argument.names]
+    return UnknownName("option", option, known, do=do)
 
 
-def _option_names(error: cyclopts.UnknownOptionError) -> list[str]:
-    return [name for argument in error.argument_collection if argument.parse for name in argument.names]
-
-
-def _missing(error: cyclopts.MissingArgumentError, argument: Any, do: str) -> UsageError:
-    """Something that has to be given is not there, or is misspelt."""
+def _missing_argument(error: cyclopts.MissingArgumentError, argument: cyclopts.Argument, do: str) -> UsageError:
+    """A required argument is missing or misspelt."""
     for word in error.unused_tokens or ():
         unknown = UnknownName("option", word.partition("=")[0], argument.names)
         if word.startswith("--") and unknown.near and word not in argument.names:
             return unknown
     parameters = inspect.signature(error.target).parameters if error.target else {}
     is_option = argument.field_info.name not in parameters or bool(argument.tokens)
-    name = argument.name if is_option else argument.name.lstrip("-").upper()  # as the help shows it
+    name = argument.name if is_option else argument.name.lstrip("-").upper()  # as in the help
     return UsageError(f"{' '.join(error.command_chain or ())} needs {name}", do=do)
 
 
 def fail(error: KinemaError) -> int:
-    """Say what went wrong in one line on standard error."""
+    """Print an error as one line on standard error; returns the exit status."""
     print(f"kinema: {error}", file=sys.stderr)
     return error.exit_status
 

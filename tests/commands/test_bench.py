@@ -9,9 +9,8 @@ import pytest
 
 from kinema.commands import bench as module
 from kinema.commands.bench import BenchConfig, bench
-from kinema.errors import OutputError, UnknownName, UsageError
-from kinema.profiling import isolated as bench_one
-from kinema.profiling.isolated import Asked, measured_apart
+from kinema.errors import KinemaError, OutputError, UnknownName, UsageError
+from kinema.profiling.report import SpeedReport, SpeedRequest
 
 FIGURES = {
     "engine": "torch", "device": "cpu", "precision": "f32", "clips_per_s": 100.0, "clip_p50_s": 0.011, "clip_p95_s": 0.012,
@@ -21,21 +20,21 @@ FIGURES = {
 
 
 @pytest.fixture
-def canned(monkeypatch) -> list[Asked]:
-    """What was asked of the processes, which answer at once; the machine reaches 50 and 100 GFLOP/s."""
-    asked: list[Asked] = []
+def canned(monkeypatch) -> list[SpeedRequest]:
+    """The requests to the processes, which are answered at once; the machine reaches 50 and 100 GFLOP/s."""
+    requested: list[SpeedRequest] = []
 
-    def answer(one: Asked) -> dict[str, object]:
-        asked.append(one)
-        if one.model == "slow_fusion_tiny":
-            return {"error": "not enough memory"}
-        steps = {"step_p50_s": 0.004, "step_p95_s": 0.005} if one.model == "causal_small" else {}
-        return {**FIGURES, **steps, "train_clips_per_s": 12.5 if one.train else None}
+    def measure(request: SpeedRequest) -> SpeedReport:
+        requested.append(request)
+        if request.model == "slow_fusion_tiny":
+            raise KinemaError("not enough memory")
+        steps = {"step_p50_s": 0.004, "step_p95_s": 0.005} if request.model == "causal_small" else {}
+        return SpeedReport.from_json({**FIGURES, **steps, "train_clips_per_s": 12.5 if request.train else None})
 
-    monkeypatch.setattr(module, "measured_apart", answer)
+    monkeypatch.setattr(module, "measure_isolated", measure)
     monkeypatch.setattr("kinema.profiling.peaks.matrix_gflops", lambda device, name, _: {"f32": 50.0}.get(name, 100.0))
     monkeypatch.setattr("kinema.profiling.peaks.memory_gb_s", lambda *_: 10.0)
-    return asked
+    return requested
 
 
 def test_figures_follow_from_what_was_measured(canned, capsys):
@@ -100,42 +99,3 @@ def test_what_cannot_be_measured_is_said_before_anything_is(canned, tmp_path: Pa
     with pytest.raises(OutputError):
         bench(BenchConfig(models="single_frame_tiny", out=str(tmp_path / "file")))
     assert canned == []
-
-
-def test_a_fresh_process_measures_a_checkpoint(tmp_path: Path):
-    from kinema import models
-    from kinema.weights.checkpoint import ModelCard, save_checkpoint
-
-    network = models.build("single_frame_tiny", num_classes=2, spec={"size": (24, 24)})
-    save_checkpoint(tmp_path / "best", network, ModelCard.of(network, ("dark", "light")))
-    found = measured_apart(
-        Asked(str(tmp_path), engine="torch", device="cpu", precision="f32", batch_size=2, seconds=0.01, train=True)
-    )
-    assert set(found) == set(FIGURES)
-    assert (found["engine"], found["device"], found["precision"]) == ("torch", "cpu", "f32")
-    start = found["start"]
-    assert start["total_s"] == pytest.approx(start["import_s"] + start["build_s"] + start["answer_s"])
-    assert found["clips_per_s"] > 0
-    assert found["train_clips_per_s"] > 0
-
-
-def test_an_error_in_the_process_is_told(tmp_path: Path):
-    assert "no such checkpoint folder" in measured_apart(Asked(str(tmp_path / "gone")))["error"]
-
-
-def test_a_process_that_is_killed_says_how(monkeypatch):
-    killed = bench_one.subprocess.CompletedProcess([], -9, stdout="", stderr="")
-    monkeypatch.setattr(bench_one.subprocess, "run", lambda *_, **__: killed)
-    assert "SIGKILL, perhaps for want of memory" in measured_apart(Asked("single_frame_tiny"))["error"]
-
-
-def test_another_engine_is_started_twice_because_it_converts_at_first(monkeypatch):
-    asked = []
-
-    def run(one: Asked) -> dict[str, object]:
-        asked.append(one.only_start)
-        return {"start": {"total_s": 9.0 if len(asked) == 1 else 2.0}}
-
-    monkeypatch.setattr(bench_one, "_run_apart", run)
-    assert measured_apart(Asked("single_frame_tiny", engine="openvino"))["start"]["total_s"] == 2.0
-    assert asked == [False, True]

@@ -109,19 +109,6 @@ def test_lines_of_several_films_hold_as_many_labels_as_asked_for(films, config, 
     assert all("dark" in line and "light" in line for line in lines)
 
 
-def test_a_line_tells_how_many_segments_there_are_and_how_often_the_label_changes(capsys):
-    from kinema.console.prediction_printer import Shown
-    from kinema.predictions import Prediction, Segment, Timeline
-    from kinema.types import TimeSpan
-
-    scores = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
-    times = np.array([0.5, 1.5])
-    track = Timeline(scores, times, np.stack([times - 0.5, times + 0.5], axis=1), ("a", "b"), scores)
-    segments = tuple(Segment(TimeSpan(start, start + 1), label, 0.8) for start, label in enumerate("ab"))
-    Shown(PredictConfig(), single=False)(Prediction("x.mp4", ("a", "b"), scores[0], TimeSpan(0, 2), track, segments))
-    assert capsys.readouterr().out == "x.mp4  a  90.0%  2 segments, 30.0 label changes a minute\n"
-
-
 def test_in_the_end_it_is_told_how_many_films_there_were_and_where_the_report_is(
     films, config, text_file, tmp_path, caplog
 ):
@@ -192,7 +179,7 @@ def test_a_film_is_never_drawn_over_another(films, config, tmp_path):
     for target in (tmp_path / "other.mp4", tmp_path):
         (tmp_path / "one.mp4").write_text("a film")
         (tmp_path / "other.mp4").write_text("a film")
-        with pytest.raises(OutputError, match="a film is never overwritten"):
+        with pytest.raises(OutputError, match="a video is never overwritten"):
             predict([one], config(render=str(target)))
 
 
@@ -201,34 +188,6 @@ def test_labels_are_drawn_into_films_only(name, films, config, tmp_path):
     with pytest.raises(UsageError, match=r"\.mp4, .*folder"):
         predict([str(films / "one.mp4")], config(render=str(tmp_path / name)))
     assert not list(tmp_path.iterdir())
-
-
-def test_a_class_has_one_colour_in_the_whole_report(monkeypatch, tmp_path):
-    from kinema import charts
-    from kinema.console.prediction_printer import write_report
-    from kinema.predictions import Prediction
-    from kinema.types import TimeSpan
-
-    drawn = []
-    real = charts.bars
-    monkeypatch.setattr(charts, "bars", lambda rows, **more: drawn.append(more["colours"]) or real(rows, **more))
-    labels = tuple("abc")
-    track = _track(labels)
-    found = [
-        Prediction(f"{number}.mp4", labels, np.array(scores, np.float32), TimeSpan(0, 1), track)
-        for number, scores in enumerate([(0.7, 0.2, 0.1), (0.1, 0.2, 0.7), (0.1, 0.7, 0.2)])
-    ]
-    write_report(list(found), PredictConfig(top=2, model="m", out=str(tmp_path)))
-    assert len(drawn) == 3
-    assert drawn[0] == drawn[1] == drawn[2]
-    assert len(set(drawn[0].values())) == 3
-
-
-def _track(labels):
-    from kinema.predictions import Timeline
-
-    scores = np.ones((1, len(labels)), np.float32) / len(labels)
-    return Timeline(scores, np.array([0.5]), np.array([[0.0, 1.0]]), labels, scores)
 
 
 def test_patterns_and_lists_on_standard_input_are_taken(films, config, capsys, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""`kinema train`, `compare` and `demo`, as a user runs them, on films that take a second to learn from."""
+"""`kinema train`, as a user runs it, on videos that take a second to learn from."""
 
 import csv
 import json
@@ -95,10 +95,10 @@ def test_printed_commands_can_be_pasted(films, run_folder, tmp_path, capsys):
 
 
 def test_a_stopped_run_says_how_it_goes_on(films, tmp_path, capsys, monkeypatch):
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kinema.commands.train._fit", stop)
+    monkeypatch.setattr("kinema.commands.train.fit", stop)
     command = ["train", str(films), "--model", "single_frame_tiny", *FAST]
     status, err = fails(capsys, *command, "--out", str(tmp_path / "a b"))
     assert (status, err.count("\n")) == (130, 1)
@@ -235,53 +235,3 @@ def test_a_network_of_ones_own_goes_on_with_longer_clips(films, run_folder, tmp_
     theirs = before.state_dict()
     changed = {name for name, value in after.state_dict().items() if not torch.equal(value, theirs[name])}
     assert changed <= {"classifier.weight", "classifier.bias"}
-
-
-def test_a_comparison_prints_the_papers_table(films, tmp_path, capsys):
-    out = tmp_path / "compare"
-    command = [
-        "compare",
-        str(films),
-        "--models",
-        "single_frame_tiny,slow_fusion_tiny",
-        "--clips",
-        "2",
-        "--clip-len",
-        "6",
-        "--out",
-        str(out),
-    ]
-    assert cli.run([*command, *FAST, "--json"]) == 0
-    assert load_checkpoint(out / "slow_fusion_tiny" / "best")[0].spec.clip_len == 6
-    result = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in result["networks"]] == ["single_frame_tiny", "slow_fusion_tiny", "average of all"]
-    for row in result["networks"]:
-        assert 0 <= row["clip_hit_at_1"] <= 1
-        assert row["interval"][0] <= row["video_hit_at_1"] <= row["interval"][1]
-    assert result["networks"][1]["macs"] > result["networks"][0]["macs"] > 0
-    assert {path.name for path in out.iterdir()} >= {"compare.csv", "compare.json", "report.html", "slow_fusion_tiny"}
-    again = [*command, *FAST, "--resume"]
-    assert cli.run(again) == 0
-    printed = capsys.readouterr().out
-    assert "average of all" in printed
-    assert "gains" in printed
-
-
-def test_the_demonstration_runs_from_drawing_to_report(tmp_path, capsys):
-    out = tmp_path / "demo"
-    command = ["demo", "--out", str(out), "--per-class", "2", "--motion-epochs", "1", "--appearance-epochs", "1"]
-    assert cli.run([*command, "--json"]) == 0
-    printed, told = capsys.readouterr()
-    assert [line.split(" (")[0] for line in told.splitlines() if "four networks" in line] == [
-        "kinema: films of motion",
-        "kinema: films of appearance",
-    ]
-    result = json.loads(printed)
-    assert len(result["motion"]) == len(result["appearance"]) == 5
-    assert result["film"]["segments"][-1]["end_s"] == pytest.approx(24, abs=0.5)
-    page = (out / "report.html").read_text()
-    assert "<video" in page
-    assert "http" not in page.replace("http://www.w3.org", "")
-    status, err = fails(capsys, *command)
-    assert status == 1
-    assert "--overwrite" in err

@@ -1,4 +1,4 @@
-"""`kinema compare`: several networks, one protocol, one table: what time is worth on these videos, and what it costs."""
+"""`kinema compare`: train and judge several networks in the same way, and print accuracy beside cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
 
     Prints the table of Karpathy et al. (2014): clip hit@1, video hit@1 and hit@5 beside parameters, multiply-adds and
     speed, the classes that gain and lose most against the first network, and the average of all networks. Files that
-    cannot be read are named, and leave exit status 1.
+    cannot be read are named; the exit status is then 1.
 
     Examples:
         kinema compare videos/
@@ -41,12 +41,12 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
         check_unseen(folder, listed)
     folder = choose_folder(config.out, "compare")
     check_results(folder, ("compare.csv", "report.html"), own="compare.json")
-    rows = run_comparison(listed, names, config, folder, trained, TerminalProgress())
+    results = run_comparison(listed, names, config, folder, trained, TerminalProgress())
     if not is_main_process():
         return 0
     if config.json:
-        print(json.dumps({"data": data, "networks": [row.to_json() for row in rows]}))
+        print(json.dumps({"data": data, "networks": [result.to_json() for result in results]}))
     else:
-        print_comparison(rows)
+        print_comparison(results)
         print(f"report: {folder}/report.html")
-    return name_failures(row.evaluation.failures for row in rows)
+    return name_failures(result.evaluation.failures for result in results)

@@ -1,6 +1,6 @@
-"""`kinema crossval`: K trainings, each judged by the part that it did not see: every video is judged once.
+"""`kinema crossval`: K trainings, each judged on the part that it was not trained on, so that every video is judged once.
 
-With a few hundred videos one validation part is too small to tell two settings apart, and may have come out easy.
+Of a few hundred videos, one validation part is too small to tell two settings apart, and it may be an easy one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from kinema.runs.folder import check_same, choose_folder, is_main_process, resum
 
 
 def crossval(data: str, config: CrossvalConfig) -> int:
-    """Train a network several times, each time keeping back another part of the data, and judge it by that part.
+    """Train a network several times, each time without another part of the data, and judge it on that part.
 
-    Groups are never torn, as in `train`; parts of the data's own are put together first, but a test part is left alone.
-    Leaves a run folder for each fold, and in the folder above them the figures over all.
+    All videos of a group go into the same part, as in `train`. The data's own training and validation parts are merged
+    first; a test part is not used. Writes a run folder for each fold, and the figures over all folds above them.
 
     Examples:
         kinema crossval videos/ --model slow_fusion_small --folds 5
 
-        kinema crossval films.csv --model single_frame_small --group-by match --folds 10 --out runs/ten
+        kinema crossval videos.csv --model single_frame_small --group-by match --folds 10 --out runs/ten
 
         kinema crossval videos/ --model single_frame --backbone resnet18 --pretrained --transfer head --keep-features kept/
 
@@ -45,18 +45,18 @@ def crossval(data: str, config: CrossvalConfig) -> int:
     if config.json:
         print(json.dumps(summary))
     else:
-        print_folds(folds, config)
+        failed = f", {folds.pooled.num_failed} could not be read" if folds.pooled.num_failed else ""
+        about = f"{config.model}: {len(folds.each)} folds, {folds.pooled.num_videos} videos{failed}"
+        print_folds(folds, about)
         print(f"report: {folder}/report.html")
     return 0
 
 
-def print_folds(folds: Folds, config: CrossvalConfig) -> None:
-    """Mean and deviation over the folds beside the figures over all videos, on standard output."""
+def print_folds(folds: Folds, about: str) -> None:
+    """Print mean and deviation over the folds, and the figures over all videos, on standard output."""
     from rich.table import Table
 
     console = plain_console()
-    failed = f", {folds.pooled.num_failed} could not be read" if folds.pooled.num_failed else ""
-    about = f"{config.model}: {len(folds.each)} folds, {folds.pooled.num_videos} videos{failed}"
     console.print(about)
     table = Table("figure", box=None, pad_edge=False)
     for head in ("mean ± sd", "all videos", "95 % interval"):

@@ -1,26 +1,27 @@
-"""`kinema demo`: what time is worth, shown offline in about two minutes on films that it draws itself.
+"""`kinema demo`: what time is worth, shown offline in about two minutes on videos that it draws itself.
 
-Two sets of little films. In one only motion tells the classes apart: a patch moves left, right, up or down, turns, grows or
-shrinks, and its place, angle and size at any moment are drawn from the same distribution in every class, so a still frame
-cannot do better than chance. In the other every class has a shape and colour of its own and one still is enough.
+There are two sets of small videos. In the first only motion tells the classes apart: a patch moves left, right, up or down,
+rotates, grows or shrinks. Its place, angle and size at any moment have the same distribution in every class, so a single frame
+cannot do better than chance. In the second every class has its own shape and colour, and one frame is enough.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kinema.console.evaluations import print_comparison
 from kinema.console.progress import TerminalProgress
 from kinema.console.tables import plain_console
 from kinema.errors import OutputError, check_settings
 from kinema.files import check_folder
-from kinema.runs.compare import CompareConfig, Row, add_rows, run_comparison
+from kinema.runs.compare import CompareConfig, NetworkResult, add_results, run_comparison
 
 if TYPE_CHECKING:
     from kinema.predictions import Prediction
@@ -34,8 +35,8 @@ TITLES = {
     "motion": "Only motion tells the classes apart",
     "appearance": "One still frame is enough",
 }
-FILM_FPS = 12
-FILM_SCALE = 8
+LONG_VIDEO_FPS = 12
+LONG_VIDEO_SCALE = 8
 WHY = (
     "Every frame of the motion set looks the same whatever the class: the patch is anywhere, at any angle and of any size. "
     "Single frame therefore guesses (1 of 8 is 12.5 %) and averaging more frames does not help, because their order is "
@@ -49,17 +50,17 @@ class DemoConfig:
     """Settings of the demonstration."""
 
     out: str = "kinema-demo"
-    """Folder for all that it makes."""
+    """Folder for all results."""
     motion_epochs: int = 12
     """Passes over the motion set."""
     appearance_epochs: int = 10
     """Passes over the appearance set."""
     per_class: int = 48
-    """Training films of each of the 8 classes; a third as many again are for validation."""
+    """Training videos of each of the 8 classes; there are a third as many for validation."""
     seed: int = 0
-    """Start of every random choice."""
+    """Seed of every random choice."""
     overwrite: bool = False
-    """Replace what an earlier demonstration left in the folder."""
+    """Replace an earlier demonstration in the folder."""
     json: bool = False
     """Print the results as JSON."""
 
@@ -68,8 +69,66 @@ class DemoConfig:
         check_settings({name: getattr(self, name) for name in counts}, 1)
 
 
+@dataclass(frozen=True)
+class Demonstration:
+    """The results: comparisons by kind of set, and the prediction of a longer video, with its labels in `rendered`."""
+
+    folder: Path
+    results: dict[str, list[NetworkResult]]
+    prediction: Prediction
+    rendered: Path
+
+    def to_json(self) -> dict[str, object]:
+        """A plain dictionary."""
+        return {
+            **{kind: [result.to_json() for result in results] for kind, results in self.results.items()},
+            "film": self.prediction.to_json(),
+            "report": str(self.folder / "report.html"),
+        }
+
+    def print_results(self) -> None:
+        """Print tables, the explanation and the segments of the longer video."""
+        console = plain_console()
+        for kind, results in self.results.items():
+            print_comparison(results, TITLES[kind])
+        console.print(f"\nWhy: {WHY}\n")
+        console.print(f"A video of {self.prediction.span.duration_s:.0f} s, as slow fusion sees it:")
+        for segment in self.prediction.segments:
+            span = segment.span
+            console.print(f"  {span.start_s:6.2f} - {span.end_s:6.2f} s  {segment.label} ({segment.score:.0%})")
+        console.print(flicker(self.prediction))
+
+    def write_report(self) -> None:
+        """Write report.html."""
+        from kinema import charts
+        from kinema.evaluation.report import Report
+
+        report = Report(
+            "What time is worth", "single frame, late, early and slow fusion on videos drawn by kinema demo"
+        )
+        for kind, results in self.results.items():
+            report.add_section(TITLES[kind])
+            if kind == "motion":
+                report.add_text(WHY)
+            add_results(report, results)
+            for result in results:
+                if result.macs is not None and result.evaluation.confusion is not None:
+                    labels = tuple(result.evaluation.labels)
+                    report.add_figure(charts.confusion_matrix(result.evaluation.confusion, labels), title=result.name)
+            for name in MODELS.split(","):
+                with (self.folder / kind / name / "epochs.csv").open(newline="") as file:
+                    history = [
+                        {key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)
+                    ]
+                report.add_figure(charts.curves(history), title=f"Training of {name}")
+        report.add_section("A longer video, predicted by slow fusion")
+        report.add_text(flicker(self.prediction))
+        report.add_figure(self.prediction.plot()).add_video(self.rendered, "the video with its labels drawn in")
+        report.write(self.folder / "report.html")
+
+
 def demo(config: DemoConfig = DemoConfig()) -> int:
-    """See what time is worth: draws films, trains four networks on them, predicts, and writes a report.
+    """See what time is worth: draws videos, trains four networks on them, predicts, and writes a report.
 
     Needs no data and no network; takes about two minutes on two cores.
 
@@ -78,22 +137,41 @@ def demo(config: DemoConfig = DemoConfig()) -> int:
 
         kinema demo --out /tmp/demo --motion-epochs 30
     """
-    started = time.monotonic()
-    folder = Path(config.out)
+    from kinema.datasets import open_data
+    from kinema.datasets.synthetic import write_motion_set
+
+    started, folder = time.monotonic(), Path(config.out)
     _clear(folder, config.overwrite)
-    _draw(folder, config)
-    results: dict[str, list[Row]] = {kind: _compare(kind, folder, config) for kind in KINDS}
-    prediction, film = _predict_film(folder, config)
-    _write_report(folder, results, prediction, film)
+    num_validation = max(config.per_class // 3, 1)
+    for kind in KINDS:
+        total = NUM_CLASSES * (config.per_class + num_validation)
+        with TerminalProgress().count(f"drawing videos: {kind}", total) as advance:
+            write_motion_set(
+                folder / "videos" / kind, config.per_class, num_validation, config.seed, kind, advance=advance
+            )  # fmt: skip
+    results = {}
+    for kind, epochs in (("motion", config.motion_epochs), ("appearance", config.appearance_epochs)):
+        title = TITLES[kind][0].lower() + TITLES[kind][1:]
+        log.info("videos of %s (%s): four networks learn from them", kind, title)
+        settings = CompareConfig(
+            models=MODELS, epochs=epochs, batch_size=16, lr=0.01, augment="none", clips=5, seed=config.seed,
+            cache=str(folder / "cache"), workers=0,
+        )  # fmt: skip
+        data = open_data(folder / "videos" / kind)
+        results[kind] = run_comparison(data, settings.names, settings, folder / kind, progress=TerminalProgress())
+    demonstration = Demonstration(folder, results, *_predict_long_video(folder, config.seed))
+    demonstration.write_report()
     seconds = time.monotonic() - started
     if config.json:
-        print(json.dumps(_as_json(results, prediction, folder, seconds)))
+        print(json.dumps({**demonstration.to_json(), "seconds": round(seconds, 1)}))
     else:
-        _print(results, prediction, folder, seconds)
+        demonstration.print_results()
+        plain_console().print(f"\n{seconds:.0f} s. Look at it: {folder / 'report.html'}", soft_wrap=True)
     return 0
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
+    """Remove an earlier demonstration, and never anything else."""
     check_folder(folder)
     if folder.exists() and any(folder.iterdir()):
         if not overwrite:
@@ -103,117 +181,36 @@ def _clear(folder: Path, overwrite: bool) -> None:
         shutil.rmtree(folder)
 
 
-def _draw(folder: Path, config: DemoConfig) -> None:
-    from kinema.datasets.synthetic import write_motion_set
+def _predict_long_video(folder: Path, seed: int) -> tuple[Prediction, Path]:
+    """Draw a longer video of several motions and predict it with slow fusion, also onto its frames."""
+    import numpy as np
 
-    for kind in KINDS:
-        validation = max(config.per_class // 3, 1)
-        total = NUM_CLASSES * (config.per_class + validation)
-        with TerminalProgress().count(f"drawing films: {kind}", total) as advance:
-            write_motion_set(
-                folder / "videos" / kind, config.per_class, validation, config.seed, kind, advance=advance
-            )  # fmt: skip
-
-
-def _compare(kind: str, folder: Path, config: DemoConfig) -> list[Row]:
-    from kinema.datasets import open_data
-
-    log.info("films of %s (%s): four networks learn from them", kind, TITLES[kind][0].lower() + TITLES[kind][1:])
-    data = open_data(folder / "videos" / kind)
-    settings = CompareConfig(
-        models=MODELS, epochs=config.motion_epochs if kind == "motion" else config.appearance_epochs, batch_size=16,
-        lr=0.01, augment="none", clips=5, seed=config.seed, cache=str(folder / "cache"), workers=0,
-    )  # fmt: skip
-    return run_comparison(data, MODELS.split(","), settings, folder / kind, progress=TerminalProgress())
-
-
-def _predict_film(folder: Path, config: DemoConfig) -> tuple[Prediction, Path]:
-    """Draw a longer film of several motions, and let slow fusion say what happens when."""
     from kinema.inference.predictor import load
     from kinema.inference.render import render
+    from kinema.video.synthetic import MOTIONS, draw_motion
+    from kinema.video.writer import VideoWriter
 
-    film = folder / "film.mp4"
-    _draw_film(film, config.seed)
+    path, rendered = folder / "film.mp4", folder / "film_rendered.mp4"
+    rng = np.random.default_rng([seed, 99])
+    side = 48 * LONG_VIDEO_SCALE
+    with VideoWriter(path, fps=LONG_VIDEO_FPS, size=(side, side)) as writer:
+        for label in rng.permutation(MOTIONS)[:6]:
+            for frame in draw_motion(str(label), rng, num_frames=48, laps=2):
+                writer.write(frame.repeat(LONG_VIDEO_SCALE, 0).repeat(LONG_VIDEO_SCALE, 1))
     predictor = load(folder / "motion" / "slow_fusion_tiny" / "best")
-    prediction = predictor(film, rolling=7, step_s=0.25)
-    rendered = folder / "film_rendered.mp4"
+    prediction = predictor(path, rolling=7, step_s=0.25)
     render(prediction, rendered)
     prediction.save(folder / "film.json")
     prediction.save(folder / "film.png")
     return prediction, rendered
 
 
-def _draw_film(path: Path, seed: int) -> None:
-    import numpy as np
-
-    from kinema.video.synthetic import MOTIONS, draw_motion
-    from kinema.video.writer import VideoWriter
-
-    rng = np.random.default_rng([seed, 99])
-    side = 48 * FILM_SCALE
-    with VideoWriter(path, fps=FILM_FPS, size=(side, side)) as writer:
-        for label in rng.permutation(MOTIONS)[:6]:
-            for frame in draw_motion(str(label), rng, num_frames=48, laps=2):
-                writer.write(frame.repeat(FILM_SCALE, 0).repeat(FILM_SCALE, 1))
-
-
-def _write_report(folder: Path, results: dict[str, list[Row]], prediction: Prediction, rendered: Path) -> None:
-    from kinema import charts
-    from kinema.evaluation.report import Report
-
-    report = Report("What time is worth", "single frame, late, early and slow fusion on films drawn by kinema demo")
-    for kind, rows in results.items():
-        report.add_section(TITLES[kind])
-        if kind == "motion":
-            report.add_text(WHY)
-        add_rows(report, rows)
-        for row in rows:
-            if row.macs is not None and row.evaluation.confusion is not None:
-                labels = tuple(row.evaluation.labels)
-                report.add_figure(charts.confusion_matrix(row.evaluation.confusion, labels), title=row.name)
-        for name in MODELS.split(","):
-            report.add_figure(charts.curves(_history(folder / kind / name)), title=f"Training of {name}")
-    report.add_section("A longer film, predicted by slow fusion")
-    report.add_text(flicker(prediction))
-    report.add_figure(prediction.plot()).add_video(rendered, "the film with its labels drawn in")
-    report.write(folder / "report.html")
-
-
-def _history(run: Path) -> list[dict[str, float]]:
-    import csv
-
-    with (run / "epochs.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-
-
 def flicker(prediction: Prediction) -> str:
-    """One line on how much the rolling average calms the labels."""
+    """How much the rolling average reduces the changes of the label, in one line."""
     timeline = prediction.timeline
     if timeline is None:
-        return "The film is one clip long."
+        return "The video is one clip long."
     return (
         f"Label changes a minute: {timeline.changes_per_minute(smoothed=False):.0f} without, "
         f"{timeline.changes_per_minute():.0f} with a rolling average of {timeline.rolling} predictions."
     )
-
-
-def _as_json(results: dict[str, list[Row]], prediction: Prediction, folder: Path, seconds: float) -> dict[str, Any]:
-    return {
-        **{kind: [row.to_json() for row in rows] for kind, rows in results.items()},
-        "film": prediction.to_json(),
-        "report": str(folder / "report.html"),
-        "seconds": round(seconds, 1),
-    }
-
-
-def _print(results: dict[str, list[Row]], prediction: Prediction, folder: Path, seconds: float) -> None:
-    console = plain_console()
-    for kind, rows in results.items():
-        print_comparison(rows, TITLES[kind])
-    console.print(f"\nWhy: {WHY}\n")
-    console.print(f"A film of {prediction.span.duration_s:.0f} s, as slow fusion sees it:")
-    for segment in prediction.segments:
-        span = segment.span
-        console.print(f"  {span.start_s:6.2f} - {span.end_s:6.2f} s  {segment.label} ({segment.score:.0%})")
-    console.print(flicker(prediction))
-    console.print(f"\n{seconds:.0f} s. Look at it: {folder / 'report.html'}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`kinema describe`: what a network costs and what each of its layers sees."""
+"""`kinema describe`: the costs of a network, and what each of its layers sees."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class DescribeConfig:
     model_args: tuple[str, ...] = ()
     """Arguments of the network's constructor, as name=value, such as width=48."""
     size: str | None = None
-    """Height and width that the network sees, as 224x224 or 224; without it the network's own."""
+    """Height and width of the input, as 224x224 or 224; default: the network's own."""
     frames: int | None = None
-    """Frames in a clip; without it the network's own."""
+    """Frames in a clip; default: the network's own."""
     num_classes: int | None = None
-    """Number of classes; without it the paper's."""
+    """Number of classes; default: that of the paper."""
     json: bool = False
     """Print one JSON document instead of a table."""
 
@@ -42,8 +42,8 @@ class DescribeConfig:
 def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
     """Print a network's layers: output sizes, receptive fields (frames, rows, columns), parameters, multiply-adds.
 
-    Nothing is computed and no weights are needed, so that the largest network takes a moment. MACs are multiply-adds,
-    which papers call FLOPs; flops here counts multiplications and additions one by one.
+    No values are computed and no weights are needed, so this is fast for the largest network. MACs are multiply-adds, which
+    papers call FLOPs; flops here counts multiplications and additions separately.
 
     Examples:
         kinema describe slow_fusion
@@ -70,7 +70,7 @@ def describe(model: str, config: DescribeConfig = DescribeConfig()) -> int:
     )  # fmt: skip
     summary = summarize(network)
     if not Path(model).is_dir():
-        summary = replace(summary, name=model)  # resnet18 stays resnet18
+        summary = replace(summary, name=model)  # resnet18 is described as resnet18, not as single_frame
     if config.json:
         print(json.dumps(summary.to_json()))
     else:
@@ -89,15 +89,15 @@ def _print_table(summary: Summary) -> None:
     for layer in summary.layers:
         counts = [f"{count:,}" if count else "" for count in (layer.params, layer.macs)]
         table.add_row(layer.name, layer.type, _by(layer.output), _by(layer.receptive_field), *counts)
-    console = plain_console() if sys.stdout.isatty() else plain_console(width=160)  # in a pipe, a line a row
+    console = plain_console() if sys.stdout.isatty() else plain_console(width=160)  # in a pipe, one line a row
     title = f"{summary.name}, input {_by(summary.input)} (channels, frames, height, width)"
     console.print(title, soft_wrap=True)
     console.print(table)
     console.print("sees: frames x rows x columns of the input that one value of the output depends on", soft_wrap=True)
     totals = f"{summary.params:,} parameters, {summary.macs / 1e9:.3f} billion multiply-adds (MACs) a clip"
     console.print(f"{totals}, {summary.flops / 1e9:.3f} billion flops", soft_wrap=True)
-    zoo = f"as fvcore counts, and tables made with it (norms at five a number): {summary.macs_with_norms / 1e9:.3f} billion"
-    console.print(zoo, soft_wrap=True)
+    norms = f"as fvcore and its tables count (norms at five a number): {summary.macs_with_norms / 1e9:.3f} billion"
+    console.print(norms, soft_wrap=True)
 
 
 def _by(sizes: tuple[int, ...]) -> str:

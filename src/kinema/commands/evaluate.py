@@ -1,4 +1,4 @@
-"""`kinema evaluate`: how good a trained network is on labelled videos."""
+"""`kinema evaluate`: the accuracy of a trained network on labelled videos."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kinema.console.progress import TerminalProgress, open_trained
 from kinema.engines.options import EngineOptions
 from kinema.runs.judge import choose_part, judge_network, kept_back, name_failures, open_for, part_name
 from kinema.runs.options import ScoringOptions
+from kinema.runs.task import find_task
 
 if TYPE_CHECKING:
     from kinema.engines.scorer import ClipScorer
     from kinema.models.network import Network
-    from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
 
@@ -30,14 +30,14 @@ class EvaluateConfig(ScoringOptions):
     """Settings of an evaluation."""
 
     split: Part = "auto"
-    """The part of the data; auto takes valid, else test, else everything."""
+    """Part of the data; auto takes valid, else test, else everything."""
     format: DataFormat = "auto"
-    """How the data set is laid out; auto looks."""
+    """Format of the data set; auto detects it."""
     engine: Engine = "torch"
-    """What computes: torch, whose figures are the same everywhere, openvino or winograd (on a CPU, prepared at the first
-    use), or auto: openvino on a CPU where it is installed."""
+    """What computes the network: torch, with the same figures on every machine; openvino or winograd (on a CPU, prepared at
+    the first use); or auto, which is openvino on a CPU if it is installed."""
     flow_method: FlowMethod | None = None
-    """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
+    """Method of the optical flow; only the network's own is accepted, which is also the default."""
     out: str | None = None
     """Folder for evaluation.json, per_class.csv, predictions.csv and report.html."""
     json: bool = False
@@ -48,12 +48,12 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
     """Judge a trained network on labelled videos.
 
     Prints hits by clip and by video, macro-F1 and mean class accuracy with 95 % intervals (bootstrap over videos), and
-    the table of classes. Files that cannot be read are named and counted, and leave exit status 1.
+    the table of classes. Files that cannot be read are named and counted; the exit status is then 1.
 
     Examples:
         kinema evaluate runs/slow_fusion-1/best videos/
 
-        kinema evaluate runs/slow_fusion-1 films.csv --split test --clips 10 --crops 3 --out judged/
+        kinema evaluate runs/slow_fusion-1 videos.csv --split test --clips 10 --crops 3 --out judged/
 
         kinema evaluate runs/slow_fusion-1/best videos/ --json
 
@@ -65,19 +65,30 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
         data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
     from kinema.clips.flow import check_flow
+    from kinema.engines.choose import open_scorer
+    from kinema.engines.exported import is_exported, open_exported
     from kinema.evaluation.report import FILES, save
     from kinema.weights.open import checkpoint_folder
 
     if config.out:
         check_results(config.out, FILES, own="evaluation.json")
     folder = checkpoint_folder(checkpoint)
-    network, card = _open(checkpoint, config)
+    how = EngineOptions(
+        engine=config.engine, device=config.device, precision=config.precision, batch_size=config.batch_size
+    )
+    network: Network | ClipScorer
+    if is_exported(checkpoint):
+        network, card = open_exported(checkpoint, how)
+    else:
+        network, card = open_trained(checkpoint)
+        if config.engine != "torch" or find_task(card.task).uses_clip_scores:
+            network = open_scorer(network, card, how)
     check_flow(network.spec, config.flow_method)
     listed = open_for(card, data, config.format)
     part = part_name(listed, config.split)
     examples = choose_part(listed, part, kept_back(folder))
     learned_from = card.data.get("root")
-    if part in ("all", "train") and learned_from and Path(learned_from).resolve() == Path(listed.root).resolve():
+    if part in ("all", "train") and learned_from and Path(str(learned_from)).resolve() == Path(listed.root).resolve():
         log.warning(
             "%s: the network learned from these videos; %s", data, kept_back(folder) or "take others to judge it"
         )
@@ -94,19 +105,3 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
         save(evaluation, config.out, f"Evaluation of {card.variant}", about)
         log.info("report: %s/report.html", config.out)
     return status
-
-
-def _open(model: str, config: EvaluateConfig) -> tuple[Network | ClipScorer, ModelCard]:
-    """A trained network, one for another engine, or an exported file."""
-    from kinema.engines.choose import open_scorer
-    from kinema.engines.exported import is_exported, open_exported
-
-    how = EngineOptions(
-        engine=config.engine, device=config.device, precision=config.precision, batch_size=config.batch_size
-    )
-    if is_exported(model):
-        return open_exported(model, how)
-    network, card = open_trained(model)
-    if config.engine == "torch" and card.task == "frame":
-        return network, card
-    return open_scorer(network, card, how), card

@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kinema.choices import ExportFormat
 from kinema.console.progress import TerminalProgress, open_trained
@@ -17,7 +17,7 @@ from kinema.runs.options import parse_size
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
     from kinema.engines.export import Exported
-    from kinema.engines.quantize import Calibration, Moved
+    from kinema.engines.quantize import Calibration
     from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
@@ -30,19 +30,20 @@ class ExportConfig:
     format: ExportFormat = "onnx"
     """onnx: one .onnx file, for nearly every runtime; openvino: .xml and .bin; torch-export: .pt2, for torch itself."""
     out: str | None = None
-    """The file; without it the network's name, here."""
+    """The file; default: the network's name, in the current folder."""
     size: str | None = None
-    """Another height and width of the input, as 128x171 or 112, where the weights allow it."""
+    """Another height and width of the input, as 128x171 or 112, if the weights allow it."""
     clip_len: int | None = None
-    """Another number of frames in a clip, where the weights allow it."""
+    """Another number of frames in a clip, if the weights allow it."""
     static_batch: bool = False
-    """One clip at a time, for programs that need a fixed shape; otherwise any number of clips goes in."""
+    """Fix the batch to one clip, for programs that need a fixed shape; otherwise the file takes any number of clips."""
     precision: Literal["f32", "int8"] = "f32"
     """Number format: int8 is faster on a CPU, for OpenVINO only, and needs --calibrate."""
     calibrate: str | None = None
-    """For int8: a data set or a folder of videos such as the network will see; one half sets ranges, the other judges."""
+    """For int8: a data set or a folder of videos of the kind that the network will see; one half sets the ranges, the
+    other judges."""
     calibration_clips: int = 200
-    """How many clips set the ranges, and how many judge, at most."""
+    """Largest number of clips that set the ranges, and of clips that judge."""
     json: bool = False
     """Print one JSON document."""
 
@@ -58,8 +59,8 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
     """Write a trained network as a file that runs without kinema.
 
     Pixels go in (`clip`: uint8, [batch channels frames height width]), scores come out (`scores`, [batch classes]):
-    normalisation and softmax are inside. Class names and input are in its metadata. The file is run before it gets its
-    name; where its scores are not those of torch, nothing is written.
+    normalisation and softmax are inside. The metadata has the class names and the input. The file is run before it gets
+    its name: if its scores differ from those of torch, nothing is written.
 
     Examples:
         kinema export runs/slow_fusion-1/best
@@ -85,12 +86,15 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
     network, card = open_trained(model)
     path = config.out or default_name(model, card, config.format)
     _check_place(path, config.format)
-    changes: dict[str, Any] = {"size": parse_size(config.size) if config.size else None, "clip_len": config.clip_len}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    changes: dict[str, object] = {}
+    if config.size:
+        changes["size"] = parse_size(config.size)
+    if config.clip_len:
+        changes["clip_len"] = config.clip_len
     if changes:
         network = with_input(network, changes)
         card = replace(card, input=network.spec)
-    calibration = _calibration(card, config)
+    calibration = read_calibration(card, config.calibrate, config.calibration_clips) if config.calibrate else None
     written = export(
         network, card, path, format=config.format, static_batch=config.static_batch, calibration=calibration
     )
@@ -102,11 +106,11 @@ def export(model: str, config: ExportConfig = ExportConfig()) -> int:
 
 
 def _check_place(path: str, format: str) -> None:
-    """Make sure that the file may be written there: better now than after the calibration.
+    """Make sure that the file can be written, before the calibration takes its time.
 
     Raises:
         UsageError: the name does not fit the format.
-        OutputError: files of others stand there, or nothing may be written.
+        OutputError: it would replace files that are no export, or the folder is not writable.
     """
     from kinema.engines.export import check_target
 
@@ -114,28 +118,26 @@ def _check_place(path: str, format: str) -> None:
     check_folder(Path(path).parent)
 
 
-def _calibration(card: ModelCard, config: ExportConfig) -> Calibration | None:
-    """The clips for int8; with true classes where the data has those of the network."""
+def read_calibration(card: ModelCard, path: str, num_clips: int) -> Calibration:
+    """The clips for int8; with their true classes if the data has the classes of the network."""
     from kinema.runs.calibration import gather
 
-    if not config.calibrate:
-        return None
-    data, labelled = _data(card, config.calibrate)
-    count = min(2 * config.calibration_clips, len(data))
-    with TerminalProgress().count("reading clips", count) as advance:
-        return gather(data, card.input, config.calibration_clips, labelled=labelled, advance=advance)
+    data, labelled = _open_data(card, path)
+    with TerminalProgress().count("reading clips", min(2 * num_clips, len(data))) as advance:
+        return gather(data, card.input, num_clips, labelled=labelled, advance=advance)
 
 
-def _data(card: ModelCard, path: str) -> tuple[DataSet, bool]:
-    """Videos, and whether their labels are true: those of a folder without classes get some label."""
+def _open_data(card: ModelCard, path: str) -> tuple[DataSet, bool]:
+    """Videos, and whether their labels are true: videos in a folder without classes get an arbitrary label."""
     from kinema.datasets.dataset import DataSet
     from kinema.labels import Labels
     from kinema.runs.judge import open_for
+    from kinema.runs.task import find_task
     from kinema.types import Example
     from kinema.video import list_media
 
     try:
-        return open_for(card, path), card.task != "frame"
+        return open_for(card, path), find_task(card.task).uses_clip_scores
     except DataError as error:
         if not Path(path).is_dir():
             raise
@@ -145,15 +147,15 @@ def _data(card: ModelCard, path: str) -> tuple[DataSet, bool]:
 
 
 def default_name(model: str, card: ModelCard, format: str) -> str:
-    """The name of published weights, else that of the network, with the format's ending."""
+    """The name of published weights, else that of the network, with the ending of the format."""
     from kinema.engines.exported import ENDINGS
     from kinema.weights.open import names_published
 
     return f"{names_published(model) or card.variant}{ENDINGS[format]}"
 
 
-def as_json(written: Exported, card: ModelCard) -> dict[str, Any]:
-    """What was written, as a plain dictionary."""
+def as_json(written: Exported, card: ModelCard) -> dict[str, object]:
+    """The written files as a plain dictionary."""
     return {
         "path": str(written.path),
         "files": [str(path) for path in written.files],
@@ -162,29 +164,20 @@ def as_json(written: Exported, card: ModelCard) -> dict[str, Any]:
         "labels": list(card.labels),
         "multi_label": card.multi_label,
         "difference": written.difference,
-        "int8": written.moved.to_json() if written.moved else None,
+        "int8": written.int8.to_json() if written.int8 else None,
     }
 
 
 def _print(written: Exported) -> None:
     for path in written.files:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
-    print(f"input  clip    uint8    {_by(written.input)}")
-    print(f"output scores  float32  {_by(written.output)}")
-    print(
-        f"largest difference of a score from torch: {written.difference:.1g}{' (before int8)' if written.moved else ''}"
-    )
-    if written.moved:
-        _print_moved(written.moved)
-
-
-def _print_moved(moved: Moved) -> None:
-    print(f"int8: ranges of {moved.num_ranges} clips, judged on {moved.num_judged} others, against f32:")
-    print(f"difference of a score  mean {moved.mean_difference:.4f}  largest {moved.largest_difference:.3f}")
-    print(f"same best class        {moved.agreement:.1%}")
-    if moved.hit_at_1 is not None:
-        print(f"hit@1                  {moved.hit_at_1_f32:.1%} -> {moved.hit_at_1:.1%}")
-
-
-def _by(shape: tuple[int | str, ...]) -> str:
-    return "[" + " ".join(map(str, shape)) + "]"
+    print(f"input  clip    uint8    [{' '.join(map(str, written.input))}]")
+    print(f"output scores  float32  [{' '.join(map(str, written.output))}]")
+    int8 = written.int8
+    print(f"largest difference of a score from torch: {written.difference:.1g}{' (before int8)' if int8 else ''}")
+    if int8:
+        print(f"int8: ranges of {int8.num_ranges} clips, judged on {int8.num_judged} others, against f32:")
+        print(f"difference of a score  mean {int8.mean_difference:.4f}  largest {int8.largest_difference:.3f}")
+        print(f"same best class        {int8.agreement:.1%}")
+        if int8.hit_at_1 is not None:
+            print(f"hit@1                  {int8.hit_at_1_f32:.1%} -> {int8.hit_at_1:.1%}")

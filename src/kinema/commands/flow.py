@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kinema.choices import DataFormat, FlowMethod
 from kinema.console.progress import TerminalProgress
@@ -24,26 +24,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kinema")
 
-_USUAL_SIZE = 256
+_DEFAULT_SIZE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowConfig:
-    """Which flow, and where it goes."""
+    """Settings of the computation of optical flow."""
 
     model: str | None = None
-    """Compute what this network asks for, its size and its method: a network's name, or a checkpoint."""
+    """Take size and method from this network: a network's name, or a checkpoint."""
     method: FlowMethod | None = None
-    """How flow is computed; without it as --model has it, else dis. raft takes the GPU if there is one."""
+    """Method of the flow; default: that of --model, else dis. raft uses the GPU if there is one."""
     size: str | None = None
-    """Short side in pixels of the frames that flow is computed on, or HEIGHTxWIDTH for networks that squeeze the frame;
-    without it as --model has it, else 256, which networks for 224x224 want."""
+    """Short side of the frames in pixels, or HEIGHTxWIDTH for networks that squeeze the frame; default: that of --model,
+    else 256, for networks with input 224x224."""
     out: str | None = None
-    """The folder; without it .kinema/flow beside the videos, where training looks too. Elsewhere, give --flow-cache there."""
+    """The folder; default: .kinema/flow beside the videos, which training reads as well. For another folder give training
+    --flow-cache."""
     format: DataFormat = "auto"
-    """How the data set is laid out; auto looks."""
+    """Format of the data set; auto detects it."""
     workers: int | None = None
-    """Processes; without it one for each core but one, at most 8."""
+    """Processes; default: one for each core but one, at most 8."""
     json: bool = False
     """Print a summary as JSON."""
 
@@ -53,7 +54,7 @@ class FlowConfig:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one video: whether its flow was computed now, of how many frames, in how many bytes; or why not."""
+    """The result for one video: whether its flow was computed now, its frames and bytes; or the error."""
 
     path: str
     computed: bool = False
@@ -64,7 +65,7 @@ class Outcome:
 
 @dataclass
 class Tally:
-    """What came of all videos."""
+    """The results of all videos."""
 
     num_computed: int = 0
     num_there: int = 0
@@ -73,7 +74,7 @@ class Tally:
     failed: list[Outcome] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """Count one more."""
+        """Count one video."""
         if outcome.error:
             self.failed.append(outcome)
             return
@@ -82,7 +83,7 @@ class Tally:
         self.num_frames += outcome.num_frames
         self.num_bytes += outcome.num_bytes
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """A plain dictionary."""
         return {
             "num_computed": self.num_computed,
@@ -100,9 +101,9 @@ class Tally:
 def flow(data: str, config: FlowConfig = FlowConfig()) -> int:
     """Compute the optical flow of a data set's videos and keep it on disk, so that training need not.
 
-    Training and evaluation do the same for each video that they come to first; this does it at once, on all cores. A
-    video whose flow is there is not computed again, so the command can be stopped and given again. Files that cannot
-    be read are named and counted, and leave exit status 1.
+    Training and evaluation also compute the flow of each video that has none; this command does it ahead, on all cores. It
+    skips videos whose flow is there, so it can be stopped and given again. Files that cannot be read are named and
+    counted; the exit status is then 1.
 
     Examples:
         kinema flow videos/ --model two_stream_small
@@ -119,27 +120,40 @@ def flow(data: str, config: FlowConfig = FlowConfig()) -> int:
     method, size = wanted(config)
     cache = FlowCache(config.out or default_folder(listed), method)
     paths = list(dict.fromkeys(example.path for example in listed.examples))
+    # raft is a network of its own, which needs the GPU or all cores.
+    workers = 0 if method.startswith("raft") else worker_count(config.workers)
     started, tally = time.monotonic(), Tally()
     with TerminalProgress().count("optical flow", len(paths)) as advance:
         job = functools.partial(compute, str(cache.folder), method, size)
-        for outcome in process_map(job, paths, _num_workers(config, method)):
+        for outcome in process_map(job, paths, workers):
             tally.add(outcome)
             if outcome.error:
                 log.error("%s", outcome.error)
             advance(1)
-    _report(config, cache, size, tally, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    about = {"folder": str(cache.folder), "method": cache.method, "size": size, "seconds": round(seconds, 2)}
+    if config.json:
+        print(json.dumps({**about, **tally.to_json()}, ensure_ascii=False))
+    else:
+        shown = size if isinstance(size, int) or size is None else "x".join(map(str, size))
+        count = (
+            f"{tally.num_computed} videos computed, {tally.num_there} were there, {len(tally.failed)} could not be read"
+        )
+        amount = f"{tally.num_bytes / 1e6:.1f} MB, {tally.num_frames} frames"
+        print(f"{cache.folder}: {cache.method} flow at {shown}, {amount}")
+        print(f"  {count}, {seconds:.1f} s")
     return 1 if tally.failed else 0
 
 
 def wanted(config: FlowConfig) -> tuple[str, Size]:
-    """Method and decode size, from the flags or the network.
+    """Method and size of the decoded frames, from the flags or the network.
 
     Raises:
         UnknownName: no such network.
-        UsageError: it sees no flow, or learned from another method's.
+        UsageError: it has no optical flow as input, or was trained with another method.
     """
     spec = None if config.model is None else _input_of(config.model, config.method)
-    size: Size = _USUAL_SIZE
+    size: Size = _DEFAULT_SIZE
     if config.size is not None:
         size = parse_size(config.size) if "x" in config.size.lower() else parse_size(config.size)[0]
     elif spec is not None:
@@ -167,15 +181,9 @@ def _input_of(model: str, method: str | None) -> InputSpec:
     return spec
 
 
-def _num_workers(config: FlowConfig, method: str) -> int:
-    if method.startswith("raft"):
-        return 0  # a network of its own, which has the GPU or all cores to itself
-    return worker_count(config.workers)
-
-
 def compute(folder: str, method: str, size: Size, path: str) -> Outcome:
-    """Make sure that one video's flow is there."""
-    cache = _cache(folder, method)
+    """Compute the flow of one video if it is not in the folder."""
+    cache = _open_cache(folder, method)
     try:
         found = cache.found(path, size)
         kept = found or cache.read(path, size)
@@ -185,18 +193,7 @@ def compute(folder: str, method: str, size: Size, path: str) -> Outcome:
 
 
 @functools.cache
-def _cache(folder: str, method: str) -> FlowCache:
+def _open_cache(folder: str, method: str) -> FlowCache:
     from kinema.datasets.flow_cache import FlowCache
 
     return FlowCache(folder, method)
-
-
-def _report(config: FlowConfig, cache: FlowCache, size: Size, tally: Tally, seconds: float) -> None:
-    about = {"folder": str(cache.folder), "method": cache.method, "size": size, "seconds": round(seconds, 2)}
-    if config.json:
-        print(json.dumps({**about, **tally.to_json()}, ensure_ascii=False))
-        return
-    shown = size if isinstance(size, int) or size is None else "x".join(map(str, size))
-    count = f"{tally.num_computed} videos computed, {tally.num_there} were there, {len(tally.failed)} could not be read"
-    print(f"{cache.folder}: {cache.method} flow at {shown}, {tally.num_bytes / 1e6:.1f} MB, {tally.num_frames} frames")
-    print(f"  {count}, {seconds:.1f} s")

@@ -1,9 +1,9 @@
-"""`kinema predict`: what happens in videos, and when, as a table, JSON, CSV or subtitles, or drawn onto the film."""
+"""`kinema predict`: what happens in videos, and when, as a table, JSON, CSV or subtitles, or drawn onto the video."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kinema")
 
-_FILMS = (".mp4", ".webm", ".mkv", ".gif")
+_VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".gif")
 _REPORT = "report.html"
 
 
@@ -42,38 +42,38 @@ class PredictConfig(EngineOptions):
     of `kinema export` (.onnx, .xml); with --labels a CLIP or SigLIP of transformers, as hf:NAME_OR_FOLDER
     (hf:openai/clip-vit-base-patch32)."""
     labels: str | None = None
-    """What to look for, in words, with commas between: "ice hockey, a fight, a crowd". Nothing is trained."""
+    """Classes in words, separated by commas: "ice hockey, a fight, a crowd". Nothing is trained."""
     prompt: str = "a video of {}"
-    """The sentence that each of --labels is set into."""
+    """The sentence that each of --labels is put into."""
     rolling: int = 1
-    """Average the last so many predictions, which takes the flicker out of the label; 1 is off."""
+    """Average this many last predictions, so that the label flickers less; 1 is off."""
     step: float | None = None
-    """Seconds between predictions; without it one a clip, at least half a second apart."""
+    """Seconds between predictions; default: the length of a clip, but at least half a second."""
     window: float | None = None
-    """For networks that spread their frames: seconds of film that they see at once."""
+    """For networks that spread their frames: seconds of video in a clip."""
     clips: int = 1
-    """More clips: shifted ones of each window, or for densely sampling networks at least so many of the film."""
+    """More clips: shifted ones of each window, or at least so many of the video for networks that sample densely."""
     crops: int = 1
     """Crops of each clip: 1 (centre) or 3 (left, centre, right)."""
     min_segment: float = 0.0
-    """Segments of fewer seconds go to their neighbours."""
+    """Shortest segment in seconds; shorter ones are merged with their neighbours."""
     min_score: float = 0.0
-    """Times whose best score is lower belong to no segment."""
+    """Lowest best score of a segment; times with a lower one belong to no segment."""
     top: int | None = None
-    """How many labels of a video are shown; without it 5, and in the lines of several videos the best one."""
+    """Labels shown for a video; default: 5, and the best one in the lines of several videos."""
     format: PredictionFormat = "table"
-    """What is printed, or written to --out; csv, srt and vtt hold the segments."""
+    """Format of the output and of the files in --out; csv, srt and vtt hold the segments."""
     json: bool = False
-    """Print JSON: one document for one video, a line each for several; the same as --format json."""
+    """Print JSON: one document for one video, one line each for several; the same as --format json."""
     out: str | None = None
-    """Folder for a file a video in --format (json unless told otherwise), and report.html."""
+    """Folder for report.html and a file for each video, in --format (json by default)."""
     render: str | None = None
-    """Draw labels onto the film: a file such as out.mp4, or a folder for several videos."""
+    """Draw labels onto the video: a file such as out.mp4, or a folder for several videos."""
     fast_seek: FastSeek = "none"
-    """Decode less of the film: all frames but those that no other frame refers to (nonref), or keyframes only; the nearest
-    one before stands for a frame that is left out. Quicker, and scores change: see `predict` in the documentation."""
+    """Decode fewer frames: leave out those that no other frame refers to (nonref), or all but keyframes. The nearest earlier
+    frame replaces a frame that is left out. This is faster and changes scores: see `predict` in the documentation."""
     flow_method: FlowMethod | None = None
-    """How optical flow is computed: a network's own method, which it takes anyway; any other is refused."""
+    """Method of the optical flow; only the network's own is accepted, which is also the default."""
 
     def __post_init__(self) -> None:
         counts = ("rolling", "clips", "top", "batch_size")
@@ -85,12 +85,12 @@ class PredictConfig(EngineOptions):
 
     @property
     def num_labels(self) -> int:
-        """How many labels of a video are shown where there is room for several."""
+        """Labels shown for a video where there is room for several."""
         return self.top or 5
 
     @property
     def options(self) -> PredictOptions:
-        """How each video is predicted."""
+        """The options of each prediction."""
         return PredictOptions(
             rolling=self.rolling, step_s=self.step, window_s=self.window, num_clips=self.clips, num_crops=self.crops,
             min_segment_s=self.min_segment, min_score=self.min_score, fast_seek=self.fast_seek,
@@ -103,7 +103,7 @@ class PredictConfig(EngineOptions):
 
     @property
     def written(self) -> str:
-        """The ending of the files in --out."""
+        """The file ending of the files in --out."""
         return "json" if self.printed == "table" else self.printed
 
 
@@ -111,14 +111,14 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     """Say what happens in videos, and when.
 
     Takes files, patterns, folders (with all below) and `-` for a list of paths on standard input. A file that cannot be
-    read is named and does not end the run; it leaves exit status 1.
+    read is named and does not end the run; the exit status is then 1.
 
     Examples:
         kinema predict match.mp4 --model runs/slow_fusion-1/best
 
         kinema predict match.mp4 --model r2plus1d_18
 
-        kinema predict films/ --model runs/slow_fusion-1 --json > films.jsonl
+        kinema predict videos/ --model runs/slow_fusion-1 --json > videos.jsonl
 
         kinema predict match.mp4 --model runs/slow_fusion-1 --rolling 5 --min-segment 2 --format srt > match.srt
 
@@ -136,19 +136,60 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
         paths: files, patterns, folders, or `-`.
     """
     sources, failures = list_sources(paths)
-    _check(config, sources, len(sources) + len(failures))
-    results = _Results(config, sources, len(sources) + len(failures))
-    for path, error in failures:  # before anything is loaded: a misspelt name is told at once
+    count = len(sources) + len(failures)
+    _check(config, sources, count)
+    results = _Results(config, sources, count)
+    for path, error in failures:  # before the network is loaded, so that a misspelt name is reported at once
         results.take(Failure(path, error))
     if sources:
-        for outcome in _outcomes(_predictor(config), sources, config):
-            results.take(outcome)
+        predictor = _open_predictor(config)
+        with TerminalProgress().count("predicting", len(sources) if len(sources) > 1 else 0) as advance:
+            for outcome in predictor.predict_many(sources, config.options):
+                results.take(outcome)
+                advance(1)
     results.finish()
     return 1 if results.num_failed else 0
 
 
-def _predictor(config: PredictConfig) -> Predictor:
-    """A trained network, an exported file, or a network made of words."""
+def _check(config: PredictConfig, sources: Sequence[str], count: int) -> None:
+    """Find wrong requests before the network is loaded."""
+    if config.labels is None and config.model is None:
+        raise UsageError("predict needs --model", do="give a trained network, or --labels to look for")
+    if config.labels is None and str(config.model).startswith("hf:"):
+        do = 'say what to look for: --labels "ice hockey, a crowd"'
+        raise UsageError("an encoder of images and text needs labels", config.model or "", do)
+    names = _Names()
+    names_of_all = [names.new(Path(source).stem) for source in sources]  # if none of them fails
+    if config.out:
+        check_results(config.out, [_REPORT, *(f"{name}.{config.written}" for name in names_of_all)], _REPORT)
+    if config.render:
+        _check_rendered(config.render, sources, names_of_all, count)
+    if count > 1 and config.printed in ("srt", "vtt") and not config.out:
+        raise UsageError(
+            f"subtitles of {count} videos need a file each", f"--format {config.printed}", "give --out FOLDER"
+        )
+
+
+def _check_rendered(path: str, sources: Sequence[str], names: Sequence[str], count: int) -> None:
+    """Make sure that labels are drawn into a new file of a kind that can be written, or into another folder."""
+    ending = Path(path).suffix.lower()
+    is_video = ending in _VIDEO_ENDINGS
+    if ending and not is_video and not Path(path).is_dir() and not path.endswith("/"):
+        do = f"use one of {', '.join(_VIDEO_ENDINGS)}, or end a folder's name with /"
+        raise UsageError("cannot draw into a video of this kind", path, do)
+    check_folder(Path(path).parent if is_video else path)
+    target = Path(path).resolve()
+    if any(target == (Path(source).resolve() if is_video else Path(source).resolve().parent) for source in sources):
+        raise UsageError("the video would be written over itself", path, "give --render another name")
+    for video in [target] if is_video else [Path(path) / f"{name}.mp4" for name in names]:
+        if video.exists():
+            raise OutputError("a video is never overwritten", video, "give --render another name, or delete it")
+    if count > 1 and is_video:
+        raise UsageError(f"{count} videos cannot be drawn into one file", path, "give --render a folder")
+
+
+def _open_predictor(config: PredictConfig) -> Predictor:
+    """A trained network, an exported file, or an encoder of images and text with labels."""
     from kinema.clips.flow import check_flow
     from kinema.engines.exported import is_exported, open_exported
     from kinema.inference.predictor import Predictor
@@ -164,117 +205,63 @@ def _predictor(config: PredictConfig) -> Predictor:
     else:
         trained = open_trained(str(config.model))
     check_flow(trained[0].spec, config.flow_method)
-    network, card = trained
-    return Predictor(network, card, config)
-
-
-def _damage(prediction: Prediction) -> KinemaError | None:
-    do = "the prediction is for what is left; copy it again"
-    return UnreadableVideo(prediction.damage, prediction.path, do) if prediction.damage else None
-
-
-def _check(config: PredictConfig, sources: Sequence[str], count: int) -> None:
-    _check_model(config)
-    if config.out:
-        check_results(config.out, [_REPORT, *(f"{name}.{config.written}" for name in _names(sources))], _REPORT)
-    if config.render:
-        _check_target(config.render, sources)
-    if count == 1:
-        return
-    if config.printed in ("srt", "vtt") and not config.out:
-        raise UsageError(
-            f"subtitles of {count} videos need a file each", f"--format {config.printed}", "give --out FOLDER"
-        )
-    if config.render and Path(config.render).suffix.lower() in _FILMS:
-        raise UsageError(f"{count} videos cannot be drawn into one file", config.render, "give --render a folder")
-
-
-def _check_model(config: PredictConfig) -> None:
-    if config.labels is not None:
-        return
-    if config.model is None:
-        raise UsageError("predict needs --model", do="give a trained network, or --labels to look for")
-    if config.model.startswith("hf:"):
-        do = 'say what to look for: --labels "ice hockey, a crowd"'
-        raise UsageError("an encoder of pictures and text needs labels", config.model, do)
-
-
-def _check_target(path: str, sources: Sequence[str]) -> None:
-    """A film is drawn into a new file of a kind that can be written, or into a folder other than its own."""
-    ending = Path(path).suffix.lower()
-    is_film = ending in _FILMS
-    if ending and not is_film and not Path(path).is_dir() and not path.endswith("/"):
-        do = f"use one of {', '.join(_FILMS)}, or end a folder's name with /"
-        raise UsageError("cannot draw into a film of this kind", path, do)
-    check_folder(Path(path).parent if is_film else path)
-    target = Path(path).resolve()
-    if any(target == (Path(source).resolve() if is_film else Path(source).resolve().parent) for source in sources):
-        raise UsageError("the film would be written over itself", path, "give --render another name")
-    for film in [target] if is_film else [Path(path) / f"{name}.mp4" for name in _names(sources)]:
-        if film.exists():
-            raise OutputError("a film is never overwritten", film, "give --render another name, or delete it")
-
-
-def _outcomes(predictor: Predictor, sources: list[str], config: PredictConfig) -> Iterator[Prediction | Failure]:
-    with TerminalProgress().count("predicting", len(sources) if len(sources) > 1 else 0) as advance:
-        for outcome in predictor.predict_many(sources, config.options):
-            yield outcome
-            advance(1)
+    return Predictor(*trained, config)
 
 
 class _Results:
-    """Shows what comes of each video, writes what belongs to it, and a report in the end.
+    """Prints the outcome of each video, writes its files, and writes a report at the end.
 
     Args:
-        config: what is asked for.
+        config: settings of the prediction.
         sources: the videos.
-        count: of all inputs, those that lead nowhere too.
+        count: number of all inputs, with those that lead to no file.
     """
 
     def __init__(self, config: PredictConfig, sources: Sequence[str], count: int) -> None:
         self.config, self.single, self.count = config, len(sources) == 1, count
-        self.show = PredictionPrinter(config.printed, config.top, single=count == 1, to_files=bool(config.out))
+        self.print = PredictionPrinter(config.printed, config.top, single=count == 1, to_files=bool(config.out))
         self.names = _Names()
         self.kept: list[Prediction | Failure] = []
         self.num_failed = 0
 
     def take(self, outcome: Prediction | Failure) -> None:
-        """Show one outcome, and write its files."""
-        self.show(outcome)
-        trouble = outcome.error if isinstance(outcome, Failure) else self._write(outcome) or _damage(outcome)
+        """Print one outcome, and write its files."""
+        self.print(outcome)
+        error = outcome.error if isinstance(outcome, Failure) else self._write(outcome)
         if self.config.out:
             self.kept.append(outcome)
-        if trouble is not None:
+        if error is not None:
             self.num_failed += 1
-            log.error("%s", trouble if outcome.path in str(trouble) else f"{outcome.path}: {trouble}")
+            log.error("%s", error if outcome.path in str(error) else f"{outcome.path}: {error}")
 
     def _write(self, prediction: Prediction) -> KinemaError | None:
-        """Its prediction and the drawn film; gives the reason where the film cannot be drawn."""
-        name = self.names.new(Path(prediction.path).stem)
-        if self.config.out:
-            path = Path(self.config.out) / f"{name}.{self.config.written}"
-            if self.config.written == "json":
-                write_json(path, prediction.to_json(self.config.num_labels))
+        """Write the prediction and the video with labels; returns the error of the rendering, or that of the video."""
+        config, name = self.config, self.names.new(Path(prediction.path).stem)
+        if config.out:
+            path = Path(config.out) / f"{name}.{config.written}"
+            if config.written == "json":
+                write_json(path, prediction.to_json(config.num_labels))
             else:
                 prediction.save(path)
-        if self.config.render:
+        if config.render:
+            is_file = self.single and Path(config.render).suffix.lower() in _VIDEO_ENDINGS
             try:
-                _render(prediction, self.config.render, name, single=self.single)
+                _render(prediction, Path(config.render) if is_file else Path(config.render) / f"{name}.mp4")
             except VideoError as error:
                 return error
-        return None
+        if not prediction.damage:
+            return None
+        do = "the prediction is for what is left; copy it again"
+        return UnreadableVideo(prediction.damage, prediction.path, do)
 
     def finish(self) -> None:
-        """Write the report, and tell how many there were."""
-        if self.config.out:
-            write_report(
-                self.kept,
-                Path(self.config.out) / _REPORT,
-                str(self.config.model or self.config.labels),
-                self.config.num_labels,
-            )
-            log.info("report: %s", Path(self.config.out) / _REPORT)
-        if self.count > 1 and (self.config.out or self.config.printed == "table"):
+        """Write the report, and log the number of videos."""
+        config = self.config
+        if config.out:
+            path = Path(config.out) / _REPORT
+            write_report(self.kept, path, str(config.model or config.labels), config.num_labels)
+            log.info("report: %s", path)
+        if self.count > 1 and (config.out or config.printed == "table"):
             log.info("%d videos, %s", self.count, f"{self.num_failed} failed" if self.num_failed else "all well")
 
 
@@ -292,18 +279,9 @@ class _Names:
         return name
 
 
-def _names(sources: Iterable[str]) -> list[str]:
-    """The names of all videos' files, if none of them fails."""
-    names = _Names()
-    return [names.new(Path(source).stem) for source in sources]
-
-
-def _render(prediction: Prediction, target: str, name: str, *, single: bool) -> None:
+def _render(prediction: Prediction, path: Path) -> None:
     from kinema.inference.render import render
 
-    path = Path(target)
-    if not (single and path.suffix.lower() in _FILMS):
-        path = path / f"{name}.mp4"
     with TerminalProgress().count(f"drawing {path.name}", round(prediction.span.duration_s * 25)) as advance:
         render(prediction, path, advance)
     log.info("%s: written", path)

@@ -1,4 +1,4 @@
-"""`kinema train`: from a data set to a run folder with checkpoints, curves and a report."""
+"""`kinema train`: train a network on a data set, into a run folder with checkpoints, curves and a report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def train(data: str, config: TrainConfig) -> int:
     Examples:
         kinema train videos/ --model slow_fusion_small --epochs 30
 
-        kinema train films.csv --model late_fusion --backbone mobilenetv2_100 --pretrained --transfer last:3
+        kinema train videos.csv --model late_fusion --backbone mobilenetv2_100 --pretrained --transfer last:3
 
         kinema train videos/ --model r2plus1d_18 --init r2plus1d_18 --transfer last:2
 

@@ -1,4 +1,4 @@
-"""`kinema watch`: what is happening now, from a camera, a pipe or a network stream."""
+"""`kinema watch`: what is happening now, in the video of a camera, a pipe or a network stream."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kinema.choices import Engine, Precision
 from kinema.console.progress import open_trained
 from kinema.errors import UnreadableVideo, UsageError, check_settings
-from kinema.inference.live.latency import Pace
+from kinema.inference.live.latency import LatencyStats
 
 if TYPE_CHECKING:
-    from kinema.inference.live.clips import LivePrediction
-    from kinema.inference.predictor import Predictor
+    from kinema.inference.live.types import LivePrediction
 
 log = logging.getLogger("kinema")
 
@@ -29,20 +28,20 @@ class WatchConfig:
     model: str
     """A checkpoint folder, a run folder with best/ in it, or published weights by name (`kinema models --weights`)."""
     rolling: int = 5
-    """Average the last so many predictions, which takes the flicker out of the label; 1 is off."""
+    """Average this many last predictions, so that the label flickers less; 1 is off."""
     top: int = 3
-    """How many labels are shown."""
+    """Labels that are shown."""
     seconds: float | None = None
-    """Stop after so many seconds of the stream."""
+    """Stop after this many seconds of the stream."""
     json: bool = False
-    """Print a line of JSON a prediction."""
+    """Print one line of JSON for each prediction."""
     engine: Engine = "auto"
-    """What computes a network that looks at clips: torch, openvino or winograd (on a CPU, prepared at the first use),
-    or auto: what is usually the fastest. Networks that go frame by frame stay in torch."""
+    """What computes a network that scores clips: torch, openvino or winograd (on a CPU, prepared at the first use), or
+    auto, which is usually the fastest. Networks that go frame by frame always use torch."""
     device: str = "auto"
-    """Where the network runs: auto, cpu, cuda, cuda:1."""
+    """Device of the network: auto, cpu, cuda, cuda:1."""
     precision: Precision = "auto"
-    """Number format; auto is bf16 where the machine is fast at it, else f32."""
+    """Number format; auto is bf16 if the machine is fast at it, else f32."""
 
     def __post_init__(self) -> None:
         check_settings({"rolling": self.rolling, "top": self.top}, 1)
@@ -52,9 +51,9 @@ class WatchConfig:
 def watch(source: str, config: WatchConfig) -> int:
     """Say what is happening in a live stream, as it happens.
 
-    The network looks at the newest clip whenever it is free, so it never falls behind. A network that remembers
-    (`causal_small`, `cnn_lstm`, `tsm_causal`) looks at each frame once. Press Ctrl-C to end. Latency is the time from the
-    arrival of a frame to its prediction; half, 95 and 99 of a hundred predictions took at most so long.
+    Whenever the network is free, it scores the newest clip, so it never falls behind. A network with memory
+    (`causal_small`, `cnn_lstm`, `tsm_causal`) sees each frame once. Press Ctrl-C to end. Latency is the time from the
+    arrival of a frame to its prediction; p50, p95 and p99 are the times that 50, 95 and 99 % of them do not exceed.
 
     Examples:
         kinema watch 0 --model runs/slow_fusion-1/best
@@ -63,95 +62,83 @@ def watch(source: str, config: WatchConfig) -> int:
 
         kinema watch 0 --model runs/slow_fusion_small-1 --engine openvino
 
-        ffmpeg -i film.mkv -f matroska - | kinema watch - --model runs/slow_fusion-1
+        ffmpeg -i match.mkv -f matroska - | kinema watch - --model runs/slow_fusion-1
 
     Args:
         source: a camera (0, /dev/video0), an rtsp or http address, a file (plays in real time), or `-` for a pipe.
     """
     from kinema.inference.live.clips import watch as predictions
-    from kinema.inference.live.types import goes_frame_by_frame, reach_s
+    from kinema.inference.live.types import clip_span_s, goes_frame_by_frame
+    from kinema.inference.predictor import Predictor
 
     if Path(source).is_dir():
         raise UsageError(
             "a folder cannot be watched", source, "give a camera, a file or an address; see kinema predict"
         )
-    predictor = _open(config)
-    wait_s = None if goes_frame_by_frame(predictor.network) else reach_s(predictor.network.spec)
+    network, card = open_trained(config.model)
+    frame_by_frame = goes_frame_by_frame(network)
+    if frame_by_frame and config.engine not in ("auto", "torch"):
+        log.info("engine: torch, not %s; %s remembers and goes frame by frame", config.engine, card.variant)
+    engine: Engine = "torch" if frame_by_frame else config.engine
+    predictor = Predictor(network, card, device=config.device, precision=config.precision, engine=engine)
+    wait_s = None if frame_by_frame else clip_span_s(network.spec)
     if wait_s is not None and wait_s > 1 and sys.stderr.isatty():
-        log.info("the first label comes after %.1f s: so much the network looks at", wait_s)
-    seen, interrupted = _Seen(config, predictor.labels), False
+        log.info("the first label comes after %.1f s, the length of a clip", wait_s)
+    printer, interrupted = _LivePrinter(config, predictor.labels), False
     try:
         for live in predictions(predictor, source, rolling=config.rolling):
-            seen(live)
+            printer(live)
             if config.seconds is not None and live.time_s >= config.seconds:
                 break
     except KeyboardInterrupt:
         interrupted = True
-    seen.finish()
-    if not (seen.pace.count or interrupted):
+    printer.finish()
+    if not (printer.latency.count or interrupted):
         do = "check that it plays, or convert it with ffmpeg"
         raise UnreadableVideo("the stream ended without a frame that can be decoded", source, do)
     return 0
 
 
-def _open(config: WatchConfig) -> Predictor:
-    """The network; in torch where it goes frame by frame, whatever the engine."""
-    from kinema.inference.live.types import goes_frame_by_frame
-    from kinema.inference.predictor import Predictor
-
-    network, card = open_trained(config.model)
-    engine = config.engine
-    if goes_frame_by_frame(network) and engine != "torch":
-        if engine != "auto":
-            log.info("engine: torch, not %s; %s remembers and goes frame by frame", engine, card.variant)
-        engine = "torch"
-    return Predictor(network, card, device=config.device, precision=config.precision, engine=engine)
-
-
-class _Seen:
-    """Prints predictions as they come, how fast they come, and how fast they came in the end."""
+class _LivePrinter:
+    """Prints predictions as they come, with their latency, and a summary at the end."""
 
     def __init__(self, config: WatchConfig, labels: tuple[str, ...]) -> None:
         self.config, self.labels = config, labels
-        self.pace = Pace()
+        self.latency = LatencyStats()
         self.label = ""
-        self.live_line = sys.stdout.isatty() and not config.json
+        self.overwrites_line = sys.stdout.isatty() and not config.json
 
     def __call__(self, live: LivePrediction) -> None:
-        self.pace.add(live.latency_s, live.dropped)
-        best = self.best(live)
+        self.latency.add(live.latency_s, live.dropped)
+        order = (-live.scores).argsort(kind="stable")[: max(self.config.top, 1)]
+        best = [(self.labels[index], float(live.scores[index])) for index in order]
         if self.config.json:
-            print(json.dumps(as_json(live, best, self.pace)), flush=True)
+            print(json.dumps(as_json(live, best, self.latency)), flush=True)
             return
         text = f"{live.time_s:8.1f} s  " + "  ".join(f"{label} {score:.0%}" for label, score in best)
-        if self.live_line:
-            line = f"{text}  ({self.pace.per_s:.1f} a second, {self.pace})"
+        if self.overwrites_line:
+            line = f"{text}  ({self.latency.per_s:.1f} a second, {self.latency})"
             print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
         elif best[0][0] != self.label:
             print(text, flush=True)
         self.label = best[0][0]
 
-    def best(self, live: LivePrediction) -> list[tuple[str, float]]:
-        """The best labels with their scores."""
-        order = (-live.scores).argsort(kind="stable")[: max(self.config.top, 1)]
-        return [(self.labels[index], float(live.scores[index])) for index in order]
-
     def finish(self) -> None:
-        """Say how fast it went, on standard error."""
-        if not self.pace.count:
+        """Print the number of predictions, their rate and latency on standard error."""
+        if not self.latency.count:
             return
-        if self.live_line:
+        if self.overwrites_line:
             print()
-        count = f"{self.pace.count} predictions" if self.pace.count > 1 else "1 prediction"
-        rate = f", {self.pace.per_s:.1f} a second" if self.pace.per_s else ""
-        print(f"kinema: {count}{rate}, {self.pace}", file=sys.stderr)
+        count = f"{self.latency.count} predictions" if self.latency.count > 1 else "1 prediction"
+        rate = f", {self.latency.per_s:.1f} a second" if self.latency.per_s else ""
+        print(f"kinema: {count}{rate}, {self.latency}", file=sys.stderr)
 
 
-def as_json(live: LivePrediction, best: list[tuple[str, float]], pace: Pace) -> dict[str, Any]:
-    """One prediction as a plain dictionary, with how fast they have come so far."""
+def as_json(live: LivePrediction, best: list[tuple[str, float]], latency: LatencyStats) -> dict[str, object]:
+    """One prediction as a plain dictionary, with the rate and the latencies so far."""
     return {
         "time_s": round(live.time_s, 3),
         "top": [{"label": label, "score": round(score, 4)} for label, score in best],
         "latency_s": round(live.latency_s, 4),
-        **pace.to_json(),
+        **latency.to_json(),
     }

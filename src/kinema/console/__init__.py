@@ -1,1 +1,1 @@
-"""What commands share with a person at a terminal: progress bars, tables, shared flags, output folders, messages."""
+"""What commands share at the terminal: progress bars, tables, input files, output folders."""

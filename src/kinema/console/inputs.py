@@ -1,4 +1,4 @@
-"""The files that a command is given: paths, patterns, folders, and `-` for a list on standard input."""
+"""The files that a command gets: paths, patterns, folders, and `-` for a list on standard input."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from kinema.errors import KinemaError, UsageError, VideoError
 
 
 def list_sources(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, KinemaError]]]:
-    """The files that are meant, and the paths that lead nowhere with the reason."""
+    """The files at some paths, and the paths that lead to no file with the reason.
+
+    Raises:
+        UsageError: there is neither a file nor a reason.
+    """
     from kinema.video import list_media
 
     found: dict[str, None] = {}
     failures: list[tuple[str, KinemaError]] = []
-    for path in _spelt_out(paths):
+    for path in _with_standard_input(paths):
         try:
             found.update(dict.fromkeys(list_media([path]) if _is_text(path) else [path]))
         except VideoError as error:
             failures.append((path, error))
-    failures += [_misnamed(path) for path in found if not _is_text(path)]
+    for path in found:
+        if not _is_text(path):
+            printable = os.fsencode(path).decode("utf-8", "backslashreplace")
+            failures.append((printable, VideoError("the file's name is not UTF-8", printable, "rename it")))
     if not found and not failures:
         raise UsageError("nothing to predict", "-", "name a video, a pattern or a folder")
     return [path for path in found if _is_text(path)], failures
@@ -36,16 +43,12 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def _misnamed(path: str) -> tuple[str, KinemaError]:
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return shown, VideoError("the file's name is not UTF-8", shown, "rename it")
-
-
-def _spelt_out(paths: Iterable[str]) -> Iterator[str]:
+def _with_standard_input(paths: Iterable[str]) -> Iterator[str]:
+    """The paths, with the lines of standard input in place of `-`."""
     for path in paths:
         if path == "-":
             if isinstance(sys.stdin, io.TextIOWrapper):
-                sys.stdin.reconfigure(errors="surrogateescape")  # as names come from a folder, whatever their bytes
+                sys.stdin.reconfigure(errors="surrogateescape")  # as os.listdir does, for names that are not UTF-8
             yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
         else:
             yield path

@@ -1,4 +1,4 @@
-"""What results may be written over: earlier ones of the same command, and never an input, a run or a checkpoint."""
+"""Results may replace earlier results of the same command, but never an input, a run or a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _MARKS = {
     "evaluation.json": "an evaluation",
     "film_rendered.mp4": "a demonstration",
 }
-"""What a folder holds, by a file that only such folders have."""
+"""The kind of a folder, by a file that only such folders have."""
 
 
 def check_results(folder: str | Path, names: Iterable[str], own: str) -> None:
-    """Make sure that results in a folder replace nothing but earlier ones of the same command.
+    """Make sure that results in a folder only replace earlier results of the same command.
 
     Args:
-        folder: where they go; it need not be there yet.
+        folder: of the results; it need not exist.
         names: of the files that will be written.
-        own: the file by which the command knows a folder of its own.
+        own: the file that marks a folder with results of this command.
 
     Raises:
-        OutputError: the folder holds something else, or one of the files, or cannot be a folder.
+        OutputError: the folder holds other results, or one of the files, or cannot be a folder.
     """
     check_folder(folder)
     place, do = Path(folder), "give another --out"
@@ -41,7 +41,7 @@ def check_results(folder: str | Path, names: Iterable[str], own: str) -> None:
 
 
 def check_result(path: str | Path, inputs: Iterable[str | Path]) -> None:
-    """Make sure that a single file replaces no input, and nothing that belongs to a run or other results.
+    """Make sure that a single file replaces no input, and no file of a run or of other results.
 
     Raises:
         OutputError: it would.

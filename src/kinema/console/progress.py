@@ -1,4 +1,4 @@
-"""Progress bars on standard error: counts, downloads, and training. Where that is no terminal, plain lines or nothing."""
+"""Progress bars on standard error: counts, downloads and training. If it is no terminal, plain lines or nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from kinema.console.tables import bar_columns, plain_console
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from kinema.models.network import Network
-    from kinema.training.state import EpochRow
-    from kinema.training.state import Progress as TrainingState
+    from kinema.training.state import EpochRow, TrainingState
     from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
@@ -30,11 +29,11 @@ SHOWN = (
     "valid_frame_accuracy",
     "valid_macro_f1",
 )
-"""Figures of an epoch that its line shows, where there are any."""
+"""Figures in the line of an epoch, in this order; figures of other tasks follow."""
 
 
 class TerminalProgress(Progress):
-    """Bars on a terminal; elsewhere training and downloads print lines, and counts nothing."""
+    """Bars on a terminal. If standard error is no terminal, training and downloads print lines, and counts print nothing."""
 
     @contextmanager
     def count(self, title: str, total: int) -> Iterator[Advance]:
@@ -53,7 +52,7 @@ class TerminalProgress(Progress):
 
     @contextmanager
     def download(self, name: str) -> Iterator[Downloaded]:
-        """A bar once a download begins; a line where standard error is no terminal."""
+        """A bar when a download begins; a line if standard error is no terminal."""
         from rich.progress import DownloadColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
@@ -75,17 +74,14 @@ class TerminalProgress(Progress):
 
     @contextmanager
     def training(self, title: str, epochs: int) -> Iterator[TrainingBar]:
-        """A bar over all epochs, and a line for each that is over."""
+        """A bar over all epochs, and a line after each epoch."""
         display = TrainingBar(title, epochs)
-        if display.bar:
-            with display.bar:
-                yield display
-        else:
+        with display.bar or nullcontext():
             yield display
 
 
 class TrainingBar:
-    """A bar with the time left on a terminal, a line every half a minute elsewhere."""
+    """A bar with the time left on a terminal, otherwise a line every half a minute."""
 
     PLAIN_EVERY_S = 30.0
 
@@ -102,21 +98,24 @@ class TrainingBar:
             self.bar = Bar(*bar_columns(MofNCompleteColumn(), TimeRemainingColumn(), note), console=self.console)
             self.task = self.bar.add_task(title, total=None, note="")
 
-    def step(self, progress: TrainingState, num_batches: int, loss: float) -> None:
+    def step(self, state: TrainingState, num_batches: int, loss: float) -> None:
         """An optimiser step was taken."""
-        note = f"epoch {progress.epoch + 1}/{self.epochs}  loss {loss:.3f}"
+        note = f"epoch {state.epoch + 1}/{self.epochs}  loss {loss:.3f}"
         if self.bar:
-            self.bar.update(self.task, total=self.epochs * num_batches, completed=progress.step, note=note)
+            self.bar.update(self.task, total=self.epochs * num_batches, completed=state.step, note=note)
         elif time.monotonic() - self.last_line > self.PLAIN_EVERY_S:
-            self._line(f"{self.title}: {note}  batch {progress.batch}/{num_batches}")
+            self._line(f"{self.title}: {note}  batch {state.batch}/{num_batches}")
 
     def epoch(self, row: EpochRow, better: bool) -> None:
-        """An epoch is over."""
-        figures = "  ".join(f"{name.replace('valid_', '')} {row[name]:.3f}" for name in SHOWN if name in row)
-        pace = f"{row['clips_per_s']:.1f} clips/s  waiting {row['waiting_share']:.0%}"
-        self._line(
-            f"{self.title}: epoch {int(row['epoch'])}/{self.epochs}  {figures}  {pace}{'  best' if better else ''}"
-        )
+        """An epoch was trained and validated."""
+        from kinema.evaluation.report import FIGURE_NAMES
+
+        others = {name for name in row if name.startswith("valid_") and name.removeprefix("valid_") not in FIGURE_NAMES}
+        names = [*(name for name in SHOWN if name in row), *sorted(others.difference(SHOWN))]
+        figures = "  ".join(f"{name.replace('valid_', '')} {row[name]:.3f}" for name in names)
+        speed = f"{row['clips_per_s']:.1f} clips/s  waiting {row['waiting_share']:.0%}"
+        epoch = f"epoch {int(row['epoch'])}/{self.epochs}"
+        self._line(f"{self.title}: {epoch}  {figures}  {speed}{'  best' if better else ''}")
 
     def _line(self, text: str) -> None:
         """Print one line above the bar."""
@@ -128,14 +127,14 @@ class TrainingBar:
 
 
 def open_trained(model: str) -> tuple[Network, ModelCard]:
-    """A trained network, in evaluation mode, and its card, with a bar if published weights are downloaded.
+    """Open a trained network, in evaluation mode, and its card, with a bar if published weights are downloaded.
 
     Args:
         model: a checkpoint folder, a run folder with best/ in it, or the name of published weights.
 
     Raises:
-        CheckpointError: there is nothing of that name, or it cannot be used.
-        DownloadError: published weights cannot be fetched.
+        CheckpointError: there is no checkpoint or published weights of that name, or they cannot be used.
+        DownloadError: published weights cannot be downloaded.
     """
     from kinema.weights.open import load_trained
 

@@ -1,13 +1,13 @@
-"""What is printed stands as it is: classes and paths are no markup, `walk [slow]` keeps its brackets and `a:100:b` its number.
+"""Tables and text on a terminal, printed literally: `walk [slow]` keeps its brackets, and `a:100:b` is no emoji.
 
-It stays whole, too: what one has to type, such as a path or a network's name, is never shortened.
+Paths and names of networks are never shortened, because users have to type them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,11 +17,11 @@ GAP = 2
 """Spaces between the columns of a table."""
 
 
-def plain_console(**options: Any) -> Console:
-    """A console that takes text for text. Args: those of rich's own."""
+def plain_console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """A console that prints text literally, without markup, emoji and highlighting."""
     from rich.console import Console
 
-    return Console(**{"markup": False, "emoji": False, "highlight": False, **options})
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
 def bar_columns(*further: ProgressColumn) -> tuple[ProgressColumn, ...]:
@@ -32,13 +32,13 @@ def bar_columns(*further: ProgressColumn) -> tuple[ProgressColumn, ...]:
 
 
 class Column(NamedTuple):
-    """A column of a list that is to be read at any width.
+    """A column of a list that fits any width.
 
     Args:
-        heading: stands above.
-        rank: the columns of the greatest rank go first where there is no room; that of rank 0 stays.
+        heading: first line of the column.
+        rank: columns with the greatest rank are left out first if the terminal is too narrow; a column of rank 0 stays.
         justify: "left" or "right".
-        least: characters that it can do with, its cells on several lines; 0 keeps each cell on one.
+        least: smallest width in characters, with cells on several lines; 0 keeps each cell on one line.
     """
 
     heading: str
@@ -48,7 +48,7 @@ class Column(NamedTuple):
 
 
 def print_list(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Print as many columns as have room on a terminal, and all of them, a line a row, elsewhere."""
+    """Print the columns that fit the terminal. If standard output is no terminal, print all of them."""
     from rich.table import Table
 
     widths = [max(map(len, (column.heading, *cells))) for column, *cells in zip(columns, *rows, strict=True)]
@@ -69,7 +69,7 @@ def print_list(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None
 
 
 def fitting(ranks: Sequence[int], widths: Sequence[int], room: int) -> list[int]:
-    """Places of the columns that have room beside each other; those of the greatest rank go first, and rank 0 stays.
+    """Indices of the columns that fit beside each other; the greatest rank is left out first, and rank 0 never.
 
     >>> fitting([0, 2, 1], [10, 10, 10], room=25)
     [0, 2]

@@ -1,4 +1,4 @@
-"""`kinema compare --checkpoints`: networks trained before beside new ones, on videos that none of them has seen."""
+"""`kinema compare`: networks trained alike, and networks of earlier runs, on videos that none of them has seen."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kinema import cli, models
-from kinema.commands import evaluate as module
-from kinema.commands.compare import learned_mirrored
+from kinema import cli
 from kinema.datasets.synthetic import write_motion_set
-from kinema.errors import CheckpointError
-from kinema.runs.unseen import list_checkpoints
-from kinema.weights.checkpoint import ModelCard
+from kinema.runs.tasks.clip import ClipTask
 
 FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
 SHORT = [*FAST, "--epochs", "1", "--size", "32"]
@@ -38,6 +34,36 @@ def compare(capsys, *words: str) -> tuple[int, dict, str]:
     status = cli.run(["compare", *words, "--json"])
     out, err = capsys.readouterr()
     return status, json.loads(out) if out else {}, err
+
+
+def test_a_comparison_prints_the_papers_table(films, tmp_path, capsys):
+    out = tmp_path / "compare"
+    command = [
+        "compare",
+        str(films),
+        "--models",
+        "single_frame_tiny,slow_fusion_tiny",
+        "--clips",
+        "2",
+        "--clip-len",
+        "6",
+        "--out",
+        str(out),
+    ]
+    assert cli.run([*command, *SHORT, "--json"]) == 0
+    assert load_checkpoint(out / "slow_fusion_tiny" / "best")[0].spec.clip_len == 6
+    result = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in result["networks"]] == ["single_frame_tiny", "slow_fusion_tiny", "average of all"]
+    for row in result["networks"]:
+        assert 0 <= row["clip_hit_at_1"] <= 1
+        assert row["interval"][0] <= row["video_hit_at_1"] <= row["interval"][1]
+    assert result["networks"][1]["macs"] > result["networks"][0]["macs"] > 0
+    assert {path.name for path in out.iterdir()} >= {"compare.csv", "compare.json", "report.html", "slow_fusion_tiny"}
+    again = [*command, *SHORT, "--resume"]
+    assert cli.run(again) == 0
+    printed = capsys.readouterr().out
+    assert "average of all" in printed
+    assert "gains" in printed
 
 
 def test_runs_are_judged_without_training(films, runs, tmp_path, capsys):
@@ -86,17 +112,16 @@ def test_mirrored_views_are_for_networks_that_learned_from_such(films, runs, tmp
     card["training"]["flip"] = 0.0
     path.write_text(json.dumps(card))
     views = []
-    evaluate = module.evaluate_network
+    judge = ClipTask.judge
 
-    def watched(*given, options, **rest):
+    def watched(self, network, card, data, options, progress):
         views.append(options.flips)
-        return evaluate(*given, options=options, **rest)
+        return judge(self, network, card, data, options, progress)
 
-    monkeypatch.setattr(module, "evaluate_network", watched)
+    monkeypatch.setattr(ClipTask, "judge", watched)
     words = [str(films), "--checkpoints", str(runs / "b"), str(tmp_path / "unmirrored"), "--flips", "--clips", "1"]
     assert compare(capsys, *words, "--out", str(tmp_path / "c"), *FAST)[0] == 0
     assert views == [True, False]
-    assert not learned_mirrored(ModelCard.of(models.build("slow_fusion_tiny", num_classes=2), ("a", "b")))
 
 
 def test_the_runs_own_division_is_one_that_it_has_not_seen(films, runs, tmp_path, capsys):
@@ -144,12 +169,3 @@ def test_wrong_requests_are_one_line(films, runs, tmp_path, capsys):
         assert status in (1, 2)
         assert (err.count("\n"), said in err) == (1, True), err
     assert not (tmp_path / "c").exists()
-
-
-def test_checkpoints_are_found_in_runs_and_in_folders_of_runs(runs):
-    both = [runs / "a" / "best", runs / "b" / "best"]
-    assert list_checkpoints([str(runs)]) == both
-    assert list_checkpoints([str(runs / "a"), str(runs)]) == both
-    assert list_checkpoints([str(runs / "a" / "last")]) == [runs / "a" / "last"]
-    with pytest.raises(CheckpointError, match="no checkpoint"):
-        list_checkpoints([str(runs / "none")])

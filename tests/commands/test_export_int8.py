@@ -84,7 +84,7 @@ def test_wrong_requests_are_named(capsys, motion_folder: Path):
 def test_files_of_others_are_refused_before_a_film_is_read(out, place: Path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "slow_fusion_tiny.json").write_text("[]")
-    monkeypatch.setattr("kinema.commands.export._calibration", lambda *_: pytest.fail("films were read"))
+    monkeypatch.setattr("kinema.commands.export.read_calibration", lambda *_: pytest.fail("films were read"))
     options = ("--format", "openvino", "--precision", "int8", "--calibrate", "films")
     assert cli.run(["export", str(place / "run"), *options, *out]) == 1
     what = "an export would replace this file, which is not of an earlier one: slow_fusion_tiny.json"
