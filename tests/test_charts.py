@@ -4,6 +4,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from kinema import charts
 from kinema.predictions import Prediction, Segment, Timeline
@@ -24,10 +26,16 @@ def a_prediction(track: Timeline | None) -> Prediction:
     return Prediction("film.mp4", LABELS, scores, TimeSpan(0, 10), track, (Segment(TimeSpan(0, 6), "b", 0.7),))
 
 
+def a_timeline(track: Timeline) -> Figure:
+    return charts.timeline(
+        track.times_s, track.scores, LABELS, [(0, 6, "b"), (6, 9, "elsewhere")], raw=track.raw, title="a"
+    )
+
+
 def all_figures(track: Timeline):
-    yield charts.plot_prediction(a_prediction(track))
-    yield charts.plot_prediction(a_prediction(None))
-    yield charts.timeline(track)
+    yield a_prediction(track).plot()
+    yield a_prediction(None).plot()
+    yield a_timeline(track)
     yield charts.confusion_matrix(np.arange(9).reshape(3, 3), LABELS)
     yield charts.confusion_matrix(np.eye(70, dtype=int), [str(i) for i in range(70)])
     yield charts.curves([{"epoch": 1, "train_loss": 2.0, "lr": 0.1}, {"epoch": 2, "train_loss": 1.0, "lr": None}])
@@ -45,16 +53,25 @@ def test_every_chart_draws_as_png_and_as_svg(track: Timeline, number: int, tmp_p
 
 
 def test_ink_takes_the_colour_of_the_page(track: Timeline) -> None:
-    svg = charts.figure_svg(charts.timeline(track), "p-")
+    svg = charts.figure_svg(a_timeline(track), "p-")
     assert "currentColor" in svg
     assert charts.INK not in svg
     assert 'id="p-' in svg
 
 
 def test_ribbon_shows_the_segments(track: Timeline) -> None:
-    ribbon = charts.plot_prediction(a_prediction(track)).axes[-1]
+    ribbon = a_prediction(track).plot().axes[-1]
     boxes = [path.get_extents() for collection in ribbon.collections for path in collection.get_paths()]
     assert [(box.x0, box.x1) for box in boxes] == [(0, 6)]
+
+
+def test_spans_of_labels_without_a_line_are_grey(track: Timeline) -> None:
+    lines, ribbon = a_timeline(track).axes
+    assert [to_hex(collection.get_facecolor()[0]) for collection in ribbon.collections] == [
+        charts.PALETTE[1],
+        charts.OTHER,
+    ]
+    assert len(lines.lines) == 2 * len(LABELS)  # each label before and after smoothing
 
 
 def test_every_class_has_a_colour_of_its_own_far_beyond_the_palette() -> None:
@@ -64,7 +81,7 @@ def test_every_class_has_a_colour_of_its_own_far_beyond_the_palette() -> None:
 
 
 def test_charts_take_the_colours_they_are_given(track: Timeline) -> None:
-    figure = charts.plot_prediction(a_prediction(track), 2, {"b": "#123456", "a": "#654321", "c": "#111111"})
+    figure = a_prediction(track).plot(2, {"b": "#123456", "a": "#654321", "c": "#111111"})
     lines = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
     assert {name: lines[name] for name in "ab"} == {"b": "#123456", "a": "#654321"}
 

@@ -1,7 +1,7 @@
-"""Charts as matplotlib figures, drawn with the object interface: no pyplot, no global state, safe in threads.
+"""Charts as matplotlib figures, drawn with the object interface: no pyplot, no global state, thread-safe.
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart. Text and axes are all of one ink, so that
-`figure_svg` can hand them to the page (`currentColor`) and a chart reads on light and on dark ground alike.
+The palette is that of Okabe and Ito, which colour-blind readers can distinguish. Text and axes all have the colour `INK`, which
+`figure_svg` replaces by the page's (`currentColor`), so that a chart is readable on light and on dark background.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,37 +24,54 @@ if TYPE_CHECKING:
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 INK = "#262b33"
-REST = "#9aa2ad"
-"""For what is not among the named classes."""
+OTHER = "#9aa2ad"
+"""The colour of classes without a line in a chart."""
 
 _GROUPS = (("loss", ("loss",)), ("score", ("hit", "accuracy", "f1", "precision")), ("rate", ("lr", "learning_rate")))
 
 
-def new_figure(width: float, height: float, rows: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
-    """An empty figure (inches) with its axes below each other, already attached to an Agg canvas."""
+def new_figure(
+    width: float,
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    height_ratios: Sequence[float] | None = None,
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure (size in inches) on an Agg canvas, and its axes row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
     FigureCanvasAgg(figure)
-    axes = list(figure.subplots(rows, 1, squeeze=False, **grid)[:, 0])
-    for ax in axes:
-        _plain(ax)
-    return figure, axes
+    grid = figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios, sharex=sharex, sharey=sharey)
+    for ax in grid.flat:
+        ax.set_facecolor("none")
+        for side in ("top", "right"):
+            ax.spines[side].set_visible(False)
+        for side in ("left", "bottom"):
+            ax.spines[side].set_color(INK)
+            ax.spines[side].set_alpha(0.45)
+        ax.tick_params(colors=INK, labelsize=9, length=3)
+        ax.grid(True, color=INK, alpha=0.12, linewidth=0.8)
+        ax.set_axisbelow(True)
+    return figure, list(grid.flat)
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure, whole or not at all; the ending (.png, .svg, .pdf) chooses the format.
+    """Write a figure, completely or not at all; the ending (.png, .svg, .pdf) chooses the format.
 
     Raises:
-        OutputError: it could not be written.
+        OutputError: it cannot be written.
     """
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150, facecolor="white", bbox_inches="tight")
 
 
 def figure_svg(figure: Figure, prefix: str = "") -> str:
-    """A figure as an <svg> element for a page: no ground, ink in the page's colour, ids made unique by `prefix`."""
+    """A figure as an <svg> element: transparent, in the text colour of the page, and with ids that start with `prefix`."""
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
@@ -77,16 +94,16 @@ def timeline(
     title: str = "",
     colours: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Scores over time: a line a label, and a ribbon of labelled spans below.
+    """Scores over time: one line for each label, and a ribbon of labelled spans below.
 
     Args:
-        times_s: of the scores, [n].
-        scores: of the labels that are drawn, [n k].
-        labels: their names, k.
-        spans: (start, end, label) each, in seconds; a label without a line is grey.
-        raw: scores before smoothing, drawn thin behind the others, [n k].
-        title: stands above.
-        colours: by label; None chooses them here.
+        times_s: times of the scores [n].
+        scores: scores of the drawn labels [n k].
+        labels: names of the drawn labels, k.
+        spans: (start, end, label) in seconds; spans of labels that are not drawn are grey.
+        raw: scores before smoothing [n k], drawn as thin lines.
+        title: title of the chart.
+        colours: by label; None chooses them.
     """
     figure, (lines, ribbon) = new_figure(9, 3.6, rows=2, height_ratios=(8, 1), sharex=True)
     colours = colours or class_colours(labels)
@@ -99,7 +116,7 @@ def timeline(
     lines.tick_params(axis="x", labelbottom=False)
     _legend(lines, min(len(labels), 5))
     for start_s, end_s, label in spans:
-        colour = colours[label] if label in labels else REST
+        colour = colours[label] if label in labels else OTHER
         ribbon.broken_barh([(start_s, end_s - start_s)], (0, 1), facecolor=colour)
     ribbon.set_ylim(0, 1)
     ribbon.set_yticks([])
@@ -112,7 +129,7 @@ def timeline(
 
 
 def confusion_matrix(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure:
-    """Rows are the truth, columns the prediction; shades are shares of the row; up to 25 classes get numbers."""
+    """A confusion matrix [true predicted]. Shades are shares of the row; up to 25 classes have numbers."""
     count = len(labels)
     side = float(np.clip(0.42 * count + 2.2, 3.6, 11))
     figure, (ax,) = new_figure(side + 0.8, side)
@@ -123,38 +140,42 @@ def confusion_matrix(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure
     bar.ax.tick_params(colors=INK, labelsize=8, length=0)
     bar.set_label("share of the true class", color=INK, fontsize=9)
     ax.grid(False)
-    _class_ticks(ax, labels)
+    ticks = range(0, count, max(1, count // 60))
+    names, size = [labels[i] for i in ticks], 9 if count <= 25 else 6
+    ax.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
+    ax.set_yticks(ticks, names, fontsize=size)
     ax.set_xlabel("predicted", color=INK)
     ax.set_ylabel("true", color=INK)
     if count <= 25:
         for (row, column), number in np.ndenumerate(matrix):
             if number:
-                # not INK: it must keep its contrast with the cell, whatever the page's colours are
+                # not INK, which takes the page's colour: the contrast with the cell must stay
                 colour = "white" if share[row, column] > 0.55 else "#0b1f33"
                 ax.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
     return figure
 
 
-def curves(rows: Sequence[Mapping[str, Any]], x: str = "epoch") -> Figure:
-    """Training curves: one panel each for losses, for scores and for the learning rate, whatever of it the rows hold.
+def curves(rows: Sequence[Mapping[str, object]], x: str = "epoch") -> Figure:
+    """Training curves: one panel each for losses, for scores and for the learning rate, as far as the rows have them.
 
     Args:
-        rows: one mapping an epoch; numbers are drawn, other values are passed over.
+        rows: one mapping for each epoch; values that are no numbers are skipped.
         x: the key of the horizontal axis.
     """
     from matplotlib.ticker import MaxNLocator
 
-    numbers = [key for key in dict.fromkeys(k for row in rows for k in row) if key != x and _is_number(rows, key)]
-    panels = [(name, [key for key in numbers if _belongs(key, words)]) for name, words in _GROUPS]
-    panels = [(name, keys) for name, keys in panels if keys]
+    numbers = [key for key in dict.fromkeys(k for row in rows for k in row) if any(_number(r.get(key)) for r in rows)]
+    panels = []
+    for name, words in _GROUPS:
+        pattern = re.compile(rf"(^|[_.])({'|'.join(words)})($|[_.@\d])")
+        if keys := [key for key in numbers if key != x and pattern.search(key)]:
+            panels.append((name, keys))
     figure, axes = new_figure(8, 0.6 + 2.2 * max(len(panels), 1), rows=max(len(panels), 1), sharex=True)
     for ax, (name, keys) in zip(axes, panels, strict=False):
         for key, colour in zip(keys, _cycle(len(keys)), strict=True):
             points = [(row[x], row[key]) for row in rows if _number(row.get(key))]
-            marker = "o" if len(points) < 40 else ""
-            ax.plot(
-                *zip(*points, strict=True), color=colour, linewidth=1.8, marker=marker, markersize=3, label=_words(key)
-            )
+            marker, label = "o" if len(points) < 40 else "", key.replace("_", " ").replace(".", " ")
+            ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.8, marker=marker, markersize=3, label=label)
         ax.set_ylabel(name, color=INK)
         _legend(ax, 4)
     axes[-1].set_xlabel(x, color=INK)
@@ -168,12 +189,12 @@ def bars(
     colours: Mapping[str, str] | None = None,
     limit: float | None = 1.0,
 ) -> Figure:
-    """Horizontal bars with intervals, first row on top.
+    """Horizontal bars with confidence intervals, the first row on top.
 
     Args:
-        rows: (name, value, low, high) each.
-        title: stands above.
-        colours: of the bars by name, as in `timeline`; without it all are alike.
+        rows: (name, value, low, high) of each bar.
+        title: title of the chart.
+        colours: by name, as in `timeline`; None gives all the same colour.
         limit: right end of the axis; None fits the data.
     """
     figure, (ax,) = new_figure(8, 0.9 + 0.42 * len(rows))
@@ -203,23 +224,17 @@ def bars(
 
 
 def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str, title: str = "") -> Figure:
-    """Two panels of horizontal bars beside each other, first row on top; the left axis is logarithmic over two decades.
+    """Two panels of horizontal bars side by side, the first row on top; a left axis over more than two decades is logarithmic.
 
     Args:
-        rows: (name, left value, right value) each.
-        left: what the left values are, with their unit.
-        right: what the right values are, with their unit.
-        title: stands above.
+        rows: (name, left value, right value).
+        left: label of the left axis, with the unit.
+        right: label of the right axis, with the unit.
+        title: title of the chart.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 1.3 + 0.42 * len(rows)), layout="constrained", facecolor="none")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = new_figure(10, 1.3 + 0.42 * len(rows), columns=2, sharey=True)
     for ax, column, label in zip(panels, (1, 2), (left, right), strict=True):
         values = [float(row[column]) for row in rows]
-        _plain(ax)
         ax.barh(range(len(rows)), values, color=PALETTE[column - 1], height=0.62)
         for place, value in enumerate(values):
             room = {"textcoords": "offset points", "va": "center", "color": INK, "fontsize": 9}
@@ -239,23 +254,23 @@ def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str,
 
 
 def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str) -> Figure:
-    """Worth against cost: one named dot a network; the cost axis is logarithmic where it reaches over a decade.
+    """Quality against cost, one named dot for each network, with the Pareto front; a cost axis over a decade is logarithmic.
 
     Args:
-        rows: (name, cost, worth) each.
-        x_label: what cost is, with its unit.
-        y_label: what worth is, with its unit.
+        rows: (name, cost, quality).
+        x_label: label of the cost axis, with the unit.
+        y_label: label of the quality axis, with the unit.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, (ax,) = new_figure(8, 4.4)
-    costs, worths = (np.array([row[column] for row in rows], dtype=float) for column in (1, 2))
-    ax.scatter(costs, worths, s=64, color=PALETTE[0], zorder=3)
-    best = [i for i in range(len(rows)) if not ((costs <= costs[i]) & (worths > worths[i])).any()]
+    costs, qualities = (np.array([row[column] for row in rows], dtype=float) for column in (1, 2))
+    ax.scatter(costs, qualities, s=64, color=PALETTE[0], zorder=3)
+    best = [i for i in range(len(rows)) if not ((costs <= costs[i]) & (qualities > qualities[i])).any()]
     front = sorted(best, key=lambda i: costs[i])
-    ax.step(costs[front], worths[front], where="post", color=PALETTE[1], linewidth=1.2, linestyle="--", zorder=2)
-    for name, cost, worth in rows:
-        ax.annotate(name, (cost, worth), (7, 5), textcoords="offset points", color=INK, fontsize=9)
+    ax.step(costs[front], qualities[front], where="post", color=PALETTE[1], linewidth=1.2, linestyle="--", zorder=2)
+    for name, cost, quality in rows:
+        ax.annotate(name, (cost, quality), (7, 5), textcoords="offset points", color=INK, fontsize=9)
     if len(rows) > 1 and costs.min() > 0 and costs.max() > 10 * costs.min():
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -265,18 +280,6 @@ def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str
     ax.set_xlabel(x_label, color=INK)
     ax.set_ylabel(y_label, color=INK)
     return figure
-
-
-def _plain(ax: Axes) -> None:
-    ax.set_facecolor("none")
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_color(INK)
-        ax.spines[side].set_alpha(0.45)
-    ax.tick_params(colors=INK, labelsize=9, length=3)
-    ax.grid(True, color=INK, alpha=0.12, linewidth=0.8)
-    ax.set_axisbelow(True)
 
 
 def _title(figure: Figure, text: str) -> None:
@@ -295,16 +298,8 @@ def _legend(ax: Axes, columns: int) -> None:
     )
 
 
-def _class_ticks(ax: Axes, labels: Sequence[str]) -> None:
-    every = max(1, len(labels) // 60)
-    places = range(0, len(labels), every)
-    size = 9 if len(labels) <= 25 else 6
-    ax.set_xticks(places, [labels[i] for i in places], rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
-    ax.set_yticks(places, [labels[i] for i in places], fontsize=size)
-
-
 def class_colours(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each label: those of the palette, then darker ones, then lighter ones, and then the first again."""
+    """A colour for each label: the palette, then darker and lighter shades of it, then the same again."""
     return dict(zip(labels, _cycle(len(labels)), strict=True))
 
 
@@ -314,21 +309,9 @@ def _cycle(count: int) -> list[str]:
 
 
 def _mixed(colour: str, other: int) -> str:
-    """`#rrggbb` halfway to a grey."""
+    """The colour `#rrggbb` mixed with an equal part of a grey level."""
     return "#" + "".join(f"{(int(colour[place : place + 2], 16) + other) // 2:02x}" for place in (1, 3, 5))
 
 
 def _number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _is_number(rows: Sequence[Mapping[str, Any]], key: str) -> bool:
-    return any(_number(row.get(key)) for row in rows)
-
-
-def _belongs(key: str, words: Sequence[str]) -> bool:
-    return any(re.search(rf"(^|[_.]){word}($|[_.@\d])", key) for word in words)
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ").replace(".", " ")

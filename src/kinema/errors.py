@@ -1,20 +1,20 @@
-"""Every error that kinema raises on purpose, drawn as a tree.
+"""All errors that kinema raises on purpose, as a tree.
 
-KinemaError                 anything below; the command line prints it as one line and leaves with `exit_status`
-├── UsageError              the request itself is wrong (a name, an option, a combination): exit status 2
-│   ├── UnknownName         no network, data set, label, key … of that name; says the nearest ones
+KinemaError                 base of all; the command line prints it as one line and exits with `exit_status`
+├── UsageError              the request is wrong (a name, an option, a combination): exit status 2
+│   ├── UnknownName         no network, data set, label, key … of that name; suggests similar ones
 │   │   └── UnknownClass    no class of that name in a data set or a network
 │   └── ConfigError         a configuration file or value cannot be used
 ├── VideoError              a file, camera or stream cannot be read or written
-│   ├── UnreadableVideo     not a video, damaged, or no picture track in it
+│   ├── UnreadableVideo     not a video, damaged, or no video track in it
 │   └── EmptyVideo          a video without a single frame
 ├── DataError               a data set cannot be listed, split or trained on
-│   └── TooManyBroken       more examples were lost than the run allows
-├── Diverged                training leads nowhere: its gradients are no longer numbers
-├── CheckpointError         a checkpoint is missing, damaged or made for something else
-│   └── DownloadError       published weights cannot be fetched
-├── OutputError             a result could not be written (no space, no permission, exists already)
-└── MissingExtra            an optional package is needed for this; says which extra to install
+│   └── TooManyBroken       more examples could not be read than the run allows
+├── Diverged                training diverged: loss or gradients are not finite
+├── CheckpointError         a checkpoint is missing, damaged or for another network
+│   └── DownloadError       published weights cannot be downloaded
+├── OutputError             a result cannot be written (no space, no permission, exists already)
+└── MissingExtra            an optional package is needed; says which extra to install
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from collections.abc import Iterable, Mapping
 
 
 class KinemaError(Exception):
-    """Base of all errors raised on purpose. `what: where: what to do`, on one line.
+    """Base of all errors. Its text is `what: where: what to do`, on one line.
 
     Args:
         what: what went wrong, in a few words.
-        where: the file, key or option concerned.
+        where: the file, key or option.
         do: what the user can do about it.
     """
 
@@ -42,17 +42,19 @@ class KinemaError(Exception):
     def __str__(self) -> str:
         parts = (self.what, self.where, self.do)
         lines = ": ".join(part for part in parts if part).splitlines()
-        return " ".join(line.strip() for line in lines if line.strip())  # one line; spaces within it may be a path's
+        return " ".join(
+            line.strip() for line in lines if line.strip()
+        )  # spaces inside a line stay: they may be part of a path
 
 
 class UsageError(KinemaError):
-    """The request itself cannot be carried out as it stands."""
+    """The request is wrong and cannot be carried out."""
 
     exit_status = 2
 
 
 class UnknownName(UsageError):
-    """A name that is not among the known ones.
+    """A name that is not known.
 
     >>> str(UnknownName("network", "r2plus1d_81", ["r2plus1d_18", "c3d"]))
     "no network called 'r2plus1d_81': Did you mean r2plus1d_18?"
@@ -66,7 +68,7 @@ class UnknownName(UsageError):
         elif not do:
             do = f"known: {', '.join(sorted(names)[:40])}"
         super().__init__(f"no {kind} called {name!r}", do=do)
-        self.args = (kind, name, names, do)  # what pickle calls the class with
+        self.args = (kind, name, names, do)  # pickle calls the class with these
 
 
 class UnknownClass(UnknownName):
@@ -74,14 +76,14 @@ class UnknownClass(UnknownName):
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three names that look like `name`: the best one, and those that are nearly as good.
+    """Up to three names that are similar to `name`: the most similar one, and those that are nearly as similar.
 
-    >>> nearest("resnt50", ["resnet50", "resnet5", "c3d"])
-    ['resnet50']
+    >>> nearest("resnt50", ["resnet50", "resnet5", "resnext", "c3d"])
+    ['resnet50', 'resnet5']
     """
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    alike = [difflib.SequenceMatcher(None, other, name).ratio() for other in near]
-    return [other for other, ratio in zip(near, alike, strict=True) if ratio > alike[0] - 0.08]
+    ratios = [difflib.SequenceMatcher(None, other, name).ratio() for other in near]
+    return [other for other, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - 0.08]
 
 
 class ConfigError(UsageError):
@@ -89,18 +91,18 @@ class ConfigError(UsageError):
 
 
 def check_settings(values: Mapping[str, float | None], least: float, most: float = math.inf) -> None:
-    """Make sure that numbers lie in a range; None is one that was not given.
+    """Check that numbers lie in a range. None, for a number that was not given, is allowed.
 
     Args:
-        values: by the name of the setting, such as batch_size.
-        least: the smallest that is allowed.
-        most: the greatest that is allowed.
+        values: numbers by the name of the setting, such as batch_size.
+        least: the least allowed value.
+        most: the greatest allowed value.
 
     Raises:
-        ConfigError: names the option, as --batch-size.
+        ConfigError: a number out of range; names the option, as --batch-size.
     """
     for name, value in values.items():
-        if value is not None and not least <= value <= most:  # not a number is in no range
+        if value is not None and not least <= value <= most:  # NaN is in no range
             wanted = f"must be at least {least:g}" if math.isinf(most) else f"must lie between {least:g} and {most:g}"
             raise ConfigError(f"--{name.replace('_', '-')} {wanted}", value, "give another number")
 
@@ -110,7 +112,7 @@ class VideoError(KinemaError):
 
 
 class UnreadableVideo(VideoError):
-    """Not a video, damaged before its first frame, or no picture track in it."""
+    """Not a video, damaged before its first frame, or no video track in it."""
 
 
 class EmptyVideo(VideoError):
@@ -122,42 +124,42 @@ class DataError(KinemaError):
 
 
 class TooManyBroken(DataError):
-    """More examples could not be read than the run allows to lose."""
+    """More examples could not be read than the run allows."""
 
 
 def check_broken(broken: Mapping[str, str], number: int, most: float, kind: str = "examples") -> None:
-    """Make sure that a run has not lost too many examples.
+    """Check that not too many examples of a run could not be read.
 
     Args:
-        broken: why each could not be read, by its name.
-        number: how many examples there are, with the broken ones.
+        broken: reasons by the name of the example.
+        number: number of all examples, including the broken ones.
         most: the share of them that may be broken.
-        kind: what they are called.
+        kind: the word for them in the message.
 
     Raises:
-        TooManyBroken: more are; names the first.
+        TooManyBroken: more are broken; names the first.
     """
     if len(broken) > most * number:
         raise TooManyBroken(
             f"{len(broken)} of {number} {kind} cannot be read", next(iter(broken)),
-            "mend them, leave them out with `kinema check DATA --out manifest.csv`, or raise --max-broken",
+            "repair them, leave them out with `kinema check DATA --out manifest.csv`, or raise --max-broken",
         )  # fmt: skip
 
 
 class Diverged(KinemaError):
-    """Training leads nowhere: loss or gradients are no longer numbers."""
+    """Training diverged: loss or gradients are not finite."""
 
 
 class CheckpointError(KinemaError):
-    """A checkpoint is missing, damaged, or made for something else."""
+    """A checkpoint is missing, damaged, or for another network."""
 
 
 class DownloadError(CheckpointError):
-    """Published weights cannot be fetched: offline, not there, broken off, or not what they should be."""
+    """Published weights cannot be downloaded: offline, missing, interrupted, or with a wrong checksum."""
 
 
 class OutputError(KinemaError):
-    """A result could not be written."""
+    """A result cannot be written."""
 
 
 class MissingExtra(KinemaError):

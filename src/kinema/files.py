@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: write to a temporary neighbour, then rename."""
+"""Files that are written completely or not at all: to a temporary file in the same folder, which is then renamed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from kinema.errors import KinemaError, OutputError
 
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder; rename it to `path` if the block ends well, else remove it.
+    """Gives a temporary path in the same folder; renames it to `path` if the block succeeds, else removes it.
 
     Raises:
         OutputError: the folder cannot be made or the file cannot be written (no space, no permission).
     """
     path = Path(path)
-    # The suffix stays last: writers such as PyAV choose the container by it. No stem: some names are as long as may be.
+    # Writers such as PyAV choose the container by the suffix. The stem is left out: a name may have the maximum length.
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,27 +34,27 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def check_folder(path: str | Path) -> None:
-    """Make sure that `path` is or can become a folder: better now than after an hour of work.
+    """Check that `path` is a folder or can be made one, before work is done whose result would be lost.
 
     Raises:
-        OutputError: it, or something above it, is a file, or nothing may be written there.
+        OutputError: it, or a folder above it, is a file or not writable.
     """
     path = Path(path)
     above = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not above.is_dir():
         raise OutputError("there is a file of that name", above, "choose another folder")
     if not os.access(above, os.W_OK):
-        raise OutputError("nothing may be written here", above, "choose another folder")
+        raise OutputError("no permission to write here", above, "choose another folder")
 
 
 def write_error(error: OSError, path: str | Path) -> KinemaError:
-    """Turn the operating system's word on a failed write into one line that says what to do."""
+    """The operating system's error of a failed write as an error that says what to do."""
     reason = error.strerror or type(error).__name__
     return OutputError(f"cannot write ({reason.lower()})", path, "free some space or choose another folder")
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a whole text file or none.
+    """Write a text file, completely or not at all.
 
     Raises:
         OutputError: it could not be written.
@@ -64,6 +63,6 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+def write_json(path: str | Path, value: object) -> None:
+    """Write `value` as indented JSON, completely or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

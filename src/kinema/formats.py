@@ -1,4 +1,4 @@
-"""Text forms of timed results: SubRip (.srt), WebVTT (.vtt) and CSV. Plain rows in, text out."""
+"""Text formats of results: SubRip (.srt) and WebVTT (.vtt) subtitles, and CSV."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Cue = tuple[float, float, str]
 
 
 def clock(seconds: float, separator: str) -> str:
-    """`clock(3661.5, ",")` is `01:01:01,500`."""
+    """Hours, minutes, seconds and milliseconds of a subtitle: `clock(3661.5, ",")` is `01:01:01,500`."""
     milliseconds = round(max(seconds, 0.0) * 1000)
     minutes, milliseconds = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
@@ -27,7 +27,7 @@ def srt(cues: Iterable[Cue]) -> str:
 
 
 def webvtt(cues: Iterable[Cue]) -> str:
-    """WebVTT subtitles (W3C), as browsers' <track> takes them."""
+    """WebVTT subtitles (W3C), for the <track> of a browser's <video>."""
     escaped = ((start, end, text.replace("&", "&amp;").replace("<", "&lt;")) for start, end, text in cues)
     return "WEBVTT\n\n" + "\n".join(
         f"{clock(start, '.')} --> {clock(end, '.')}\n{text}\n" for start, end, text in escaped
@@ -35,7 +35,7 @@ def webvtt(cues: Iterable[Cue]) -> str:
 
 
 def table_csv(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ",") -> str:
-    """Separated values with a header line, quoted where needed (RFC 4180, but with bare line feeds)."""
+    """Delimited values with a header line, quoted if needed (RFC 4180, but with LF line ends)."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow(header)

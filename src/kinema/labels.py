@@ -1,4 +1,4 @@
-"""Class names and their indices."""
+"""Class names and their indices; classes of mirrored and reversed videos."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from kinema.errors import ConfigError, DataError, UnknownClass
 from kinema.files import write_text
 
 IGNORED = -100
-"""The target of a time without a label: nothing is learned from it or judged there; torch's losses ignore this value too."""
+"""The target of frames without a label, which training and evaluation ignore; it is the `ignore_index` of torch's losses."""
 
 
 def composed(name: str) -> str:
-    """A name with each letter in one piece: "u" and two dots are "ü" (Unicode's form C)."""
+    """A name in Unicode's form C, in which "u" with a combining diaeresis is the one letter "ü"."""
     return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True)
 class Labels(Sequence[str]):
-    """An ordered set of class names; position is the class index.
+    """An ordered set of class names; the position of a name is its class index.
 
-    An umlaut is one letter however it is coded (Unicode's form C): macOS names files with a letter and two dots.
+    Names are stored in Unicode's form C, because macOS writes file names in another form.
 
     >>> labels = Labels(("fight", "no_fight"))
     >>> labels.index("no_fight"), labels[0], len(labels)
@@ -35,8 +35,8 @@ class Labels(Sequence[str]):
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(composed(name) for name in self.names))
         if len(set(self.names)) != len(self.names):
-            double = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise DataError("a class name stands twice", ", ".join(double), "give every class a name of its own")
+            twice = sorted({name for name in self.names if self.names.count(name) > 1})
+            raise DataError("a class name stands twice", ", ".join(twice), "give every class its own name")
         object.__setattr__(self, "_index", {name: index for index, name in enumerate(self.names)})
 
     @classmethod
@@ -46,7 +46,7 @@ class Labels(Sequence[str]):
 
     @classmethod
     def read(cls, path: str | Path) -> Labels:
-        """Read one name a line; empty lines are left out.
+        """Read a file with one name per line; empty lines are skipped.
 
         Raises:
             DataError: no such file, or no name in it.
@@ -61,14 +61,14 @@ class Labels(Sequence[str]):
         return cls(names)
 
     def write(self, path: str | Path) -> None:
-        """Write one name a line."""
+        """Write a file with one name per line."""
         write_text(path, "\n".join(self.names) + "\n")
 
     def index(self, name: str, start: int = 0, stop: int | None = None) -> int:
         """The index of a class name.
 
         Raises:
-            UnknownClass: no such class; says the nearest names.
+            UnknownClass: no such class; suggests similar names.
         """
         try:
             return self._index[composed(name)]  # type: ignore[attr-defined]
@@ -76,53 +76,51 @@ class Labels(Sequence[str]):
             raise UnknownClass("class", name, self.names) from None
 
     def mirrored(self, pairs: Iterable[str]) -> tuple[int, ...]:
-        """The class that each class turns into when a video is mirrored, as indices [classes].
+        """The class of a mirrored video of each class, as indices [classes].
 
         Args:
-            pairs: "swipe left=swipe right" for two classes that turn into each other; every other class stays itself.
+            pairs: "swipe left=swipe right" for two classes that are mirror images of each other; other classes are their own.
 
         Raises:
             UnknownClass: no such class.
-            ConfigError: not two names, a class with itself, or a class twice.
+            ConfigError: not two names, a class paired with itself, or a class in two pairs.
 
         >>> Labels(("left", "right", "up")).mirrored(["left=right"])
         (1, 0, 2)
         """
-        turned = self._turned(pairs, alone=False)
-        return tuple(turned.get(index, index) for index in range(len(self)))
+        partner = self._partners(pairs, allow_self=False)
+        return tuple(partner.get(index, index) for index in range(len(self)))
 
     def reversed(self, pairs: Iterable[str]) -> tuple[int, ...]:
-        """The class that each class turns into when a video is played backwards, as indices [classes]; -1 if not known.
+        """The class of a video of each class that is played backwards, as indices [classes]; -1 if there is none.
 
         Args:
-            pairs: "open=close" for two classes that turn into each other, "shake=shake" for one that looks the same.
+            pairs: "open=close" for two classes that are each other's reverse, "shake=shake" for one that is its own.
 
         Raises:
             UnknownClass: no such class.
-            ConfigError: not two names, or a class twice.
+            ConfigError: not two names, or a class in two pairs.
 
         >>> Labels(("open", "shake", "close", "wave")).reversed(["open=close", "shake=shake"])
         (2, 1, 0, -1)
         """
-        turned = self._turned(pairs, alone=True)
-        return tuple(turned.get(index, -1) for index in range(len(self)))
+        partner = self._partners(pairs, allow_self=True)
+        return tuple(partner.get(index, -1) for index in range(len(self)))
 
-    def _turned(self, pairs: Iterable[str], alone: bool) -> dict[int, int]:
-        """What the classes of each pair turn into; `alone`, one may turn into itself. No class is in more than one pair."""
-        turned: dict[int, int] = {}
+    def _partners(self, pairs: Iterable[str], *, allow_self: bool) -> dict[int, int]:
+        """The other class of each class that is in a pair; no class is in more than one."""
+        partner: dict[int, int] = {}
         for pair in pairs:
-            one, other = (self.index(name.strip()) for name in self._two_names(pair))
-            if one in turned or other in turned or (one == other and not alone):
-                raise ConfigError("a class turns into one other class", pair, "name each class in one pair at most")
-            turned |= {one: other, other: one}
-        return turned
-
-    def _two_names(self, pair: str) -> tuple[str, str]:
-        """The names of a pair, which may hold "=" themselves."""
-        cuts = [(pair[:at], pair[at + 1 :]) for at, sign in enumerate(pair) if sign == "="]
-        if not cuts:
-            raise ConfigError("two classes that turn into each other are joined by =", pair, "write LEFT=RIGHT")
-        return next((cut for cut in cuts if all(name.strip() in self for name in cut)), cuts[0])
+            # class names may contain "=": the first cut that gives two known names counts
+            cuts = [(pair[:at].strip(), pair[at + 1 :].strip()) for at, sign in enumerate(pair) if sign == "="]
+            if not cuts:
+                raise ConfigError("two classes of a pair are joined by =", pair, "write LEFT=RIGHT")
+            names = next((cut for cut in cuts if cut[0] in self and cut[1] in self), cuts[0])
+            one, other = (self.index(name) for name in names)
+            if one in partner or other in partner or (one == other and not allow_self):
+                raise ConfigError("a class has one other class at most", pair, "name each class in one pair only")
+            partner |= {one: other, other: one}
+        return partner
 
     def __contains__(self, name: object) -> bool:
         return name in self._index  # type: ignore[attr-defined]

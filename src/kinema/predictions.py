@@ -1,6 +1,6 @@
-"""What networks say of videos: scores over time, located actions, and their text forms. No torch.
+"""Predictions of networks for videos: scores over time, segments, and their text formats. Imports no torch.
 
-Where a field holds an array, its axes stand in brackets. Units end a name: `_s` seconds, `_px` pixels.
+Axes of arrays stand in brackets. Units end a name: `_s` seconds, `_px` pixels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """An action located in time."""
+    """An action with start and end."""
 
     span: TimeSpan
     label: str
     score: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As `{"start_s", "end_s", "label", "score"}`."""
         return {
             "start_s": round(self.span.start_s, 3),
@@ -43,7 +43,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Who does what where, at one moment. `box` is left, top, right, bottom in pixels."""
+    """An action in one frame, with the actor's box: left, top, right, bottom in pixels."""
 
     box: tuple[float, float, float, float]
     time_s: float
@@ -62,10 +62,10 @@ class Tube:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """Scores along a video: one row a clip.
+    """Scores over the time of a video, one row for each of n clips.
 
-    `times_s[i]` is the centre of clip i; `spans_s[i]` what it covers (start, end); `scores` [n classes] are after softmax
-    and after smoothing, `raw` [n classes] before smoothing.
+    `times_s` [n] are the centres of the clips, `spans_s` [n 2] their starts and ends. `scores` [n classes] are after softmax and
+    smoothing, `raw` [n classes] before smoothing. `rolling` is the number of averaged predictions.
     """
 
     scores: NDArray[np.float32]
@@ -82,7 +82,7 @@ class Timeline:
             )
 
     def __repr__(self) -> str:
-        """In one line: how many rows of how many classes."""
+        """One line with the numbers of rows and classes."""
         return f"Timeline({len(self)} times x {len(self.labels)} classes, rolling={self.rolling})"
 
     def __len__(self) -> int:
@@ -90,7 +90,7 @@ class Timeline:
 
     @property
     def cells_s(self) -> NDArray[np.float64]:
-        """The time that each prediction stands for, [n 2]: up to midway to its neighbours; the outer ones as their clips."""
+        """The times that predictions stand for [n 2]: up to the midpoints to their neighbours; the outer ones as their clips."""
         middle = (self.times_s[1:] + self.times_s[:-1]) / 2
         edges = np.concatenate([self.spans_s[:1, 0], middle, self.spans_s[-1:, 1]])
         return np.stack([edges[:-1], edges[1:]], axis=1)
@@ -101,12 +101,12 @@ class Timeline:
         return [self.labels[index] for index in self.scores.argmax(axis=1)]
 
     def changes_per_minute(self, smoothed: bool = True) -> float:
-        """How often the best label changes a minute: the flicker, with or without the rolling average."""
+        """Changes of the best label per minute (flicker), after or before smoothing."""
         best = (self.scores if smoothed else self.raw).argmax(axis=1)
         length_s = float(self.spans_s[-1, 1] - self.spans_s[0, 0]) if len(self) else 0.0
         return float((best[1:] != best[:-1]).sum()) * 60 / length_s if length_s > 0 else 0.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As `{"times_s", "labels", "scores", …}`."""
         return {
             "times_s": [round(float(t), 3) for t in self.times_s],
@@ -120,11 +120,11 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What a network says of one video.
+    """The prediction of a network for one video.
 
-    `scores` [classes] are for the whole video or span; `timeline` holds them over time; `segments` are the timeline's
-    stretches of one label. `damage` says what of the video could not be seen; it is empty for a whole one. `fast_seek`
-    says which frames were left out on purpose: "none", "nonref" (those that no other refers to) or all but "keyframes".
+    `scores` [classes] are for the whole video or span, `timeline` holds the scores over time, and `segments` are its parts of one
+    label. `damage` describes the part of the video that could not be decoded, if any. `fast_seek` says which frames were
+    skipped on purpose: "none", "nonref" (frames that no other frame depends on) or "keyframes" (all but keyframes).
     """
 
     path: str
@@ -141,7 +141,7 @@ class Prediction:
             raise ValueError(f"{self.scores.shape=} does not fit {len(self.labels)} labels")
 
     def __repr__(self) -> str:
-        """In one line; what is in it stands in `to_json()`."""
+        """One line with the best label; `to_json()` has everything."""
         seen = f"{self.label} {self.scores.max():.1%}, {self.span.duration_s:.1f} s, {len(self.segments)} segments"
         return f"Prediction({self.path!r}: {seen})"
 
@@ -151,12 +151,12 @@ class Prediction:
         return self.labels[int(self.scores.argmax())]
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The k best labels with their scores, best first."""
+        """The k best labels and their scores, best first."""
         order = np.argsort(-self.scores, kind="stable")[:k]
         return [(self.labels[index], float(self.scores[index])) for index in order]
 
-    def to_json(self, top: int = 5) -> dict[str, Any]:
-        """A plain dictionary: path, duration_s, top, timeline, segments; damage and fast_seek where there is any."""
+    def to_json(self, top: int = 5) -> dict[str, object]:
+        """A plain dictionary: path, duration_s, top, timeline, segments; damage and fast_seek only if they say something."""
         return {
             "path": self.path,
             "duration_s": round(self.span.duration_s, 3),
@@ -168,7 +168,7 @@ class Prediction:
         }
 
     def to_text(self, kind: Literal["json", "csv", "srt", "vtt"]) -> str:
-        """The prediction in one of four text formats; CSV, SRT and WebVTT hold the segments."""
+        """The prediction in one of four text formats; CSV, SRT and WebVTT contain the segments."""
         if kind == "json":
             return json.dumps(self.to_json(), ensure_ascii=False)
         if kind == "csv":
@@ -178,17 +178,17 @@ class Prediction:
         return formats.srt(cues) if kind == "srt" else formats.webvtt(cues)
 
     def save(self, path: str | Path) -> None:
-        """Write to a file; its ending chooses the format: .json, .csv, .srt, .vtt, or .png/.svg/.pdf for the plot.
+        """Write a file; its ending chooses the format: .json, .csv, .srt, .vtt, or .png/.svg/.pdf for the plot.
 
         Raises:
-            UsageError: an ending that is none of these.
-            OutputError: the file could not be written.
+            UsageError: another ending.
+            OutputError: the file cannot be written.
         """
         ending = Path(path).suffix.lower().lstrip(".")
         if ending == "json":
             write_json(path, self.to_json())
-        elif ending in ("csv", "srt", "vtt"):
-            write_text(path, self.to_text(ending))  # type: ignore[arg-type]
+        elif ending == "csv" or ending == "srt" or ending == "vtt":  # noqa: PLR1714, mypy narrows only comparisons
+            write_text(path, self.to_text(ending))
         elif ending in ("png", "svg", "pdf"):
             from kinema.charts import save_figure
 
@@ -199,11 +199,11 @@ class Prediction:
             )
 
     def plot(self, top: int = 5, colours: Mapping[str, str] | None = None) -> Figure:
-        """Draw the timeline of the best labels over a ribbon of the segments; bars where there is only one moment.
+        """Draw the timeline of the best labels above a ribbon of the segments; bars if there is only one time.
 
         Args:
-            top: how many labels are named.
-            colours: by label, where several charts have to agree (`charts.class_colours`); None chooses them here.
+            top: number of labels.
+            colours: by label, to use the same in several charts (`charts.class_colours`); None chooses them.
         """
         from kinema import charts
 
@@ -221,7 +221,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be predicted, and why."""
+    """A file without a prediction, and the reason."""
 
     path: str
     error: KinemaError

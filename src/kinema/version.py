@@ -1,3 +1,3 @@
-"""The version of kinema."""
+"""The version of kinema, which the build reads from this file."""
 
 __version__ = "0.1.0"

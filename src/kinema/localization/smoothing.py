@@ -1,7 +1,7 @@
 """Rolling prediction averaging: the mean of the last K predictions, so that a label over time flickers less.
 
-Only past predictions are averaged, so that a file and a live stream give the same; a change of label appears about K/2 predictions
-late.
+Only past predictions are averaged, so that a file and a live stream give the same. A change of label appears about K/2
+predictions late.
 """
 
 from __future__ import annotations
