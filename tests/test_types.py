@@ -57,3 +57,31 @@ def test_the_streams_of_rgb_and_flow_take_their_own_channels():
 def test_an_impossible_input_says_why(changes, message):
     with pytest.raises(ValueError, match=message):
         InputSpec(**changes)
+
+
+FLOW = InputSpec(clip_len=2, size=(32, 32), mean=(128 / 255,) * 2, std=(127 / 255,) * 2, modality="flow")
+BOTH = FLOW.with_(mean=(0.5,) * 3 + FLOW.mean, std=(0.2,) * 3 + FLOW.std, modality="rgb+flow")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"flow": "horn"}, "unknown"),
+        ({"mean": (0.5,) * 3, "std": (0.5,) * 3}, "flow has 2 channels"),
+        ({"modality": "depth"}, "modality"),
+        ({"modality": "rgb", "flow": "dis", "mean": (0.5,) * 3, "std": (0.5,) * 3}, "no optical flow"),
+    ],
+)
+def test_inputs_of_flow_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        FLOW.with_(**changes)
+
+
+def test_the_parts_of_an_input_of_rgb_and_flow():
+    assert FLOW.flow == "dis"
+    assert BOTH.part("flow") == FLOW
+    assert BOTH.part("rgb").modality == "rgb"
+    assert BOTH.part("rgb").flow == ""
+    assert BOTH.part("rgb").num_channels == 3
+    with pytest.raises(ValueError, match="no part"):
+        FLOW.part("rgb")

@@ -39,27 +39,3 @@ def test_another_methods_flow_is_refused():
         check_flow(FLOW, "farneback")
     with pytest.raises(UsageError, match="sees RGB only"):
         check_flow(InputSpec(), "dis")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"flow": "horn"}, "unknown"),
-        ({"mean": (0.5,) * 3, "std": (0.5,) * 3}, "flow has 2 channels"),
-        ({"modality": "depth"}, "modality"),
-        ({"modality": "rgb", "flow": "dis", "mean": (0.5,) * 3, "std": (0.5,) * 3}, "no optical flow"),
-    ],
-)
-def test_inputs_that_cannot_be_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
-        FLOW.with_(**changes)
-
-
-def test_the_parts_of_an_input():
-    assert FLOW.flow == "dis"
-    assert BOTH.part("flow") == FLOW
-    assert BOTH.part("rgb").modality == "rgb"
-    assert BOTH.part("rgb").flow == ""
-    assert BOTH.part("rgb").num_channels == 3
-    with pytest.raises(ValueError, match="no part"):
-        FLOW.part("rgb")
