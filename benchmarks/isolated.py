@@ -77,7 +77,8 @@ class Isolated:
 
 def main() -> None:
     if len(sys.argv) < 3:
-        raise SystemExit(__doc__)
+        print(__doc__)
+        return
     import torch
 
     torch.set_num_threads(int(sys.argv[2]))

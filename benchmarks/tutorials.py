@@ -352,6 +352,9 @@ class Theirs:
 
 
 def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] == "--help":
+        print(__doc__)
+        return
     name, folder, options = json.loads(sys.argv[1])
     given = argparse.Namespace(**options)
     torch.manual_seed(0)
