@@ -209,15 +209,7 @@ def bars(
     ax.set_xlim(0, limit)
     ax.grid(False, axis="y")
     for place, row in enumerate(rows):
-        ax.annotate(
-            f"{row[1]:.3g}",
-            (max(row[1], row[3]), place),
-            (5, 0),
-            textcoords="offset points",
-            va="center",
-            color=INK,
-            fontsize=9,
-        )
+        _write_value(ax, f"{row[1]:.3g}", max(row[1], row[3]), place)
     if title:
         _title(figure, title)
     return figure
@@ -237,8 +229,7 @@ def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str,
         values = [float(row[column]) for row in rows]
         ax.barh(range(len(rows)), values, color=PALETTE[column - 1], height=0.62)
         for place, value in enumerate(values):
-            room = {"textcoords": "offset points", "va": "center", "color": INK, "fontsize": 9}
-            ax.annotate(f"{value:,.0f}" if value >= 100 else f"{value:.3g}", (value, place), (5, 0), **room)
+            _write_value(ax, f"{value:,.0f}" if value >= 100 else f"{value:.3g}", value, place)
         if column == 1 and min(values) > 0 and max(values) > 100 * min(values):
             ax.set_xscale("log")
             ax.set_xlim(min(values) / 3, max(values) * 3)
@@ -280,6 +271,10 @@ def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str
     ax.set_xlabel(x_label, color=INK)
     ax.set_ylabel(y_label, color=INK)
     return figure
+
+
+def _write_value(ax: Axes, text: str, x: float, y: float) -> None:
+    ax.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", color=INK, fontsize=9)
 
 
 def _title(figure: Figure, text: str) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+_SUBTITLES_AND_TABLES: dict[str, Literal["csv", "srt", "vtt"]] = {".csv": "csv", ".srt": "srt", ".vtt": "vtt"}
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -184,19 +186,18 @@ class Prediction:
             UsageError: another ending.
             OutputError: the file cannot be written.
         """
-        ending = Path(path).suffix.lower().lstrip(".")
-        if ending == "json":
+        ending = Path(path).suffix.lower()
+        if ending == ".json":
             write_json(path, self.to_json())
-        elif ending == "csv" or ending == "srt" or ending == "vtt":  # noqa: PLR1714, mypy narrows only comparisons
-            write_text(path, self.to_text(ending))
-        elif ending in ("png", "svg", "pdf"):
+        elif ending in _SUBTITLES_AND_TABLES:
+            write_text(path, self.to_text(_SUBTITLES_AND_TABLES[ending]))
+        elif ending in (".png", ".svg", ".pdf"):
             from kinema.charts import save_figure
 
             save_figure(self.plot(), path)
         else:
-            raise UsageError(
-                "cannot choose a format by this ending", path, "use .json, .csv, .srt, .vtt, .png, .svg or .pdf"
-            )
+            do = "use .json, .csv, .srt, .vtt, .png, .svg or .pdf"
+            raise UsageError("cannot choose a format by this ending", path, do)
 
     def plot(self, top: int = 5, colours: Mapping[str, str] | None = None) -> Figure:
         """Draw the timeline of the best labels above a ribbon of the segments; bars if there is only one time.

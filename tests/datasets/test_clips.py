@@ -117,7 +117,7 @@ def test_a_span_in_which_the_last_frame_is_held_shows_it(held_video, read_count,
     for index in (0, 1):
         assert counts(data[index].clips[0], read_count) == [3, 3, 3, 3]
     assert isinstance(data[2], Broken)
-    assert "nothing at 4.5 s: the video ends at 4.5 s" in data[2].reason
+    assert "no frame at 4.5 s: the video ends at 4.5 s" in data[2].reason
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -144,7 +144,7 @@ def test_the_last_frame_that_a_cache_has_does_not_stand_for_those_it_lacks(held_
     for path in (frames, times):
         np.save(path, np.load(path)[:-1])
     assert isinstance(data[0], Broken)
-    assert "nothing at 3 s: the video ends at 1.5 s" in data[0].reason
+    assert "no frame at 3 s: the video ends at 1.5 s" in data[0].reason
 
 
 def test_a_batch_of_broken_examples_has_no_rows(text_file):

@@ -34,7 +34,7 @@ def kept(film, tmp_path):
     """Two films with three views each, the features of which say which view of which film they are."""
     other = shutil.copy(film, tmp_path / "other.mp4")
     data = data_of(film, other)
-    drawn = DrawnViews(data, SPEC, PRESETS["standard"], seed=3)
+    drawn = DrawnViews(data, SPEC, augment=PRESETS["standard"], seed=3)
     dataset = FeatureDataset(
         ClipDataset(data, SPEC, seed=3), FeatureCache(tmp_path / "kept", "x"), drawn=drawn, num_views=3
     )
@@ -62,7 +62,7 @@ def test_view_0_is_what_evaluation_sees_and_others_are_drawn(kept):
 def test_what_is_drawn_does_not_depend_on_the_division_of_the_data(film, tmp_path):
     other = shutil.copy(film, tmp_path / "other.mp4")
     listings = (data_of(film, other), data_of(other, film))
-    first, second = (DrawnViews(data, SPEC, PRESETS["standard"], seed=3) for data in listings)
+    first, second = (DrawnViews(data, SPEC, augment=PRESETS["standard"], seed=3) for data in listings)
     assert torch.equal(first[(2, 0)].clips, second[(2, 1)].clips)
 
 
@@ -90,7 +90,7 @@ def test_views_of_another_protocol_are_other_features(film, tmp_path):
 
 def test_an_example_without_features_comes_out_as_broken(film, tmp_path):
     dataset = FeatureDataset(ClipDataset(data_of(film), SPEC), FeatureCache(tmp_path, "x"))
-    assert "kept features" in dataset[0].reason
+    assert "cached features" in dataset[0].reason
     missing = FeatureDataset(ClipDataset(data_of(tmp_path / "none.mp4"), SPEC), FeatureCache(tmp_path, "x"))
     assert missing.is_missing((0, 0))
     missing.broken[0] = "gone"

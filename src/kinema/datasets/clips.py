@@ -130,7 +130,7 @@ class ClipDataset(Dataset[Sample | Broken]):
     ) -> None:
         check_flow(spec)
         self.data, self.spec, self.views, self.seed = data, spec, views, seed
-        self._augment, self._label_flips = augment, label_flips or LabelFlips()
+        self.augment, self._label_flips = augment, label_flips or LabelFlips()
         view_transform(spec, views.num_crops, views.flips)  # fail here and not in the workers
         if augment is not None:
             train_transform(augment, spec)  # load once what every worker would load
@@ -147,10 +147,10 @@ class ClipDataset(Dataset[Sample | Broken]):
         try:
             with self.frames.open(example.path) as frames:
                 end_s = frames.end_s(self.spec, example.span)
-                if self._augment is None:
+                if self.augment is None:
                     plan = plan_clips(self.spec, frames.times_s, self.views.num_clips, example.span, end_s)
                 else:
-                    time_scale = self._augment.time_scale
+                    time_scale = self.augment.time_scale
                     plan = plan_train_clip(self.spec, frames.times_s, rng, example.span, time_scale, end_s)[None]
                 pixels = frames.at(plan.reshape(-1))
         except (VideoError, OSError) as error:
@@ -174,11 +174,11 @@ class ClipDataset(Dataset[Sample | Broken]):
         self, clips: NDArray[np.uint8], target: int | Tensor, index: int, rng: np.random.Generator
     ) -> Sample:
         """Augments, or makes the views of, the decoded frames [n t h w c] of an example's clips."""
-        if self._augment is not None:
+        if self.augment is not None:
             clips, target = self._label_flips.maybe_backwards(clips, target, rng)
         tensors = [torch.from_numpy(frames).permute(0, 3, 1, 2) for frames in clips]
         # The transforms are made here and not kept: closures cannot be pickled for a spawned worker.
-        augment = self._augment
+        augment = self.augment
         if augment is None:
             view = view_transform(self.spec, self.views.num_crops, self.views.flips)
             return Sample(torch.cat([view(frames) for frames in tensors]), target, index)

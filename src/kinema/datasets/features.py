@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 import torch
@@ -20,11 +19,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from kinema.datasets.clips import Broken, ClipArguments, ClipDataset, Sample
-from kinema.datasets.dataset import DataSet
+from kinema.datasets.clips import Broken, ClipDataset, Sample
 from kinema.datasets.feature_cache import FeatureCache, is_kept, read_features
 from kinema.errors import UnreadableVideo
-from kinema.types import InputSpec
 
 Job = tuple[int, int]
 """(view, index of the example)"""
@@ -133,10 +130,6 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
 
 class DrawnViews(ClipDataset):
     """Augmented clips of examples, whose randomness depends on the example's name and not on its index."""
-
-    def __init__(self, data: DataSet, spec: InputSpec, **others: Unpack[ClipArguments]) -> None:
-        super().__init__(data, spec, **others)
-        self.augment = others["augment"]
 
     def name(self, view: int) -> str:
         """Describes everything that the pixels of a view depend on, apart from the example and the input."""
