@@ -131,7 +131,7 @@ def test_which_convolutions_are_inflated():
     assert chosen("resnet18", where=r"layer[34]\.0\.conv2") == ["layer3.0.conv2", "layer4.0.conv2"]
     assert len(chosen("resnet18")) == 8
     assert len(chosen("vgg11_bn")) == 8  # no blocks: all, but what stands behind the last pooling
-    with pytest.raises(ValueError, match="no convolution of VGG is meant by where='blocks'"):
+    with pytest.raises(ValueError, match="no convolution of VGG fits where='blocks'"):
         chosen("vgg11_bn", where="blocks")
 
 

@@ -7,7 +7,7 @@ import torch
 
 from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.karpathy import ResponseNorm, Tower, look
+from kinema.models.karpathy import ResponseNorm, Tower, stream_input
 
 CONV1, CONV2, CONV3 = 96 * 3 * 11 * 11, 256 * 96 * 5 * 5, 384 * 256 * 3 * 3
 CONV4, CONV5 = 384 * 384 * 3 * 3, 256 * 384 * 3 * 3
@@ -65,10 +65,10 @@ def test_pixels_go_in_minus_117():
 
 def test_context_is_the_whole_frame_at_half_size_and_fovea_its_centre():
     clip = torch.arange(8 * 8, dtype=torch.float32).reshape(1, 1, 1, 8, 8)
-    assert torch.equal(look("fovea", clip), clip[..., 2:6, 2:6])
-    assert look("context", clip).shape == (1, 1, 1, 4, 4)
-    assert look("context", clip)[0, 0, 0, 0, 0] == (0 + 1 + 8 + 9) / 4
-    assert look("frame", clip) is clip
+    assert torch.equal(stream_input("fovea", clip), clip[..., 2:6, 2:6])
+    assert stream_input("context", clip).shape == (1, 1, 1, 4, 4)
+    assert stream_input("context", clip)[0, 0, 0, 0, 0] == (0 + 1 + 8 + 9) / 4
+    assert stream_input("frame", clip) is clip
 
 
 def test_response_norm_does_not_divide_alpha_by_n():

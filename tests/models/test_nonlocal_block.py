@@ -158,7 +158,7 @@ def test_what_cannot_have_blocks_says_so():
         insert_nonlocal(make("slow_fusion_tiny", nonlocal_stages=(1,)), stages=(1,))
     with pytest.raises(ConfigError, match="mode"):
         make("slow_fusion_tiny", nonlocal_stages=(1,), nonlocal_mode="gauss")
-    with pytest.raises(ConfigError, match="hands on no maps"):
+    with pytest.raises(ConfigError, match="has no maps over time and space"):
         build("late_fusion", backbone="test_resnet", spec={"size": (64, 64)}, nonlocal_stages=(1,))
     with pytest.raises(UnknownName, match="Did you mean nonlocal_stages"):
         make("slow_fusion_tiny", nonlocal_stage=(1,))

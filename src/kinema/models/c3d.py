@@ -1,11 +1,11 @@
-"""C3D: 3 x 3 x 3 filters all the way, the VGG of video (Tran et al. 2015).
+"""C3D: 3 x 3 x 3 filters in all layers, the VGG of video (Tran et al. 2015).
 
-Eight convolutions, five poolings (the first leaves time alone), two hidden layers of 4096 units. The authors' network
-rounds the size of a pooling's output up, so that 7 x 7 becomes 4 x 4 before `fc6`, with a last window over what is left;
-ports to PyTorch pad both sides instead, and weights trained with them need `centred_pool`.
+Eight convolutions, five poolings (the first over space only), two hidden layers of 4096 units. The authors' network
+rounds the size of a pooling's output up, so that 7 x 7 becomes 4 x 4 before `fc6`, with a smaller last window; ports to
+PyTorch pad both sides instead, and weights trained with them need `centred_pool`.
 
-Pixels go in from 0 to 255 minus a mean, 128 x 171 cut to 112 x 112. The authors subtract a mean clip, the ports its mean
-colour, as here.
+The input is pixels from 0 to 255 minus a mean, 128 x 171 cropped to 112 x 112. The authors subtract a mean clip, the
+ports and this module its mean colour.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class C3d(Network):
         batch_norm: after every convolution.
         width: multiplies all channel counts and units; 1 is the paper.
         hidden: units of `fc6` and `fc7`; 0 averages the last convolution over space and time instead.
-        stem_stride: of the first convolution, over time, height, width.
-        centred_pool: pad the last pooling on both sides, as ports do, instead of rounding its output up.
+        stem_stride: stride of the first convolution over time, height, width.
+        centred_pool: pad the last pooling on both sides, as ports do, instead of rounding its output size up.
         dropout: after each hidden layer.
     """
 
@@ -58,7 +58,9 @@ class C3d(Network):
         for number, (counts, stride) in enumerate(zip(channels, strides, strict=True), start=1):
             layers = _convolutions(inputs, counts, stride, batch_norm)
             if number < 5 or units:
-                layers["pool"] = _pool(number, centred_pool)
+                padding = (0, 1, 1) if centred_pool and number == 5 else 0
+                window = (1, 2, 2) if number == 1 else (2, 2, 2)
+                layers["pool"] = nn.MaxPool3d(window, padding=padding, ceil_mode=True)
             self.add_module(f"conv{number}", nn.Sequential(layers))
             inputs = counts[-1]
         self.average = None if units else nn.AdaptiveAvgPool3d(1)
@@ -72,7 +74,7 @@ class C3d(Network):
             nn.init.zeros_(self.get_submodule("conv1.a.conv").bias)  # type: ignore[arg-type]
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """The second hidden layer, `fc7`; or the average."""
+        """Output of the second hidden layer, `fc7`, or the average."""
         x = fastest_layout(clip)
         for number in range(1, 6):
             x = self.get_submodule(f"conv{number}")(x)
@@ -89,7 +91,7 @@ class C3d(Network):
 def _convolutions(
     inputs: int, counts: Sequence[int], stride: Sequence[int], batch_norm: bool
 ) -> OrderedDict[str, nn.Module]:
-    """A group of convolutions, called a and b; the stride belongs to the first."""
+    """A group of convolutions, named a and b; the first has the stride."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for name, outputs in zip("ab", counts, strict=False):
         step = (stride[0], stride[1], stride[2]) if name == "a" else (1, 1, 1)
@@ -101,13 +103,8 @@ def _convolutions(
     return layers
 
 
-def _pool(number: int, centred: bool) -> nn.MaxPool3d:
-    window = (1, 2, 2) if number == 1 else (2, 2, 2)
-    return nn.MaxPool3d(window, padding=(0, 1, 1) if centred and number == 5 else 0, ceil_mode=True)
-
-
 def _num_places(spec: InputSpec, stem_stride: Sequence[int], centred_pool: bool) -> int:
-    """Places in space and time that are left for `fc6`."""
+    """Number of positions in space and time before `fc6`."""
     time, *space = (-(-size // stride) for size, stride in zip(spec.shape[1:], stem_stride, strict=True))
     for _ in range(4):
         time, space = -(-time // 2), [-(-size // 2) for size in space]
@@ -116,7 +113,7 @@ def _num_places(spec: InputSpec, stem_stride: Sequence[int], centred_pool: bool)
 
 
 def _init_as_published(module: nn.Module) -> None:
-    """Normal weights of deviation 0.01 (0.005 in hidden layers); biases of 1 keep rectifiers awake."""
+    """Normal weights of deviation 0.01 (0.005 in hidden layers); biases of 1 keep ReLUs active."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv3d | nn.Linear):
             nn.init.normal_(layer.weight, std=0.01 if isinstance(layer, nn.Conv3d) else 0.005)
@@ -143,7 +140,7 @@ INPUT = InputSpec(
 )
 INPUT_BN = INPUT.with_(std=(0.226,) * 3)
 SMALL_INPUT = InputSpec(clip_len=16, size=(96, 96), sampling="spread")
-_SMALL = {"batch_norm": True, "width": 0.25, "hidden": 0, "stem_stride": (2, 2, 2), "dropout": 0.2}
+_SMALL: dict[str, object] = {"batch_norm": True, "width": 0.25, "hidden": 0, "stem_stride": (2, 2, 2), "dropout": 0.2}
 
 VARIANTS: dict[str, Variant] = {
     "c3d": Variant(C3d, {}, INPUT, _PAPER, NUM_CLASSES, note="as published"),

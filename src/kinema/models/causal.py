@@ -1,19 +1,19 @@
-"""A network for live video, after MoViNet's streaming variants (Kondratyuk et al. 2021): it never looks ahead.
+"""A causal network for live video, after MoViNet's streaming variants (Kondratyuk et al. 2021).
 
-Mobile inverted bottlenecks whose filters see one frame, then, channel by channel, the frames before it: "(2+1)D". What a
-filter over time still needs of earlier frames lies in a buffer, so that each new frame costs the same and a film of
-any length runs in constant memory. Squeeze-and-excitation and the readout average over the past.
+Mobile inverted bottlenecks with filters over space, then depthwise filters over this and earlier frames: "(2+1)D". A
+buffer keeps the earlier frames that a filter over time needs, so that each frame costs the same and a video of any
+length runs in constant memory. Squeeze-and-excitation and the readout average over past frames.
 
-It is like MoViNet, not MoViNet: `causal_a0` has the layers, kernels and channels of A0, but plain shortcuts only, no
-published weights, and another average. MoViNet's mean over all frames so far hardly moves any more after a minute; ours
-is that mean for the first `memory` frames and forgets exponentially after them.
+Differences from MoViNet: `causal_a0` has the layers, kernels and channels of A0, but plain shortcuts only, no published
+weights, and another average. MoViNet's mean over all frames so far barely changes after a minute; this one is the mean
+of the first `memory` frames and an exponential average after them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,7 +31,7 @@ Sizes = tuple[int, int]
 
 
 class RunningMean(nn.Module):
-    """The mean of all so far for the first `memory` steps, an exponential one of that length after them.
+    """The mean of all values so far up to `memory` frames, then an exponential average of that length.
 
     >>> mean = RunningMean(memory=2)
     >>> mean(torch.tensor([[[1.0], [2.0], [3.0]]])).flatten().tolist()  # 1, (1 + 2) / 2, (1.5 + 3) / 2
@@ -46,62 +46,56 @@ class RunningMean(nn.Module):
 
     def forward(self, values: Float[Tensor, "b t c"]) -> Float[Tensor, "b t c"]:
         """The mean after each of the values."""
-        return self._shares(values.shape[1], values) @ values
+        steps = torch.arange(values.shape[1], device=values.device, dtype=torch.float64)
+        # Weight of value s in the mean after value t: its own share, times what the later shares leave of it.
+        own = 1 / (steps + 1).clamp(max=self.memory)
+        left = torch.cat([torch.zeros_like(own[:1]), torch.log1p(-own[1:])]).cumsum(0)
+        weights = own * torch.exp((left[:, None] - left[None, :]).clamp(max=0))
+        return weights.tril().to(values.dtype) @ values
 
     def start(self, batch: int, channels: int, like: Tensor) -> State:
-        """Before the first value."""
+        """The state before the first value."""
         return {"mean": like.new_zeros(batch, channels), "count": like.new_zeros(batch, 1)}
 
     def step(self, value: Float[Tensor, "b c"], state: State) -> State:
-        """With one more value."""
+        """The state after one more value."""
         count = (state["count"] + 1).clamp(max=self.memory)
         return {"mean": state["mean"] + (value - state["mean"]) / count, "count": count}
 
-    def _shares(self, length: int, like: Tensor) -> Float[Tensor, "t s"]:
-        """What value s counts in the mean after value t: its own part, times what the later ones left of it."""
-        steps = torch.arange(length, device=like.device, dtype=torch.float64)
-        own = 1 / (steps + 1).clamp(max=self.memory)
-        left = torch.cat([torch.zeros_like(own[:1]), torch.log1p(-own[1:])]).cumsum(0)
-        shares = own * torch.exp((left[:, None] - left[None, :]).clamp(max=0))
-        return shares.tril().to(like.dtype)
-
 
 class TemporalConv(nn.Module):
-    """One filter a channel over this frame and those before it; frames before the first are black.
+    """A depthwise filter over this frame and earlier ones; frames before the first are zero.
 
     Args:
         channels: in and out.
-        length: frames that the filter sees.
-        sizes: height and width of its input, for the buffer.
+        length: of the filter in frames.
+        sizes: height and width of the input, for the buffer.
     """
 
     def __init__(self, channels: int, length: int, sizes: Sizes) -> None:
         super().__init__()
         self.shape = (length - 1, channels, *sizes)
-        # Over (t, h w) as a picture: a depthwise Conv3d is a third slower to train on a CPU.
+        # A 2-D convolution over (t, h w): a depthwise Conv3d is a third slower to train on a CPU.
         self.filters = nn.Conv2d(channels, channels, (length, 1), groups=channels, bias=False)
 
     def forward(self, frames: Frames) -> Frames:
-        """For all frames at once."""
-        return self._filtered(nn.functional.pad(frames, (0, 0) * 3 + (self.shape[0], 0)))
+        """All frames at once."""
+        padded = nn.functional.pad(frames, (0, 0) * 3 + (self.shape[0], 0))
+        return self.filters(padded.transpose(1, 2).flatten(3)).unflatten(3, frames.shape[3:]).transpose(1, 2)
 
     def start(self, batch: int) -> State:
-        """Before the first frame."""
+        """The state before the first frame."""
         return {"frames": self.filters.weight.new_zeros(batch, *self.shape)}
 
     def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b c h w"], State]:
-        """For one more frame: a weighted sum, because a convolution that gives one frame is mostly preparation."""
+        """One more frame, as a weighted sum: for a single output frame a convolution spends most of its time on setup."""
         seen = torch.cat([state["frames"], frame[:, None]], dim=1)
         weights = self.filters.weight[:, 0, :, 0].T[:, :, None, None]
         return (seen * weights).sum(dim=1), {"frames": seen[:, 1:]}
 
-    def _filtered(self, frames: Frames) -> Float[Tensor, "b s c h w"]:
-        merged = self.filters(frames.transpose(1, 2).flatten(3))
-        return merged.unflatten(3, frames.shape[3:]).transpose(1, 2)
-
 
 class Excitation(nn.Module):
-    """Squeeze-and-excitation (Hu et al. 2018): channels are weighed by their running mean over time and space."""
+    """Squeeze-and-excitation (Hu et al. 2018) from the running mean of each channel over time and space."""
 
     def __init__(self, channels: int, squeezed: int, memory: int) -> None:
         super().__init__()
@@ -112,49 +106,49 @@ class Excitation(nn.Module):
         )
 
     def forward(self, frames: Frames) -> Frames:
-        """For all frames at once."""
+        """All frames at once."""
         return frames * self.weigh(self.mean(frames.mean(dim=(3, 4))))[..., None, None]
 
     def start(self, batch: int) -> State:
-        """Before the first frame."""
+        """The state before the first frame."""
         return self.mean.start(batch, self.channels, self.weigh[0].weight)  # type: ignore[arg-type]
 
     def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b c h w"], State]:
-        """For one more frame."""
+        """One more frame."""
         state = self.mean.step(frame.mean(dim=(2, 3)), state)
         return frame * self.weigh(state["mean"])[..., None, None], state
 
 
 class PerFrame(nn.Module):
-    """Layers that see one frame at a time."""
+    """Layers that process each frame alone."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
 
     def forward(self, frames: Frames) -> Float[Tensor, "b t d y x"]:
-        """For all frames at once: they become entries of the batch."""
+        """All frames at once, as entries of the batch."""
         flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return self.layers(flat).unflatten(0, frames.shape[:2])
 
     def start(self, batch: int) -> State:
-        """Nothing is kept."""
+        """No state."""
         return {}
 
     def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b d y x"], State]:
-        """For one more frame."""
+        """One more frame."""
         return self.layers(frame), {}
 
 
 @runtime_checkable
 class Streamed(Protocol):
-    """A layer that works on all frames at once, or on one after the other."""
+    """A layer that processes all frames at once, or frame by frame."""
 
     def start(self, batch: int) -> State:
-        """What it keeps before the first frame."""
+        """The state before the first frame."""
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """One more frame, and what it keeps for the next."""
+        """The output for one more frame, and the state for the next."""
 
 
 class Chain(nn.ModuleList):
@@ -165,18 +159,18 @@ class Chain(nn.ModuleList):
         self.shortcut = shortcut
 
     def forward(self, frames: Frames) -> Float[Tensor, "b t d y x"]:
-        """For all frames at once."""
+        """All frames at once."""
         out = frames
         for layer in self:
             out = layer(out)
         return frames + out if self.shortcut else out
 
     def start(self, batch: int) -> State:
-        """Before the first frame."""
+        """The state before the first frame."""
         return {f"{i}.{key}": value for i, layer in self._streamed() for key, value in layer.start(batch).items()}
 
     def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b d y x"], State]:
-        """For one more frame."""
+        """One more frame."""
         out, after = frame, State()
         for i, layer in self._streamed():
             out, kept = layer.step(out, _under(f"{i}.", state))
@@ -194,7 +188,7 @@ def _under(prefix: str, state: State) -> State:
 
 
 class CausalMobile(StreamingNetwork):
-    """Mobile inverted bottlenecks that see the past only.
+    """Mobile inverted bottlenecks with causal filters over time.
 
     Args:
         spec: the input; a stream's frames have its size.
@@ -202,7 +196,7 @@ class CausalMobile(StreamingNetwork):
         stem: channels, kernel and stride of the first convolution.
         stages: see `StageShape`.
         head: channels of the last convolution, and features.
-        memory: frames that running means look back; None is half a clip.
+        memory: length of the running means in frames; None is half a clip.
         dropout: before the classifier.
     """
 
@@ -232,7 +226,7 @@ class CausalMobile(StreamingNetwork):
         init_he(nn.ModuleList([self.stem, self.blocks, self.project, self.hidden]))
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """What it knows after the last frame."""
+        """Features after the last frame."""
         return self.hidden(self._means(clip)[:, -1])
 
     def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
@@ -291,7 +285,7 @@ def _stage(inputs: int, shape: StageShape, sizes: Sizes, memory: int) -> tuple[C
 def _bottleneck(
     channels: tuple[int, int, int], kernel: tuple[int, int], stride: int, sizes: Sizes, memory: int
 ) -> Chain:
-    """Expand, filter in space, filter over time, weigh channels, and shrink."""
+    """Expand channels, filter over space, filter over time, squeeze-and-excite, reduce channels."""
     inputs, width, outputs = channels
     length, side = kernel
     grown = _conv(inputs, width, 1)
@@ -305,7 +299,7 @@ def _bottleneck(
 
 
 _PAPER = "after Kondratyuk et al. 2021, MoViNets: Mobile Video Networks for Efficient Video Recognition"
-_A0: dict[str, Any] = {
+_A0: dict[str, object] = {
     "stages": (
         (8, (24,), ((1, 5),), 2),
         (32, (80, 80, 80), ((3, 3),) * 3, 2),
@@ -314,7 +308,7 @@ _A0: dict[str, Any] = {
         (104, (384, 280, 280, 344), ((5, 3), (1, 5), (1, 5), (1, 5)), 2),
     )
 }
-_SMALL: dict[str, Any] = {
+_SMALL: dict[str, object] = {
     "stem": (16, 7, 4),
     "stages": ((32, (48, 96), ((3, 3),) * 2, 2), (64, (96, 192, 192), ((3, 3), (3, 3), (5, 3)), 2)),
     "head": (192, 256),

@@ -1,13 +1,13 @@
-"""Recurrent convolutional networks: each map remembers its own past (Ballas et al. 2016).
+"""Recurrent convolutional networks: the recurrent state of each layer is a map (Ballas et al. 2016).
 
-A layer's map at time t is made by two convolutions: one over the layer below at the same time, one over the layer's own
-map at the time before. So motion is seen from the first layer on, where things are still in their places, and the
-number of frames is free. The cell is plain recurrence with tanh, a GRU, or an LSTM (Shi et al. 2015); over maps of one
-place each of them is torch's cell of that name, gate by gate. (The GRU resets the remembered map after its
-convolution, as torch and cuDNN do; Ballas et al. reset it before.)
+A layer's map at time t comes from two convolutions: one over the map of the layer below at the same time, one over its
+own map of the previous time. The first layers, which have full resolution, thus see motion, and the number of frames is
+free. The cell is plain recurrence with tanh, a GRU, or an LSTM (Shi et al. 2015); on 1 x 1 maps each equals torch's cell
+of that name, gate by gate. (The GRU resets the previous map after its convolution, as torch and cuDNN do; Ballas et al.
+reset it before.)
 
-What comes from below does not depend on the past: it is convolved for all frames at once, with batch norm (Laurent et
-al. 2016), and the loop over time holds the recurrent convolution alone.
+The convolution over the layer below does not depend on the past: it runs for all frames at once, with batch norm
+(Laurent et al. 2016), and the loop over time contains the recurrent convolution alone.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ Gates = Float[Tensor, "b g y x"]
 
 
 class ConvCell(nn.Module):
-    """One layer: maps of the layer below, and its own of the time before, to its own of now.
+    """One layer: from the map of the layer below and its own previous map to its new map.
 
     Args:
         inputs: channels of the layer below.
         units: its own channels.
-        kernel: side of both convolutions, odd.
+        kernel: size of both convolutions, odd.
         stride: of the convolution over the layer below.
-        norm: batch norm over what comes from below.
+        norm: batch norm after that convolution.
     """
 
     num_gates: ClassVar[int]
     num_maps: ClassVar[int] = 1
-    """Maps that are remembered; the first is what the layer shows."""
+    """Number of maps in the state; the first is the output of the layer."""
 
     def __init__(self, inputs: int, units: int, kernel: int = 3, stride: int = 1, norm: bool = False) -> None:
         super().__init__()
         if kernel % 2 == 0:
-            raise ValueError(f"a map keeps its size under an odd kernel only, got {kernel=}")
+            raise ValueError(f"the kernel must be odd, so that a map keeps its size, got {kernel=}")
         gates = self.num_gates * units
         self.units, self.stride = units, stride
         self.input = nn.Conv2d(inputs, gates, kernel, stride, kernel // 2, bias=not norm)
@@ -59,26 +59,26 @@ class ConvCell(nn.Module):
         nn.init.zeros_(self.recurrent.bias)  # type: ignore[arg-type]
 
     def below(self, maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n g y x"]:
-        """What the gates get from the layer below, for any number of frames at once."""
+        """Input of the gates from the layer below, for any number of frames at once."""
         return self.norm(self.input(maps))
 
     @abstractmethod
     def advance(self, below: Gates, memory: tuple[Map, ...]) -> tuple[Map, ...]:
-        """What is remembered after one more frame."""
+        """The state after one more frame."""
 
     def start(self, like: Float[Tensor, "b c y x"]) -> tuple[Map, ...]:
-        """Nothing to remember: zeros for maps of the size, device and format of `like`."""
+        """Zeros as the first state, with the size, device and dtype of `like`."""
         return (like.new_zeros(like.shape[0], self.units, *like.shape[2:]),) * self.num_maps
 
     def forward(self, frames: Float[Tensor, "tb c h w"], num_frames: int) -> Float[Tensor, "tb u y x"]:
-        """Its map after each frame. Frames run before clips, so that those of one time lie side by side in memory."""
+        """Its map after each frame. Time is the outer axis of the batch, so that the maps of one time are contiguous."""
         below = rearrange(self.below(frames), "(t b) g y x -> t b g y x", t=num_frames).unbind()
         memory = self.start(below[0])
-        shown = []
+        outputs = []
         for now in below:
             memory = self.advance(now, memory)
-            shown.append(memory[0])
-        return torch.cat(shown)
+            outputs.append(memory[0])
+        return torch.cat(outputs)
 
 
 class ConvRnnCell(ConvCell):
@@ -92,7 +92,7 @@ class ConvRnnCell(ConvCell):
 
 
 class ConvGruCell(ConvCell):
-    """Gates run reset, update, new, as torch's."""
+    """Gates in torch's order: reset, update, new."""
 
     num_gates = 3
 
@@ -107,7 +107,7 @@ class ConvGruCell(ConvCell):
 
 
 class ConvLstmCell(ConvCell):
-    """Gates run input, forget, cell, output, as torch's; the forget gate starts open. No peepholes."""
+    """Gates in torch's order: input, forget, cell, output; the forget gate starts open. No peepholes."""
 
     num_gates = 4
     num_maps = 2
@@ -118,26 +118,26 @@ class ConvLstmCell(ConvCell):
 
     def advance(self, below: Gates, memory: tuple[Map, ...]) -> tuple[Map, ...]:
         """See `ConvCell`."""
-        shown, cell = memory
-        write, keep, new, show = (below + self.recurrent(shown)).chunk(4, dim=1)
+        output, cell = memory
+        write, keep, new, read = (below + self.recurrent(output)).chunk(4, dim=1)
         cell = torch.sigmoid(keep) * cell + torch.sigmoid(write) * torch.tanh(new)
-        return torch.sigmoid(show) * torch.tanh(cell), cell
+        return torch.sigmoid(read) * torch.tanh(cell), cell
 
 
 CELLS: dict[str, type[ConvCell]] = {"rnn": ConvRnnCell, "gru": ConvGruCell, "lstm": ConvLstmCell}
 
 
 class ConvRnn(StreamingNetwork):
-    """A stem on each frame, then layers of recurrent maps; each but the first halves height and width.
+    """A stem on each frame, then recurrent convolutional layers; each but the first halves height and width.
 
     Args:
         spec: the input; any length and size.
         num_classes: length of the logits.
         cell: "rnn" (tanh), "gru" or "lstm".
         widths: channels of each recurrent layer.
-        kernel: side of their convolutions.
-        stem: channels and stride of the stem, 7 x 7 filters with batch norm and rectifier.
-        readout: what the classifier sees of a clip, averaged over space: the "last" map, or the "mean" or "max" over time.
+        kernel: size of their convolutions.
+        stem: channels and stride of the stem, 7 x 7 filters with batch norm and ReLU.
+        readout: input of the classifier, averaged over space: the "last" map, or the "mean" or "max" over time.
         dropout: before the classifier.
     """
 
@@ -169,7 +169,7 @@ class ConvRnn(StreamingNetwork):
 
     @property
     def cells(self) -> list[ConvCell]:
-        """The recurrent layers, from below."""
+        """The recurrent layers, from input to output."""
         return [cast(ConvCell, layer) for layer in self.layers]
 
     def states(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t f"]:
@@ -182,7 +182,7 @@ class ConvRnn(StreamingNetwork):
         return rearrange(maps.mean(dim=(2, 3)), "(t b) f -> b t f", t=num_frames)
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """What is read after the last frame."""
+        """The readout after the last frame."""
         return RunningReadout(self.readout).all(self.states(clip))[:, -1]
 
     def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
@@ -190,7 +190,7 @@ class ConvRnn(StreamingNetwork):
         return self.classifier(self.dropout(RunningReadout(self.readout).all(self.states(clip))))
 
     def start(self, batch: int = 1) -> State:
-        """Empty maps, of the sizes that frames of `spec.size` lead to."""
+        """Maps of zeros, of the sizes for frames of `spec.size`."""
         weight = next(self.stem.parameters())
         size = [-(-side // self.stem_stride) for side in self.spec.size]
         state = RunningReadout(self.readout).start(weight.new_zeros(batch, self.feature_dim))

@@ -1,9 +1,8 @@
-"""Where a network runs and in which number format."""
+"""Device and precision of a network."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +14,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" is the GPU where there is one.
+    """The device of that name; "auto" is the GPU if there is one.
 
     Raises:
         UsageError: no such device on this machine.
@@ -40,19 +39,23 @@ def fast_at_bf16(device: torch.device) -> bool:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """f32, bf16 or fp16; "auto" is bf16 where the hardware is fast at it, else f32."""
+    """f32, bf16 or fp16; "auto" is bf16 if the hardware is fast at it, else f32.
+
+    Raises:
+        UsageError: no such precision, or int8, which needs an exported file.
+    """
     if name == "auto":
         return "bf16" if fast_at_bf16(device) else "f32"
     if name == "int8":
         do = "make a file with `kinema export MODEL --format openvino --precision int8 --calibrate DATA` and run that"
-        raise UsageError("int8 needs clips to find its ranges", "--precision int8", do)
+        raise UsageError("int8 needs clips to calibrate its ranges", "--precision int8", do)
     if name not in ("f32", *DTYPES):
         raise UsageError("no such precision", name, "give auto, f32, bf16 or fp16")
     return name
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Run networks in `precision` inside the block; weights stay as they are."""
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Run networks in `precision` inside the block; weights are not changed."""
     if precision == "f32":
         return nullcontext()
     block = ExitStack()
@@ -63,7 +66,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 
 def channels_last(network: nn.Module) -> None:
-    """Lay weights out with channels side by side, in place; convolutions then keep their outputs so too."""
+    """Store convolution weights channels-last, in place; the outputs of convolutions then have this layout too."""
     for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -1,7 +1,6 @@
-"""One frame at a time: the baseline that says what time is worth (Karpathy et al. 2014).
+"""Single-frame network: the baseline that shows what time adds (Karpathy et al. 2014).
 
-A network of this kind sees clips of one frame. Several clips of a video are averaged where videos are scored, not
-here.
+Its clips have one frame. Scores of several clips of a video are averaged where videos are scored, not here.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class SingleFrame(JoinedNetwork):
         return self.backbone(clip[:, :, 0])[:, None]
 
     def join(self, encoded: Float[Tensor, "b 1 f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b f"]:
-        """The one vector there is."""
+        """The vector of the only frame."""
         return encoded[:, 0]
 
     def stages(self) -> list[tuple[str, nn.Module]]:

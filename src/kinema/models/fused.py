@@ -1,15 +1,15 @@
-"""Several networks as one: each sees its part of the clip, and their scores are averaged (Simonyan and Zisserman 2014).
+"""Late fusion of networks: each gets its part of the clip, and their scores are averaged (Simonyan and Zisserman 2014).
 
 A clip of RGB and flow has five channels. A member for RGB takes the first three, one for flow the last two; a member
-for single frames takes the middle one. What comes out are logits whose softmax is the weighted mean of the members'
-softmaxes, so that averaging over clips, files and protocols goes on as with any network. In place of the mean a linear
-layer can stand on the members' scores, scaled to length one: the support vector machine of the paper.
+for single frames takes the middle one. The output is logits whose softmax is the weighted mean of the members'
+softmaxes, so that scores are averaged over clips as for any network. A linear layer on the members' scores, each scaled
+to length one, can replace the mean: the support vector machine of the paper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class MeanScores(nn.Module):
     Args:
         classifiers: one a network.
         sizes: length of each network's features.
-        weights: what each network counts, in any unit.
+        weights: of each network in the mean; they need not sum to one.
         multi_label: scores are sigmoids, not a softmax.
     """
 
@@ -44,7 +44,7 @@ class MeanScores(nn.Module):
         self.out_features: int = int(classifiers[0].out_features)  # type: ignore[arg-type]
 
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
-        """The members' features side by side to logits."""
+        """Logits from the members' concatenated features."""
         logits = self.logits(features)
         if not self.multi_label:
             return self._mean([each.log_softmax(dim=-1) for each in logits])
@@ -57,7 +57,7 @@ class MeanScores(nn.Module):
         return [member(part).float() for member, part in zip(self.members, parts, strict=True)]
 
     def _mean(self, logs: list[Tensor]) -> Tensor:
-        """The logarithm of the weighted mean of what `logs` are the logarithms of."""
+        """The logarithm of the weighted mean of `exp(logs)`."""
         shares = torch.tensor(self.weights, device=logs[0].device)
         return torch.logsumexp(torch.stack(logs) + (shares / shares.sum()).log()[:, None, None], dim=0)
 
@@ -65,12 +65,14 @@ class MeanScores(nn.Module):
 class SvmScores(MeanScores):
     """A linear support vector machine on the members' softmax scores, each scaled to length one.
 
-    Its logits are distances from the planes between classes: the order of classes is right, but their softmax is no
-    probability. `joint` is fitted elsewhere (`kinema fuse --svm`).
+    Its logits are distances from the planes between classes: they rank the classes, but their softmax is not a
+    probability. `joint` is fitted by `kinema fuse --svm`. Arguments: see `MeanScores`.
     """
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self, classifiers: Sequence[nn.Module], sizes: Sequence[int], weights: Sequence[float], multi_label: bool
+    ) -> None:
+        super().__init__(classifiers, sizes, weights, multi_label)
         self.joint = nn.Linear(self.out_features * len(self.members), self.out_features)
 
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
@@ -78,14 +80,14 @@ class SvmScores(MeanScores):
         return self.joint(_stacked([each.softmax(dim=-1) for each in self.logits(features)]))
 
     def adopt(self, rows: NDArray[np.float64], offsets: NDArray[np.float64]) -> None:
-        """Take fitted planes over: directions [classes stacked] and offsets [classes]."""
+        """Use fitted planes: directions [classes stacked] and offsets [classes]."""
         with torch.no_grad():
             self.joint.weight.copy_(torch.from_numpy(rows))
             self.joint.bias.copy_(torch.from_numpy(offsets))
 
 
 def stacked_scores(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """What the support vector machine sees [n stacked] of the members' scores [n classes]: scaled to length one, side by side."""
+    """Input of the support vector machine [n stacked]: the members' scores [n classes], scaled to length one, concatenated."""
     return _stacked([torch.from_numpy(each) for each in scores]).numpy()
 
 
@@ -94,12 +96,12 @@ def _stacked(scores: Sequence[Float[Tensor, "b classes"]]) -> Float[Tensor, "b s
 
 
 class Streams(Network):
-    """Networks side by side whose scores are joined.
+    """Networks whose scores are joined.
 
     Args:
         spec: the clip that they share.
-        members: each with a `spec` of its own; their classifiers move into this network's.
-        weights: what each counts in the mean.
+        members: each with its own `spec`; their classifiers move into this network's.
+        weights: of each member in the mean.
         svm: a linear layer in place of the mean.
         multi_label: scores are sigmoids.
     """
@@ -128,18 +130,19 @@ class Streams(Network):
         return kind(classifiers, sizes, weights, multi_label)
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """Those of all members, side by side."""
+        """The members' features, concatenated."""
         return torch.cat([member.features(part) for member, part in self._seen(clip)], dim=-1)
 
     def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b classes"]:
         """Logits whose softmax is the mean of the members' scores."""
         return self.classifier(torch.cat([member(part) for member, part in self._seen(clip)], dim=-1))
 
-    def _seen(self, clip: Float[Tensor, "b c t h w"]) -> list[tuple[Any, Tensor]]:
-        return [(member, part_of(clip, self.spec, member.spec)) for member in self.members]  # type: ignore[arg-type]
+    def _seen(self, clip: Float[Tensor, "b c t h w"]) -> list[tuple[Network, Tensor]]:
+        members = [cast(Network, member) for member in self.members]
+        return [(member, part_of(clip, self.spec, member.spec)) for member in members]
 
     def stages(self) -> list[tuple[str, nn.Module]]:
-        """Those of the members side by side, so that the last ones of all belong together; named after the deepest."""
+        """The members' stages, aligned at their ends and named after those of the deepest member."""
         streams = [member.stages() for member in self.members]  # type: ignore[operator]
         deepest = max(streams, key=len)
         stages = []
@@ -149,7 +152,7 @@ class Streams(Network):
         return stages
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put a fresh classifier on each member."""
+        """Replace the classifier of each member with an untrained one."""
         old = next(self.classifier.parameters())
         sizes = self._join[1]
         fresh = self._joined([new_classifier(size, num_classes) for size in sizes])
@@ -157,10 +160,10 @@ class Streams(Network):
         self.arguments = {**self.arguments, "num_classes": num_classes}
 
     def set_multi_label(self, multi_label: bool) -> None:
-        """Average the members' scores as what they will be read as.
+        """Average the members' scores as sigmoids, or as softmaxes.
 
         Raises:
-            ConfigError: several labels for a support vector machine.
+            ConfigError: several labels with a support vector machine.
         """
         kind, sizes, weights, known = self._join
         if multi_label == known:
@@ -172,7 +175,7 @@ class Streams(Network):
         self.arguments = {**self.arguments, "multi_label": multi_label}
 
     def load_members(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Take the weights of networks that stood alone.
+        """Load the weights of networks that were trained alone.
 
         Args:
             states: their state dictionaries, in order.
@@ -213,7 +216,7 @@ class Fused(Streams):
 
 
 def part_of(clip: Float[Tensor, "b c t h w"], spec: InputSpec, own: InputSpec) -> Float[Tensor, "b d s h w"]:
-    """The channels and frames of a shared clip that one member sees."""
+    """The channels and frames of a shared clip that one member takes."""
     if own.clip_len == 1 != clip.shape[2]:
         middle = clip.shape[2] // 2
         clip = clip[:, :, middle : middle + 1]
@@ -225,8 +228,8 @@ def part_of(clip: Float[Tensor, "b c t h w"], spec: InputSpec, own: InputSpec) -
 def joint_input(first: InputSpec, second: InputSpec) -> InputSpec:
     """The clip that two networks can share.
 
-    One may see a single frame, which is then the middle one; else both see the same frames. Pictures are of one size,
-    and RGB and flow are normalised alike where both see them.
+    One may take a single frame, which is then the middle one; else both take the same frames. Frames have one size,
+    and RGB or flow that both take is normalised alike.
 
     Raises:
         ValueError: names what differs.
@@ -237,7 +240,7 @@ def joint_input(first: InputSpec, second: InputSpec) -> InputSpec:
     for name in names:
         if getattr(longer, name) != getattr(other, name):
             raise ValueError(f"{name} is {getattr(longer, name)} for one and {getattr(other, name)} for the other")
-    parts = [_channels(first, second, modality) for modality in ("rgb", "flow")]
+    parts = [_shared_channels(first, second, modality) for modality in ("rgb", "flow")]
     there = [part for part in parts if part is not None]
     return longer.with_(
         modality="rgb+flow" if len(there) == 2 else there[0].modality,
@@ -248,9 +251,9 @@ def joint_input(first: InputSpec, second: InputSpec) -> InputSpec:
     )
 
 
-def _channels(first: InputSpec, second: InputSpec, modality: Any) -> InputSpec | None:
-    """The RGB or the flow part of whichever sees it."""
+def _shared_channels(first: InputSpec, second: InputSpec, modality: Literal["rgb", "flow"]) -> InputSpec | None:
+    """The RGB or the flow part of the input, from whichever network has it."""
     parts = [spec.part(modality) for spec in (first, second) if modality in spec.modality.split("+")]
     if len(parts) == 2 and any(getattr(parts[0], n) != getattr(parts[1], n) for n in ("mean", "std", "flow")):
-        raise ValueError(f"both see {modality}, but with another mean, deviation or method")
+        raise ValueError(f"both take {modality}, but with another mean, deviation or method")
     return parts[0] if parts else None

@@ -1,9 +1,9 @@
 """Late and early fusion on any 2-D backbone (Karpathy et al. 2014).
 
-Late fusion runs one shared tower over each frame and joins the towers after their last layer: it can compare frames,
-but sees no motion between neighbours. Early fusion gives all frames of the clip to the first filters as channels,
-and the rest of the network sees a single picture. Slow fusion needs filters over time in every layer: see `karpathy`
-and `small`.
+Late fusion runs one network with shared weights (a tower) on each frame and joins the features after the last layer: it
+can compare frames, but not see motion between neighbours. Early fusion gives all frames of the clip to the first filters
+as channels; the rest of the network is 2-D. Slow fusion needs filters over time in every layer: see `karpathy` and
+`small`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Head = Literal["fc", "mean", "max"]
 
 
 class LateFusion(JoinedNetwork):
-    """Towers with shared weights, one a frame, joined at the end.
+    """One tower with shared weights on each frame; their features are joined at the end.
 
     Args:
         spec: the input; `spec.clip_len` towers, `spec.frame_stride` frames apart.
@@ -104,7 +104,7 @@ class EarlyFusion(Network):
 def pool_time(
     encoded: Float[Tensor, "b t f"], how: str = "mean", lengths: Int[Tensor, " b"] | None = None
 ) -> Float[Tensor, "b f"]:
-    """Mean or maximum over time; with `lengths` over the first so many time steps of each clip."""
+    """Mean or maximum over time; with `lengths` only over that many first time steps of each clip."""
     if lengths is None:
         return encoded.mean(dim=1) if how == "mean" else encoded.amax(dim=1)
     counts = lengths.to(encoded.device)[:, None]
@@ -115,7 +115,7 @@ def pool_time(
 
 
 def fully_connected(inputs: int, hidden: tuple[int, ...] | list[int], dropout: float) -> nn.Sequential:
-    """Linear layers with rectifiers between them; the dropout before the classifier is the network's own."""
+    """Linear layers with ReLUs, and dropout between them; dropout before the classifier is the network's own."""
     layers: list[nn.Module] = []
     for index, units in enumerate(hidden):
         if index:

@@ -1,9 +1,8 @@
-"""A classifier on an encoder that someone else trained on millions of clips: V-JEPA 2, VideoMAE, CLIP and others.
+"""A classifier on a pretrained encoder of the transformers library: V-JEPA 2, VideoMAE, CLIP and others.
 
-The encoder comes from the transformers library (`hf:NAME_OR_FOLDER`, see `hub_source`) and turns a clip into tokens; a
-probe makes one vector of them. With `--transfer head` the encoder stays as it is and the probe learns alone, which is how
-V-JEPA (Bardes et al. 2024) and V-JEPA 2 (Assran et al. 2025) are judged, and what a CPU can do: with kept features it sees
-each clip through the encoder once.
+The encoder (`hf:NAME_OR_FOLDER`, see `hub_source`) turns a clip into tokens, and a probe reduces them to one vector. With
+`--transfer head` only the probe is trained, which is how V-JEPA (Bardes et al. 2024) and V-JEPA 2 (Assran et al. 2025) are
+evaluated. A CPU can do that: with cached features each clip goes through the encoder once.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ class VideoEncoder(JoinedNetwork):
     """An encoder of transformers and a probe.
 
     Args:
-        spec: the input; its default is what the encoder's publisher used.
+        spec: the input; by default that of the encoder's publisher.
         num_classes: length of the logits; None is 400, the classes of Kinetics.
         backbone: the encoder.
-        tokens: what the probe gets: "all" tokens; the mean over space of each time step ("times": less to keep); or the
-            class token alone, where there is one. An encoder of pictures gives one vector a frame in any case.
-        probe: "attentive", a learned question to the tokens (`AttentiveProbe`), or their "mean" behind a layer norm.
+        tokens: input of the probe: "all" tokens; "times", their mean over space at each time step (smaller to cache); or
+            "class", the class token alone if there is one. An encoder of images gives one vector a frame in any case.
+        probe: "attentive", a learned query that attends to the tokens (`AttentiveProbe`), or their "mean" and a layer norm.
         probe_depth: blocks of self-attention in the attentive probe: 0 (V-JEPA) to 3 (V-JEPA 2).
         dropout: before the classifier.
     """
@@ -61,18 +60,18 @@ class VideoEncoder(JoinedNetwork):
         self.encoder, self.tokens = encoder, tokens
         self.probe: nn.Module
         if probe == "attentive":
-            places = spec.clip_len if encoder.sees_pictures else 0
+            places = spec.clip_len if encoder.sees_frames_alone else 0
             self.probe = AttentiveProbe(encoder.width, encoder.num_heads, probe_depth, places)
         else:
             self.probe = nn.LayerNorm(encoder.width)
 
     def encode(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
-        """The encoder's tokens in order of time, or what `tokens` makes of them."""
+        """The encoder's tokens in order of time, reduced as `tokens` says."""
         tokens = self.encoder(clip)
         first = int(self.encoder.family.class_token)
         if self.tokens == "class":
             return tokens[:, :first]
-        if self.tokens == "times" and not self.encoder.sees_pictures:
+        if self.tokens == "times" and not self.encoder.sees_frames_alone:
             return reduce(tokens[:, first:], "b (t n) f -> b t f", "mean", t=self.encoder.num_times)
         return tokens[:, first:]
 
@@ -83,8 +82,8 @@ class VideoEncoder(JoinedNetwork):
         return self.probe(pool_time(encoded, "mean", lengths))
 
     def frame_parts(self) -> FrameParts | None:
-        """Its two steps, if it is an encoder of pictures."""
-        return super().frame_parts() if self.encoder.sees_pictures else None
+        """The two steps of an encoder of images; None for one of clips."""
+        return super().frame_parts() if self.encoder.sees_frames_alone else None
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Those of the encoder, then the probe."""

@@ -1,4 +1,4 @@
-"""What is known of the encoders of transformers, and one way to call them all: clips in, tokens out."""
+"""Encoders of transformers behind one interface: clips in, tokens out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kinema.types import InputSpec
 Scale = tuple[tuple[float, ...], tuple[float, ...]]
 
 _ENDINGS = ("layernorm", "layernorm2", "post_layernorm", "head", "visual_projection")
-"""Layers behind the blocks, whatever their place in the code; other layers outside of blocks are before them."""
+"""Layers after the blocks, wherever they are declared; other layers outside of blocks come before them."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,17 @@ class Family:
 
     Args:
         model_class: its name in transformers.
-        clip_name: what its forward calls the clip.
-        frames: the field of its configuration that holds the number of frames; "" sees single pictures.
-        size: the field that holds the picture's size.
-        part: the module of it that encodes; "" is all of it.
-        nested: it is half of a dual encoder of pictures and text, and its configuration part of theirs.
-        output: the field of what it returns.
-        class_token: its first token stands for no place.
-        time_last: its tokens run through the frames of one place before the next place.
-        pooling: False where it must be told to leave a pooling layer out.
-        scale: mean and deviation that are usual for its kind.
-        offset: what it takes away from pixels before these.
+        clip_name: the argument of `forward` for the clip.
+        frames: the field of its configuration with the number of frames; "" for encoders of single images.
+        size: the field with the image size.
+        part: the submodule that encodes; "" is all of it.
+        nested: it is half of a dual encoder of images and text, and its configuration is part of theirs.
+        output: the field of the returned object with the tokens.
+        class_token: its first token is a class token.
+        time_last: tokens run over the frames of one position before the next position.
+        pooling: False if a pooling layer must be switched off.
+        scale: the usual mean and standard deviation of its kind.
+        offset: subtracted from pixels before these.
     """
 
     model_class: str
@@ -53,7 +53,7 @@ class Family:
     offset: float = 0.0
 
     def core_config(self, config: Any) -> Any:
-        """The configuration of the encoder within that of a dual one."""
+        """The encoder's own configuration, which can be nested in that of a dual encoder."""
         return config.vision_config if self.nested else config
 
 
@@ -61,10 +61,10 @@ class Encoder(nn.Module):
     """An encoder of transformers.
 
     Args:
-        family: what is known of its kind.
+        family: facts about its kind.
         model: the network.
-        config: its configuration, fitted to the clips.
-        spec: the clips.
+        config: its configuration for these clips.
+        spec: the input.
     """
 
     def __init__(self, family: Family, model: Any, config: Any, spec: InputSpec) -> None:
@@ -77,16 +77,16 @@ class Encoder(nn.Module):
         self.num_times = max(spec.clip_len // int(tubelet if isinstance(tubelet, int) else tubelet[0]), 1)
 
     @property
-    def sees_pictures(self) -> bool:
-        """Whether it sees each frame for itself, and gives one vector a frame."""
+    def sees_frames_alone(self) -> bool:
+        """Whether it encodes each frame alone, as one vector a frame."""
         return not self.family.frames
 
     def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
-        """Its tokens in order of time, a class token before them where it has one; or one vector a frame."""
-        if self.sees_pictures:
-            vectors = self._call(rearrange(clip, "b c t h w -> (b t) c h w"))
-            return rearrange(vectors, "(b t) f -> b t f", b=clip.shape[0])
-        tokens = self._call(rearrange(clip, "b c t h w -> b t c h w"))
+        """Tokens in order of time, after the class token if there is one; or one vector a frame."""
+        order = "b c t h w -> (b t) c h w" if self.sees_frames_alone else "b c t h w -> b t c h w"
+        tokens = getattr(self.core(**{self.family.clip_name: rearrange(clip, order)}), self.family.output)
+        if self.sees_frames_alone:
+            return rearrange(tokens, "(b t) f -> b t f", b=clip.shape[0])
         if self.family.time_last:
             whole, places = tokens[:, :1], tokens[:, 1:]
             places = rearrange(places, "b (n t) f -> b (t n) f", t=self.num_times)
@@ -94,13 +94,7 @@ class Encoder(nn.Module):
         return tokens
 
     def stages(self) -> list[tuple[str, nn.Module]]:
-        """What comes before the blocks, and each block; the last one with what comes behind it."""
-        return parts_in_order(self.core, self._depths())
-
-    def _call(self, pixels: Tensor) -> Tensor:
-        return getattr(self.core(**{self.family.clip_name: pixels}), self.family.output)
-
-    def _depths(self) -> dict[str, int | float]:
+        """The layers before the blocks, then each block; the last one with the layers after it."""
         blocks: list[str] = []
         for name, module in self.core.named_modules():
             if isinstance(module, nn.ModuleList) and not any(name.startswith(block) for block in blocks):
@@ -110,4 +104,4 @@ class Encoder(nn.Module):
             inside = next((index for index, block in enumerate(blocks) if name.startswith(block)), None)
             behind = any(part in _ENDINGS for part in name.split("."))
             depths[name] = inside + 1 if inside is not None else len(blocks) if behind else 0
-        return depths
+        return parts_in_order(self.core, depths)

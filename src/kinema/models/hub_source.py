@@ -1,7 +1,7 @@
 """Encoders of the transformers library, by the name of a repository on its hub or by a local folder: `hf:NAME_OR_FOLDER`.
 
-What comes from there is data alone: JSON and safetensors. Code of a repository is never run and nothing is unpickled.
-transformers is imported when an encoder is asked for, not before: that alone takes seconds.
+Only data is read: JSON and safetensors. Code of a repository is never run and nothing is unpickled. transformers is
+imported when an encoder is opened, because the import takes seconds.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ FAMILIES: dict[str, Family] = {
     "clip": Family("CLIPVisionModelWithProjection", nested=True, output="image_embeds", scale=_CLIP),
     "siglip": Family("SiglipVisionModel", nested=True, output="pooler_output", scale=_HALF),
 }
-"""The encoders that are known, by transformers' `model_type`."""
+"""The supported encoders, by transformers' `model_type`."""
 
 
 def transformers() -> Any:
     """The library.
 
     Raises:
-        MissingExtra: it is not there.
+        MissingExtra: it is not installed.
     """
     try:
         import transformers
@@ -64,7 +64,7 @@ class HubSource:
 
     Args:
         name: "hf:" and the name of a repository, or a local folder.
-        given: {"config": …}, the encoder's configuration as a checkpoint remembers it. Nothing is read then, and
+        given: {"config": …}, the encoder's configuration from a checkpoint. Then nothing is read from the hub, and
             weights are random until those of the checkpoint are loaded.
     """
 
@@ -78,17 +78,17 @@ class HubSource:
 
     @property
     def place(self) -> str:
-        """The repository or folder, as transformers calls it."""
+        """The repository or folder, without "hf:"."""
         return self.name.removeprefix(HUB_PREFIX)
 
     @cached_property
     def config(self) -> Any:
-        """The encoder's configuration, as transformers has it.
+        """The encoder's configuration of transformers.
 
         Raises:
-            MissingExtra: transformers is not there.
+            MissingExtra: transformers is not installed.
             DownloadError, CheckpointError: it cannot be read.
-            ConfigError: it is no encoder that is known here.
+            ConfigError: not a supported encoder.
         """
         library = transformers()
         if remembered := self.given.get("config"):
@@ -102,17 +102,17 @@ class HubSource:
 
     @property
     def args(self) -> dict[str, Any]:
-        """What a checkpoint remembers, so that the same layers can be made again without the hub."""
+        """What a checkpoint stores, so that the same layers can be built without the hub."""
         config = json.loads(self.config.to_json_string(use_diff=False))
         return {"config": {name: value for name, value in config.items() if name != "_name_or_path"}}
 
     @property
     def family(self) -> Family:
-        """What is known of encoders of its kind."""
+        """Facts about encoders of its kind."""
         return FAMILIES[self.config.model_type]
 
     def input(self, default: InputSpec) -> InputSpec:
-        """`default` with the frames, size, mean and deviation that the encoder's publisher used.
+        """`default` with the number of frames, size, mean and standard deviation of the encoder's publisher.
 
         Raises:
             MissingExtra, DownloadError, CheckpointError, ConfigError: as for `config`.
@@ -121,24 +121,23 @@ class HubSource:
         side = getattr(own, self.family.size)
         size = (side, side) if isinstance(side, int) else tuple(side)
         frames = getattr(own, self.family.frames) if self.family.frames else default.clip_len
-        fed = default.with_(size=size, clip_len=frames)
-        return fed if self.given else _as_preprocessed(fed, self._preprocessing(), self.family)
+        spec = default.with_(size=size, clip_len=frames)
+        return spec if self.given else _as_preprocessed(spec, self._preprocessing(), self.family)
 
     def open(self, spec: InputSpec) -> Encoder:
         """The encoder for clips of this length and size, with its published weights.
 
-        Weights are not read where their values would be lost: on the meta device, or when a checkpoint is rebuilt.
+        Weights are not read if their values would be discarded: on the meta device, or when a checkpoint is loaded.
 
         Raises:
-            ConfigError: it cannot see such clips.
-            DownloadError, CheckpointError: its weights cannot be fetched, or are not whole.
+            ConfigError: it cannot take such clips.
+            DownloadError, CheckpointError: its weights cannot be downloaded, or some are missing.
         """
         family, config = self.family, _fitted(self.config, self.family, spec, self.place)
         cls = getattr(transformers(), family.model_class, None)
         if cls is None:
-            raise ConfigError(
-                f"this transformers has no {family.model_class}", self.place, "pip install -U transformers"
-            )
+            what = f"this transformers has no {family.model_class}"
+            raise ConfigError(what, self.place, "pip install -U transformers")
         options = {} if family.pooling else {"add_pooling_layer": False}
         if self.given or torch.empty(0).is_meta:
             with _quiet():
@@ -152,13 +151,13 @@ class HubSource:
 
         Raises:
             ConfigError: its weights are for clips of another length or size.
-            DownloadError, CheckpointError: its weights cannot be fetched, or are not whole.
+            DownloadError, CheckpointError: its weights cannot be downloaded, or some are missing.
         """
         try:
             model, info = self.read(cls.from_pretrained, use_safetensors=True, output_loading_info=True, **options)
         except RuntimeError as error:  # shapes of learned positions differ
             own = self.input(InputSpec()).shape
-            what = f"{self.place} sees clips of {own[1]} frames of {own[2]}x{own[3]} alone"
+            what = f"{self.place} takes only clips of {own[1]} frames of {own[2]}x{own[3]}"
             raise ConfigError(what, do="leave --clip-len and --size out") from error
         if info["missing_keys"]:
             first = min(info["missing_keys"])
@@ -166,25 +165,25 @@ class HubSource:
         return model.float().eval()
 
     def read(self, reader: Callable[..., Any], **options: Any) -> Any:
-        """What a `from_pretrained` of transformers gives; what was fetched before is taken without asking the hub.
+        """Call a `from_pretrained` of transformers; cached files are used without asking the hub.
 
         Raises:
             DownloadError, CheckpointError: it cannot be read.
         """
-        with self._told():
+        with self._own_errors():
             try:
                 with _quiet():
                     return reader(self.place, trust_remote_code=False, local_files_only=True, **options)
             except OSError:
                 if Path(self.place).is_dir():
                     raise
-            log.info("%s is not here yet: asking the hub of transformers", self.place)
+            log.info("%s is not cached: asking the hub of transformers", self.place)
             with _quiet(bars=True):
                 return reader(self.place, trust_remote_code=False, **options)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What transformers raises when it cannot read a repository or a folder, in our words."""
+    def _own_errors(self) -> Iterator[None]:
+        """Turn what transformers raises for an unreadable repository or folder into errors of kinema."""
         try:
             yield
         except (OSError, ValueError, TypeError) as error:  # TypeError: a tokenizer without its files
@@ -193,28 +192,28 @@ class HubSource:
                 do = "give a folder with config.json and model.safetensors"
                 raise CheckpointError(f"cannot read {self.place} ({reason})", "", do) from error
             do = f"go online once, check the name, or give a local folder as {HUB_PREFIX}FOLDER"
-            raise DownloadError(f"cannot fetch {self.place} ({reason})", "", do) from error
+            raise DownloadError(f"cannot download {self.place} ({reason})", "", do) from error
 
     def _preprocessing(self) -> dict[str, Any]:
-        """What its publisher does to pictures; empty where it does not say."""
+        """The publisher's preprocessing of images; empty if there is none in the repository."""
         from transformers.utils.hub import cached_file
 
         commit = getattr(self.config, "_commit_hash", None)
         for name in ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json"):
-            with self._told(), _quiet():
+            with self._own_errors(), _quiet():
                 path = cached_file(self.place, name, _raise_exceptions_for_missing_entries=False, _commit_hash=commit)
                 values = json.loads(Path(path).read_text(encoding="utf-8")) if path else None
             if values is not None:
                 return values.get("video_processor") or values.get("image_processor") or values
-        log.info("%s does not say how pictures are prepared: taken as is usual for its kind", self.place)
+        log.info("%s has no preprocessing configuration: using what is usual for its kind", self.place)
         return {}
 
 
 def _as_preprocessed(spec: InputSpec, values: Mapping[str, Any], family: Family) -> InputSpec:
-    """The input with the publisher's scale and cropping.
+    """The input with the publisher's normalisation and cropping.
 
-    A publisher computes `(pixel * rescale_factor - offset - mean) / std` on pixels up to 255; an `InputSpec` has the
-    same as `(pixel / 255 - mean) / std`.
+    A publisher computes `(pixel * rescale_factor - offset - mean) / std` on pixels up to 255; an `InputSpec` stands for
+    `(pixel / 255 - mean) / std`.
     """
     mean, std = (
         values.get(f"image_{name}") or usual for name, usual in zip(("mean", "std"), family.scale, strict=True)
@@ -235,14 +234,14 @@ def _as_preprocessed(spec: InputSpec, values: Mapping[str, Any], family: Family)
 
 
 def _fitted(config: Any, family: Family, spec: InputSpec, place: str) -> Any:
-    """The configuration for clips of this length and size; for a dual encoder, that of its pictures."""
-    commit = getattr(config, "_commit_hash", None)  # says which files of the cache belong together
+    """The configuration for clips of this length and size; for a dual encoder, that of its image encoder."""
+    commit = getattr(config, "_commit_hash", None)  # finds the files of the same commit in the cache
     config = copy.deepcopy(family.core_config(config))
     config._commit_hash = commit
     height, width = spec.size
     usual = getattr(config, family.size)
     if height != width and isinstance(usual, int):
-        raise ConfigError(f"{place} sees square clips", f"{height}x{width}", f"give --size {height}")
+        raise ConfigError(f"{place} takes square clips", f"{height}x{width}", f"give --size {height}")
     setattr(config, family.size, height if isinstance(usual, int) else [height, width])
     if family.frames:
         setattr(config, family.frames, spec.clip_len)
@@ -251,7 +250,7 @@ def _fitted(config: Any, family: Family, spec: InputSpec, place: str) -> Any:
 
 @contextmanager
 def _quiet(bars: bool = False) -> Iterator[None]:
-    """Silence: transformers reports weights that are left out, such as a decoder's; its `bars` are for downloads."""
+    """Silence transformers, which reports unused weights such as a decoder's; `bars` keeps progress bars of downloads."""
     from huggingface_hub.utils import logging as hub_logging
 
     own = transformers().utils.logging

@@ -1,13 +1,13 @@
 """I3D: GoogLeNet inflated to three dimensions, for RGB and for flow (Carreira & Zisserman 2017).
 
-Every 2-D filter of Inception-v1 (Szegedy et al. 2015) has become a 3-D one, N x N -> N x N x N; only the first two
-poolings leave time alone. The published weights come from TensorFlow, whose "same" padding depends on the size of the
-input and is lopsided where its sum is odd: what is left over goes to the end.
+Every 2-D filter of Inception-v1 (Szegedy et al. 2015) becomes a 3-D one, N x N -> N x N x N; only the first two poolings
+do not reduce time. The published weights come from TensorFlow, whose "same" padding depends on the size of the input and
+is asymmetric if its sum is odd: the end gets one more.
 
     224 pixels, 7 wide, stride 2: 112 outputs need 229 = 2 + 224 + 3
 
-The features at the end are averaged in windows of 2 x 7 x 7 that slide by one, then over what is left of time; the
-paper averages logits instead, which is the same, since its classifier is linear.
+The last features are averaged in windows of 2 x 7 x 7 that slide by one, then over the remaining time steps; the paper
+averages logits instead, which is the same because its classifier is linear.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kinema.types import FLOW_ZERO, InputSpec
 
 Size3 = tuple[int, int, int]  # t, h, w
 
-MIXED: dict[str, tuple[int, ...]] = {  # 1x1 | 1x1, 3x3 | 1x1, 3x3 | behind the pooling; Szegedy et al. 2015, table 1
+MIXED: dict[str, tuple[int, ...]] = {  # 1x1 | 1x1, 3x3 | 1x1, 3x3 | after the pooling; Szegedy et al. 2015, table 1
     "3b": (64, 96, 128, 16, 32, 32),
     "3c": (128, 128, 192, 32, 96, 64),
     "4b": (192, 96, 208, 16, 48, 64),
@@ -47,13 +47,13 @@ POOLS: dict[str, tuple[Size3, Size3]] = {  # window, stride
 
 
 UnitMaker = Callable[..., nn.Module]
-"""(inputs, outputs, kernel=1, stride=1) -> a convolution of kernel x kernel x kernel with norm and rectifier."""
+"""(inputs, outputs, kernel=1, stride=1) -> a convolution of kernel x kernel x kernel with norm and ReLU."""
 PoolMaker = Callable[[Size3, Size3], nn.Module]
 """(window, stride) -> a maximum pooling."""
 
 
 def same_padding(size: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> tuple[list[int], list[int]]:
-    """TensorFlow's "same" padding along each axis: how much on both sides, and how much more at the end (0 or 1).
+    """TensorFlow's "same" padding along each axis: on both sides, and additionally at the end (0 or 1).
 
     >>> same_padding((224, 7), (7, 3), (2, 2))
     ([2, 1], [1, 0])
@@ -63,10 +63,10 @@ def same_padding(size: Sequence[int], window: Sequence[int], stride: Sequence[in
 
 
 class SameConv3d(nn.Conv3d):
-    """A convolution that makes ceil(size / stride) outputs along each axis."""
+    """A convolution with ceil(size / stride) outputs along each axis."""
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d s y x"]:
-        """Pad as TensorFlow does, then slide."""
+        """Convolution with TensorFlow's padding."""
         both, end = same_padding(x.shape[2:], self.kernel_size, self.stride)
         if any(end):
             x = F.pad(x, (0, end[2], 0, end[1], 0, end[0]))
@@ -74,14 +74,14 @@ class SameConv3d(nn.Conv3d):
 
 
 class SameMaxPool3d(nn.Module):
-    """A maximum pooling that makes ceil(size / stride) outputs along each axis; padding never is the maximum."""
+    """A max pooling with ceil(size / stride) outputs along each axis; padding is never the maximum."""
 
     def __init__(self, window: Size3, stride: Size3) -> None:
         super().__init__()
         self.window, self.stride = window, stride
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c s y x"]:
-        """The last window may reach over the end, which is what the odd part of the padding is for."""
+        """The last window can extend beyond the end, which stands for the asymmetric part of the padding."""
         both, _ = same_padding(x.shape[2:], self.window, self.stride)
         return F.max_pool3d(x, self.window, self.stride, both, ceil_mode=True)
 
@@ -91,9 +91,9 @@ class SameMaxPool3d(nn.Module):
 
 
 class SlidingAverage(nn.Module):
-    """The mean over windows that slide by one, then over all of them; windows are cut to the size of the input.
+    """The mean over windows that slide by one, then over all windows; windows are at most as large as the input.
 
-    Along an axis longer than the window the ends so count less than the middle.
+    Along an axis longer than the window, the ends count less than the middle.
     """
 
     def __init__(self, window: Size3 = (2, 7, 7)) -> None:
@@ -112,13 +112,13 @@ def named(**layers: nn.Module) -> nn.Sequential:
 
 
 def same_unit(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
-    """I3D's unit: a convolution with "same" padding, batch norm, rectifier."""
+    """I3D's unit: a convolution with "same" padding, batch norm, ReLU."""
     conv = SameConv3d(inputs, outputs, kernel, stride, bias=False)
     return named(conv=conv, norm=nn.BatchNorm3d(outputs, eps=1e-3), relu=nn.ReLU(inplace=True))
 
 
 class Mixed(nn.Module):
-    """Inception's module: four ways from the same input, their channels side by side."""
+    """Inception's module: four branches from the same input, their channels concatenated."""
 
     def __init__(self, inputs: int, channels: Sequence[int], unit: UnitMaker, pool: PoolMaker) -> None:
         super().__init__()
@@ -130,12 +130,12 @@ class Mixed(nn.Module):
         self.num_outputs = alone + filters1 + filters2 + behind
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t h w"]:
-        """All four, side by side."""
+        """The four branches, concatenated."""
         return torch.cat([self.branch0(x), self.branch1(x), self.branch2(x), self.branch3(x)], dim=1)
 
 
 class Inception3d(Network):
-    """Inception-v1 over a clip; what a filter and a pooling are made of is up to the child.
+    """Inception-v1 over a clip; subclasses choose the convolutions and poolings.
 
     Args:
         spec: the input, RGB or flow.
@@ -161,7 +161,7 @@ class Inception3d(Network):
         self.conv_2c = unit(first, second, 3)
         inputs, before = second, "2"
         for name, channels in mixed.items():
-            if name[0] != before:  # a new stage begins behind a pooling
+            if name[0] != before:  # a new stage begins after a pooling
                 self.add_module(f"pool_{name[0]}a", pool(*POOLS[f"{name[0]}a"]))
             block = Mixed(inputs, channels, unit, pool)
             self.add_module(f"mixed_{name}", block)

@@ -1,12 +1,12 @@
 """2-D networks inflated to 3-D, with their weights.
 
-Carreira and Zisserman (2017) made I3D of an image network: each k x k filter becomes time x k x k, its weights copied
-over time and divided by the number of copies. A clip that stands still then gives what the picture gave, so the
-3-D network begins with what the 2-D one knows. Other ways to lay weights out over time keep that: see `time_conv`.
+Carreira and Zisserman (2017) made I3D from an image network: each k x k filter becomes time x k x k, its weights copied
+over time and divided by the number of copies. For a clip without motion the 3-D network then gives what the 2-D network
+gave for its frame. Other initialisations over time keep that: see `time_conv`.
 
-Two factorised kinds leave the 2-D convolution as it is and put a filter over time beside it, "(2+1)D" as in Tran et
-al. (2018): "2+1d" mixes channels, "depthwise" has one filter a channel. On a CPU the last is the one to take: MobileNetV2
-with it takes no longer than frame by frame, with 3 x 3 x 3 filters twice to four times as long.
+Two factorised kinds keep the 2-D convolution and add a filter over time, "(2+1)D" as in Tran et al. (2018): "2+1d" mixes
+channels, "depthwise" has one filter a channel. Depthwise is the one for a CPU: MobileNetV2 with it takes as long as frame
+by frame, with 3 x 3 x 3 filters two to four times as long.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from kinema.types import InputSpec
 
 Kind = Literal["depthwise", "2+1d", "3d"]
 
-_HEADS = ("pre_logits", "head", "classifier", "fc")  # what stands behind a network's last pooling
-_FEW = 4  # channels: colours, which filters over time can do little with
+_HEADS = ("pre_logits", "head", "classifier", "fc")  # layers after a network's last pooling
+_FEW = 4  # channels: colours, from which filters over time gain little
 
 
 @dataclass(frozen=True)
 class Inflation:
-    """Which convolutions see time, and how.
+    """Which convolutions are inflated, and how.
 
     Args:
-        kind: "3d" makes k x k filters time x k x k; "2+1d" and "depthwise" put a filter over time beside them, where
-            there are fewer channels.
+        kind: "3d" makes k x k filters time x k x k; "2+1d" and "depthwise" add a filter over time, on the side of the
+            convolution that has fewer channels.
         where: "spatial" for all convolutions larger than 1 x 1; "blocks" for the first of each residual block (1 x 1 in
             a ResNet with bottlenecks, as in the I3D-ResNet of Wang et al. 2018); "auto" for "blocks" if there are
-            some; else a regular expression that is looked for in the names of convolutions: "layer[34].*conv2".
-        every: of those, each so many-th, from the first on.
+            any; else a regular expression that is searched in the names of convolutions: "layer[34].*conv2".
+        every: take each n-th of those, from the first on.
         length: of the filters over time; odd.
-        init: how weights are laid out over time: "shift", "centre" or "mean", as published; see `time_conv`.
-        padding: what lies before the first and behind the last frame: "zeros", or "replicate" for the frame itself,
-            with which a clip that stands still gives exactly the 2-D network's features.
-        time_strides: names of parts of the backbone and how many time steps become one (their maximum) before them,
-            such as {"layer2": 2}.
+        init: initialisation over time: "shift", "centre" or "mean" (as published); see `time_conv`.
+        padding: before the first and after the last frame: "zeros", or "replicate" for that frame, with which a clip
+            without motion gives exactly the 2-D network's features.
+        time_strides: for parts of the backbone by name, how many time steps are max-pooled to one before them, such as
+            {"layer2": 2}.
     """
 
     kind: Kind = "depthwise"
@@ -71,7 +71,7 @@ class Inflation:
 
 
 def inflate(network: nn.Module, how: Inflation | None = None, fold: Fold | None = None) -> Fold:
-    """Let a 2-D network of timm see time, with its weights; it is changed in place.
+    """Inflate a 2-D network of timm, with its weights, in place.
 
     >>> network = timm.create_model("resnet18")
     >>> fold = inflate(network, Inflation(kind="3d", init="mean"))
@@ -80,24 +80,28 @@ def inflate(network: nn.Module, how: Inflation | None = None, fold: Fold | None 
     Args:
         network: the 2-D network.
         how: which convolutions, and how; None takes the defaults.
-        fold: where its frames come from, if there is one already.
+        fold: the `Fold` that its frames come from, if there is one already.
 
     Raises:
-        ValueError: no such convolutions here, or some that cannot be inflated.
-        UnknownName: a time stride before a part that is not there.
+        ValueError: no such convolutions, or one that cannot be inflated.
+        UnknownName: a time stride before an unknown part.
     """
     how, fold = how or Inflation(), fold or Fold()
-    names = _chosen(network, how.where)[:: how.every]
+    names = _selected(network, how.where)[:: how.every]
     if not names:
-        raise ValueError(f"no convolution of {type(network).__name__} is meant by where={how.where!r}")
+        raise ValueError(f"no convolution of {type(network).__name__} fits where={how.where!r}")
     for name in names:
         network.set_submodule(name, _inflated(network.get_submodule(name), how, fold))
     for name, stride in how.time_strides.items():
-        _stride(network, name, stride, fold)
+        parts = [path for path, _ in network.named_modules() if path]
+        if name not in parts:
+            raise UnknownName("part of this backbone", name, parts)
+        layers = {"time_pool": Unfolded(fold, TimePool(stride)), "then": network.get_submodule(name)}
+        network.set_submodule(name, nn.Sequential(OrderedDict(layers)))
     return fold
 
 
-def _chosen(network: nn.Module, where: str) -> list[str]:
+def _selected(network: nn.Module, where: str) -> list[str]:
     blocks = block_convs(network) if where in ("auto", "blocks") else []
     if blocks or where == "blocks":
         return blocks
@@ -118,14 +122,6 @@ def _inflated(conv: Any, how: Inflation, fold: Fold) -> nn.Module:
     return nn.Sequential(OrderedDict(layers))
 
 
-def _stride(network: nn.Module, name: str, stride: int, fold: Fold) -> None:
-    known = [path for path, _ in network.named_modules() if path]
-    if name not in known:
-        raise UnknownName("part of this backbone", name, known)
-    layers = {"time_pool": Unfolded(fold, TimePool(stride)), "then": network.get_submodule(name)}
-    network.set_submodule(name, nn.Sequential(OrderedDict(layers)))
-
-
 class Inflated(FoldedNetwork):
     """A 2-D backbone inflated to 3-D; its pooled features are averaged over time.
 
@@ -135,7 +131,7 @@ class Inflated(FoldedNetwork):
         backbone: any CNN.
         dropout: before the classifier.
         kind, where, every, length, init, padding, time_strides: see `Inflation`.
-        grey_time: show every three frames as the colours of one; see `GreyTime`.
+        grey_time: turn every three frames into the colours of one; see `GreyTime`.
     """
 
     def __init__(  # noqa: PLR0913  # the fields of Inflation, so that each is a setting of the network

@@ -1,19 +1,19 @@
 """The networks of "Large-scale Video Classification with Convolutional Neural Networks" (Karpathy et al. 2014).
 
-`C(96,11,3)-N-P-C(256,5,1)-N-P-C(384,3,1)-C(384,3,1)-C(256,3,1)-P-FC(4096)-FC(4096)` on 170 x 170 pixels. The paper
-leaves the padding open. One choice makes every size come out: no padding at the first layer (170 - 11 and 89 - 11 both
-divide by 3), as much as keeps the size at the others, and pooling that keeps a last odd row:
+`C(96,11,3)-N-P-C(256,5,1)-N-P-C(384,3,1)-C(384,3,1)-C(256,3,1)-P-FC(4096)-FC(4096)` on 170 x 170 pixels. The paper does
+not state the padding. One choice gives all of its sizes: no padding in the first layer (170 - 11 and 89 - 11 both
+divide by 3), size-preserving padding in the others, and pooling that keeps a last odd row:
 
     full frame        170 -> 54 -> P 27 -> P 14 -> P 7
     fovea, context     89 -> 27 -> P 14 -> P 7            (the last pooling is gone)
 
-so that towers end 7 x 7 x 256, as the paper says. Over time: early fusion's first filters are 10 frames long; late
-fusion joins two towers of shared weights, 15 frames apart, in the first fully connected layer; slow fusion goes
-10 -> 4 -> 2 -> 1.
+so that towers end in 7 x 7 x 256, as in the paper. Over time: early fusion's first filters are 10 frames long; late
+fusion joins two towers with shared weights, 15 frames apart, in the first fully connected layer; slow fusion goes
+10 -> 4 -> 2 -> 1 time steps.
 
-Pixels go in as the paper has them, 0 to 255 minus 117. Dropout and initial weights, which it does not tell, are
-AlexNet's (Krizhevsky et al. 2012). The `_bn` variants (batch norm in place of local response normalisation, He et al.'s
-initial weights, inputs of unit variance) learn from scratch with less care.
+Inputs are pixels from 0 to 255 minus 117, as in the paper. Dropout and initial weights, which it does not state, are
+AlexNet's (Krizhevsky et al. 2012). The `_bn` variants (batch norm instead of local response normalisation, He et al.'s
+initial weights, inputs of unit variance) train more easily from scratch.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Tower(nn.Module):
 
     Args:
         channels: of the input.
-        times: length and stride over time of the first convolutions; the others see one time step.
-        batch_norm: after every convolution, in place of response norms after the first two.
-        last_pool: whether the last pooling is there.
+        times: filter length and stride over time of the first convolutions; 1 and 1 for the others.
+        batch_norm: after every convolution, instead of response norms after the first two.
+        last_pool: include the last pooling.
         width: multiplies the channel counts; 1 is the paper.
     """
 
@@ -104,7 +104,7 @@ class Tower(nn.Module):
         return clip
 
     def output_size(self, clip_len: int, size: tuple[int, int]) -> int:
-        """Numbers that a clip of this length and size ends in.
+        """Number of output features for a clip of this length and size.
 
         Raises:
             ValueError: the clip is too short or too small.
@@ -130,10 +130,10 @@ class KarpathyNet(Network):
     Args:
         spec: the input.
         num_classes: length of the logits.
-        streams: what the towers look at: the whole "frame", or a half-size "context" and the centre "fovea" of it.
-        times: length and stride over time of the first convolutions; length 0 stands for the whole clip (early
-            fusion). Where time steps are left at the end (late fusion), the first fully connected layer joins them.
-        batch_norm: in place of local response normalisation.
+        streams: inputs of the towers: the whole "frame", or its half-size "context" and its centre, the "fovea".
+        times: filter length and stride over time of the first convolutions; length 0 is the whole clip (early fusion).
+            The first fully connected layer joins the time steps that remain (late fusion).
+        batch_norm: instead of local response normalisation.
         width: multiplies all channel counts and units; 1 is the paper.
         dropout: before the second fully connected layer and before the classifier.
     """
@@ -167,27 +167,25 @@ class KarpathyNet(Network):
             nn.init.normal_(self.classifier.weight, std=0.01)  # type: ignore[arg-type]
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """The second fully connected layer."""
-        return self._joined([tower(look(stream, clip)).flatten(1) for stream, tower in self.towers.items()])
+        """Output of the second fully connected layer."""
+        return self._joined(self._maps(clip))
 
     def frame_parts(self) -> FrameParts | None:
-        """Towers and fully connected layers, where no filter of a tower is longer than a frame."""
-        return None if filters_see_time(self) else FrameParts(self._maps, self._of_maps)
+        """Towers and fully connected layers; None if a filter of a tower spans several frames."""
 
-    def _maps(self, frames: Float[Tensor, "n c 1 h w"]) -> Float[Tensor, "n f"]:
-        """The last maps of all towers."""
-        return torch.cat([tower(look(stream, frames)).flatten(1) for stream, tower in self.towers.items()], dim=1)
+        def join(encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b g"]:
+            channels = [cast(Tower, tower).num_features for tower in self.towers.values()]
+            maps = zip(encoded.chunk(len(self.streams), dim=2), channels, strict=True)
+            return self._joined([rearrange(x, "b t (c p) -> b (c t p)", c=count) for x, count in maps])
 
-    def _of_maps(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b g"]:
-        towers, length = encoded.chunk(len(self.streams), dim=2), encoded.shape[1]
-        channels = [cast(Tower, tower).num_features for tower in self.towers.values()]
-        maps = [
-            rearrange(x, "b t (c p) -> b (c t p)", c=count, t=length) for x, count in zip(towers, channels, strict=True)
-        ]
-        return self._joined(maps)
+        return None if filters_see_time(self) else FrameParts(lambda frames: torch.cat(self._maps(frames), dim=1), join)
 
-    def _joined(self, towers: Sequence[Float[Tensor, "b f"]]) -> Float[Tensor, "b g"]:
-        return self.fc7(self.dropout(self.fc6(torch.cat(list(towers), dim=1))))
+    def _maps(self, clip: Float[Tensor, "b c t h w"]) -> list[Float[Tensor, "b f"]]:
+        """The last maps of each tower, flattened."""
+        return [tower(stream_input(stream, clip)).flatten(1) for stream, tower in self.towers.items()]
+
+    def _joined(self, towers: list[Float[Tensor, "b f"]]) -> Float[Tensor, "b g"]:
+        return self.fc7(self.dropout(self.fc6(torch.cat(towers, dim=1))))
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """conv1 … conv5 of all towers, fc6, fc7. With the classifier, the last two are the paper's "top 3 layers"."""
@@ -199,8 +197,8 @@ class KarpathyNet(Network):
         return [*towers, ("fc6", self.fc6), ("fc7", self.fc7)]
 
 
-def look(stream: Stream | str, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t y x"]:
-    """What a stream sees of each frame: all, all at half the size, or the centre half at full size."""
+def stream_input(stream: Stream | str, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t y x"]:
+    """The part of each frame for a stream: the whole, the whole at half the size, or the central half at full size."""
     height, width = clip.shape[-2:]
     if stream == "context":
         return F.avg_pool3d(clip, (1, 2, 2))
@@ -218,13 +216,13 @@ def _sequence(layers: dict[str, nn.Module]) -> nn.Sequential:
 
 
 def _init_alexnet(network: nn.Module) -> None:
-    """Normal weights of deviation 0.01 (0.005 in hidden linear layers); biases of 1 keep some rectifiers awake."""
+    """Normal weights of deviation 0.01 (0.005 in hidden linear layers); biases of 1 keep some ReLUs active."""
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv3d | nn.Linear):
             hidden = isinstance(layer, nn.Linear) and name != "classifier"
             nn.init.normal_(layer.weight, std=0.005 if hidden else 0.01)
-            awake = hidden or any(part in name for part in ("conv2", "conv4", "conv5"))
-            nn.init.constant_(layer.bias, 1.0 if awake else 0.0)  # type: ignore[arg-type]
+            active = hidden or any(part in name for part in ("conv2", "conv4", "conv5"))
+            nn.init.constant_(layer.bias, 1.0 if active else 0.0)  # type: ignore[arg-type]
 
 
 INPUT = InputSpec(clip_len=1, size=(170, 170), mean=(117 / 255,) * 3, std=(1 / 255,) * 3, short_side=200)
@@ -238,18 +236,18 @@ TIMES: dict[str, tuple[tuple[TimeStep, ...], int, int]] = {  # filters over time
 _ON_BACKBONE = {"single_frame": SingleFrame, "early_fusion": EarlyFusion, "late_fusion": LateFusion}
 
 
-def variants(behind: str, streams: tuple[Stream, ...], size: tuple[int, int]) -> dict[str, Variant]:
-    """The four networks, exact and with batch norm, that look at `streams` of frames of `size`."""
+def variants(suffix: str, streams: tuple[Stream, ...], size: tuple[int, int]) -> dict[str, Variant]:
+    """The four networks, exact and with batch norm, on `streams` of frames of `size`."""
     made = {}
     for name, (times, clip_len, frame_stride) in TIMES.items():
         for ending, batch_norm, base in (("", False, INPUT), ("_bn", True, INPUT_BN)):
-            made[f"{name}{behind}{ending}"] = Variant(
+            made[f"{name}{suffix}{ending}"] = Variant(
                 builder=KarpathyNet,
                 arguments={"streams": streams, "times": times, "batch_norm": batch_norm},
                 input=base.with_(clip_len=clip_len, frame_stride=frame_stride, size=size),
                 paper=PAPER,
                 num_classes=NUM_CLASSES,
-                on_backbone=_ON_BACKBONE.get(name) if not (behind or ending) else None,
+                on_backbone=_ON_BACKBONE.get(name) if not (suffix or ending) else None,
                 note="batch norm, learns from scratch" if batch_norm else "as published",
             )
     return made

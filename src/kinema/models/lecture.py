@@ -1,7 +1,7 @@
-"""Three tiny networks that show on paper where time joins: late fusion, early fusion, 3-D CNN (input 3 x 20 x 64 x 64).
+"""Three tiny networks that show where frames are joined: late fusion, early fusion, 3-D CNN (input 3 x 20 x 64 x 64).
 
 After J. Johnson's lecture on video (EECS 498, Michigan): two convolutions, a pooling of 4, a global average. `kinema
-describe` prints the sizes and receptive fields of its table; the interesting column is time.
+describe` prints the output sizes and receptive fields of its table.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LectureNet(Network):
     Args:
         spec: the input.
         num_classes: length of the logits.
-        time: where time joins: at the end ("late"), in the first layer ("early"), or step by step ("slow", 3-D).
+        time: where frames are joined: at the end ("late"), in the first layer ("early"), or layer by layer ("slow", 3-D).
     """
 
     def __init__(self, spec: InputSpec, num_classes: int, time: Literal["late", "early", "slow"]) -> None:
@@ -40,12 +40,23 @@ class LectureNet(Network):
             raise ValueError(f"its pooling leaves nothing of {spec.shape[1:]}; it takes {shortest} x 4 x 4 at least")
         super().__init__(spec, 24, num_classes)
         self.time = time
-        self.conv1, self.pool1, self.conv2, self.pool2 = _layers(spec, time)
+        self.conv1: nn.Module
+        self.conv2: nn.Module
+        if time == "early":
+            self.conv1 = nn.Conv2d(spec.num_channels * spec.clip_len, 12, 3, padding=1)
+            self.conv2 = nn.Conv2d(12, 24, 3, padding=1)
+        else:
+            length = 3 if time == "slow" else 1
+            shape, padding = (length, 3, 3), (length // 2, 1, 1)
+            self.conv1 = nn.Conv3d(spec.num_channels, 12, shape, padding=padding)
+            self.conv2 = nn.Conv3d(12, 24, shape, padding=padding)
+        pools = {"late": nn.MaxPool3d((1, 4, 4)), "early": nn.MaxPool2d(4), "slow": nn.MaxPool3d(4)}
+        self.pool1, self.pool2 = pools[time], GlobalAvgPool()
         self.relu = nn.ReLU(inplace=True)
         init_he(nn.ModuleList([self.conv1, self.conv2]))
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 24"]:
-        """Averages over space and what is left of time."""
+        """Averages over space and the remaining time steps."""
         x = rearrange(clip, "b c t h w -> b (c t) h w") if self.time == "early" else clip
         x = self.pool1(self.relu(self.conv1(x)))
         return self.pool2(self.relu(self.conv2(x)))
@@ -53,21 +64,6 @@ class LectureNet(Network):
     def stages(self) -> list[tuple[str, nn.Module]]:
         """The two convolutions."""
         return [("conv1", self.conv1), ("conv2", self.conv2)]
-
-
-def _layers(spec: InputSpec, time: str) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
-    if time == "early":
-        channels = spec.num_channels * spec.clip_len
-        first, second = nn.Conv2d(channels, 12, 3, padding=1), nn.Conv2d(12, 24, 3, padding=1)
-        return first, nn.MaxPool2d(4), second, GlobalAvgPool()
-    length = 3 if time == "slow" else 1
-    shape, padding = (length, 3, 3), (length // 2, 1, 1)
-    first3, second3 = (
-        nn.Conv3d(spec.num_channels, 12, shape, padding=padding),
-        nn.Conv3d(12, 24, shape, padding=padding),
-    )
-    pool = nn.MaxPool3d(4) if time == "slow" else nn.MaxPool3d((1, 4, 4))
-    return first3, pool, second3, GlobalAvgPool()
 
 
 _INPUT = InputSpec(clip_len=20, size=(64, 64))

@@ -1,21 +1,21 @@
-"""MViT: a transformer whose tokens grow fewer and wider (Fan et al. 2021; Li et al. 2022).
+"""MViT: a transformer with fewer and wider tokens in each stage (Fan et al. 2021; Li et al. 2022).
 
-Four stages: each halves height and width, by a query that is pooled before attention, and doubles channels and heads.
-Keys and values are pooled harder the earlier they are, so that attention over the 8 x 56 x 56 tokens of the first stage
-stays affordable. MViTv2 looks at where two tokens lie relative to each other instead of where each one lies, adds the
-pooled query to what attention gives, and widens at the beginning of a stage; MViTv1 at the end of the one before.
+Four stages: each halves height and width, by pooling queries before attention, and doubles channels and heads. Earlier
+stages pool keys and values more, so that attention over the 8 x 56 x 56 tokens of the first stage stays affordable.
+MViTv2 uses relative instead of absolute positions, adds the pooled query to the output of attention, and widens at the
+beginning of a stage; MViTv1 at the end of the one before.
 
-The class token, which is all that leaves the last block, has no place: the relative positions of that block and the
-filters that pool its queries are published, and counted, but nothing depends on them.
+Only the class token leaves the last block, and it has no position: the relative positions of that block and the filters
+that pool its queries are published, and counted, but do not affect the output.
 
-The layers are torchvision's. What stands here is the plan of both, by which other widths and depths come out too;
-`relative_attention` computes attention faster where nothing is learned.
+The layers are torchvision's. This module computes their configuration, for other widths and depths too;
+`relative_attention` computes attention faster at inference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def plan(depths: Sequence[int], channels: Sequence[int], version: int) -> list[MSBlockConfig]:
-    """Every block of a network: its heads, channels, and how its queries, keys and values are pooled.
+    """Configuration of every block: heads, channels, and pooling of queries, keys and values.
 
     Args:
         depths: blocks of each stage.
@@ -64,14 +64,14 @@ class Mvit(Network):
     """A multiscale vision transformer.
 
     Args:
-        spec: the input, RGB or flow, of any length and size; the last patches may reach over the end. Weights belong
-            to one length and size.
+        spec: the input, RGB or flow, of any length and size; the last patches can extend beyond the end. Weights fit one
+            length and size.
         num_classes: length of the logits.
         version: 1 or 2.
         depths: blocks of each stage.
         width: multiplies the 96 channels of the first stage; each further stage doubles them.
-        patch: frames, rows and columns that one token stands for; it sees almost twice as many.
-        drop_path: share of examples that skip the last block while training; earlier blocks are skipped less.
+        patch: stride of the tokens in frames, rows and columns; their filters are almost twice as large.
+        drop_path: share of examples that skip the last block in training; earlier blocks are skipped less often.
         dropout: before the classifier.
     """
 
@@ -120,7 +120,7 @@ class Mvit(Network):
         return self.trunk(clip)
 
     def stages(self) -> list[tuple[str, nn.Module]]:
-        """The patches with their positions, then the stages; the last norm belongs to the last of them."""
+        """The patch embedding with positions, then the stages; the last one with the final norm."""
         trunk = self.trunk
         parts: list[tuple[str, nn.Module]] = [("stem", group(patches=trunk.conv_proj, positions=trunk.pos_encoding))]
         start = 0
@@ -139,7 +139,7 @@ _V1 = "Fan et al. 2021, Multiscale Vision Transformers"
 _V2 = "Li et al. 2022, MViTv2: Improved Multiscale Vision Transformers"
 INPUT = InputSpec(clip_len=16, fps=7.5, size=(224, 224), short_side=256, mean=(0.45,) * 3, std=(0.225,) * 3)
 SMALL_INPUT = InputSpec(clip_len=16, size=(96, 96), sampling="spread")
-_SMALL: dict[str, Any] = {"depths": (1, 1, 2), "width": 1 / 3, "patch": (2, 8, 8), "drop_path": 0.0, "dropout": 0.2}
+_SMALL: dict[str, object] = {"depths": (1, 1, 2), "width": 1 / 3, "patch": (2, 8, 8), "drop_path": 0.0, "dropout": 0.2}
 
 VARIANTS: dict[str, Variant] = {
     "mvit_v1_b": Variant(Mvit, {"version": 1}, INPUT, _V1, note="positions absolute"),

@@ -1,16 +1,15 @@
-"""Non-local blocks: every place of every frame looks at all others, in one step, whatever lies between.
+"""Non-local blocks: each position of each frame attends to all others (Wang et al. 2018).
 
-A convolution sees its neighbours; what is far away in space or time it learns of only through many layers. A
-non-local block adds to each place a sum over all places, weighted by how alike they are. Its last norm starts at
-zero, so that a block put into a trained network changes nothing at first. `insert_nonlocal` puts blocks into any
-network of this package whose stages hand on maps [b c t h w]; the names of the layers that were there stay, so weights
-without blocks still load. Wang et al. 2018.
+A convolution sees its neighbourhood; distant positions reach it only through many layers. A non-local block adds to each
+position a sum over all positions, weighted by similarity. Its last norm starts at zero, so that a block in a trained
+network changes nothing at first. `insert_nonlocal` puts blocks into any network of this package whose stages have maps
+[b c t h w] as output. The names of other layers stay, so that weights without blocks still load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -26,14 +25,14 @@ Mode = Literal["embedded_gaussian", "gaussian", "dot_product"]
 
 
 class NonLocalBlock(nn.Module):
-    """Adds to each place a weighted sum over all places of the clip.
+    """Adds to each position a weighted sum over all positions of the clip.
 
     Args:
-        channels: that come in and go out; the block works on half of them.
-        mode: how alike two places are. "embedded_gaussian": softmax over products of two learned views, as in
-            attention; "gaussian": the same without learned views; "dot_product": the products themselves, divided by how
-            many places there are.
-        pooled: take every second row and column (the larger of neighbours) of what is looked at; costs a quarter.
+        channels: in and out; the block uses half as many inside.
+        mode: similarity of two positions. "embedded_gaussian": softmax over products of two learned projections, as in
+            attention; "gaussian": the same without projections; "dot_product": the products, divided by the number of
+            positions.
+        pooled: max-pool keys and values 2 x 2 over space, for a quarter of the cost.
     """
 
     def __init__(self, channels: int, mode: Mode = "embedded_gaussian", pooled: bool = True) -> None:
@@ -54,56 +53,49 @@ class NonLocalBlock(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
-        """The input, and what all places have to say to each."""
-        query = _places(self.theta(x))
-        key, value = _places(self._looked_at(self.phi(x))), _places(self._looked_at(self.g(x)))
-        if self.mode == "dot_product":  # the brackets are free: views by channels are fewer than places by places
-            seen = query @ (key.transpose(1, 2) @ (value / key.shape[1]))
+        """The input plus the weighted sums."""
+        query, key, value = self.theta(x), self.phi(x), self.g(x)
+        if self.pooled:
+            window = (1, min(2, x.shape[3]), min(2, x.shape[4]))
+            key, value = F.max_pool3d(key, window), F.max_pool3d(value, window)
+        query, key, value = (maps.flatten(2).transpose(1, 2) for maps in (query, key, value))
+        if self.mode == "dot_product":  # the right product first: its result [channels channels] is the smaller one
+            found = query @ (key.transpose(1, 2) @ (value / key.shape[1]))
         else:
-            seen = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])[:, 0]
-        added = seen.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:])
+            found = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])[:, 0]
+        added = found.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:])
         return x + self.norm(self.out(added))
 
-    def _looked_at(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t y x"]:
-        if not self.pooled:
-            return x
-        h, w = x.shape[3:]
-        return F.max_pool3d(x, (1, min(2, h), min(2, w)))
-
     def extra_repr(self) -> str:
-        """Shown when the network is printed."""
+        """Settings, for the printed network."""
         return f"mode={self.mode}, pooled={self.pooled}"
-
-
-def _places(x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n c"]:
-    return x.flatten(2).transpose(1, 2)
 
 
 def insert_nonlocal(
     network: Network, stages: Sequence[int], every: int = 2, mode: Mode = "embedded_gaussian"
 ) -> Network:
-    """Put non-local blocks into a network, in place. Until they learn it gives the same logits as before.
+    """Put non-local blocks into a network, in place. Before training the logits are the same as without them.
 
-    Each block becomes a child of the block behind which it stands, so it belongs to the same stage and the names of
-    all other weights stay. The network remembers its blocks: a checkpoint of it builds them again.
+    Each block becomes a child of the block that it follows, so that it belongs to the same stage and the names of all
+    other weights stay. The blocks become arguments of the network: a checkpoint of it builds them again.
 
     Args:
-        network: stages that hold blocks hand on maps [b c t h w]; of two pathways the first gets the blocks.
-        stages: which stages, as places in `network.stages()`; 0 is the stem.
-        every: a block behind every so-manieth block of a stage, and at least behind its last one.
+        network: the output of the chosen stages is maps [b c t h w]; of two pathways the first gets the blocks.
+        stages: indices in `network.stages()`; 0 is the stem.
+        every: a block after each n-th block of a stage, and at least after its last one.
         mode: see `NonLocalBlock`.
 
     >>> from kinema.models import build
-    >>> network = insert_nonlocal(build("slow_r50"), stages=(2, 3))    # behind every second block of res3 and res4
+    >>> network = insert_nonlocal(build("slow_r50"), stages=(2, 3))    # after every second block of res3 and res4
     >>> sum(isinstance(module, NonLocalBlock) for module in network.modules())
     5
 
     Raises:
-        ValueError: no such stage, nothing there to stand behind, blocks are there already, or the network is causal and
-            must not look ahead.
+        ValueError: no such stage, a stage without such maps, a stage with non-local blocks already, or a causal network,
+            which must not see later frames.
     """
     if isinstance(network, StreamingNetwork):
-        raise ValueError("a causal network cannot have non-local blocks: they look ahead")
+        raise ValueError("a causal network cannot have non-local blocks: they see later frames")
     named, channels = network.stages(), _channels(network)
     chosen: list[nn.Module] = []
     for place in stages:
@@ -112,25 +104,28 @@ def insert_nonlocal(
             raise ValueError(f"no stage {place} for non-local blocks; there are {there}")
         blocks = list(_blocks(named[place][1], channels))
         if not blocks:
-            raise ValueError(f"stage {place}, {named[place][0]}, hands on no maps over time and space")
+            raise ValueError(f"stage {place}, {named[place][0]}, has no maps over time and space as output")
         chosen += blocks[every - 1 :: every] or blocks[-1:]
     if any(isinstance(module, NonLocalBlock) for block in chosen for module in block.modules()):
         raise ValueError("these stages have non-local blocks already")
     like = next(network.parameters())
     for block in chosen:
-        _append(block, NonLocalBlock(channels[block], mode).to(like.device, like.dtype).train(block.training))
+        added = NonLocalBlock(channels[block], mode).to(like.device, like.dtype).train(block.training)
+        block.add_module("nonlocal_block", added)
+        if type(block).forward is not nn.Sequential.forward:  # a Sequential runs its new child already
+            block.register_forward_hook(_run_nonlocal)
     given = {"nonlocal_stages": list(stages), "nonlocal_every": every, "nonlocal_mode": mode}
     network.arguments = {**network.arguments, **given}
     return network
 
 
 def _channels(network: Network) -> dict[nn.Module, int]:
-    """Channels of what each module puts out, for modules that are called once and put out one map [b c t h w]."""
+    """Output channels of each module that is called once and returns one map [b c t h w]."""
     found: dict[nn.Module, list[int]] = {}
 
-    def note(module: nn.Module, _: Any, output: Any) -> None:
-        is_map = isinstance(output, Tensor) and output.ndim == 5
-        found.setdefault(module, []).append(output.shape[1] if is_map else 0)
+    def note(module: nn.Module, _: object, output: object) -> None:
+        channels = output.shape[1] if isinstance(output, Tensor) and output.ndim == 5 else 0
+        found.setdefault(module, []).append(channels)
 
     handles = [module.register_forward_hook(note) for module in network.modules()]
     try:
@@ -143,24 +138,18 @@ def _channels(network: Network) -> dict[nn.Module, int]:
 
 
 def _blocks(module: nn.Module, channels: Mapping[nn.Module, int]) -> Iterator[nn.Module]:
-    """The blocks of a stage in order: what its containers hold, as long as that is more than single layers."""
+    """The blocks of a stage in order: the children of its containers, unless these are single layers."""
     children = list(module.children())
     if isinstance(module, nn.Sequential | nn.ModuleList) and all(any(child.children()) for child in children):
         for child in children:
             yield from _blocks(child, channels)
     elif module in channels:
         yield module
-    else:  # pathways side by side
+    else:  # parallel pathways: the first one with blocks
         yield from next((found for child in children if (found := list(_blocks(child, channels)))), [])
 
 
-def _append(block: nn.Module, nonlocal_block: NonLocalBlock) -> None:
-    block.add_module("nonlocal_block", nonlocal_block)
-    if type(block).forward is not nn.Sequential.forward:  # that one runs its newest child already
-        block.register_forward_hook(_run_nonlocal)
-
-
-def _run_nonlocal(block: nn.Module, _: Any, output: Tensor) -> Tensor:
+def _run_nonlocal(block: nn.Module, _: object, output: Tensor) -> Tensor:
     return block.nonlocal_block(output)  # type: ignore[operator]
 
 

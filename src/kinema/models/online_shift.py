@@ -1,7 +1,7 @@
-"""The temporal shift for streams: channels come from the frame before only (Lin et al. 2019, section 4.2).
+"""The temporal shift for streams: channels come from the previous frame only (Lin et al. 2019, section 4.2).
 
-A stream needs, as memory, the last frame's share of channels at each shift: `step` computes frame by frame what a clip at
-once would give.
+The state of a stream is the shifted channels of the last frame at each layer: frame by frame, `step` computes the same as
+the whole clip at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kinema.types import InputSpec
 
 
 class Past:
-    """The last step of the channels that move, by layer; one object for all layers of a network."""
+    """The shifted channels of the last frame, by layer; one object for all layers of a network."""
 
     def __init__(self) -> None:
         self._given: Mapping[str, Tensor] = {}
@@ -33,7 +33,7 @@ class Past:
 
     @contextmanager
     def going_on_from(self, state: Mapping[str, Tensor]) -> Iterator[State]:
-        """Within it, layers begin with what `state` holds, and what the next step needs gathers in what is given."""
+        """Inside the block, layers start from `state` and store what the next frame needs in the given dictionary."""
         self._given, self._kept = state, {}
         try:
             yield self._kept
@@ -41,19 +41,19 @@ class Past:
             self._given, self._kept = {}, None
 
     def exchange(self, name: str, last: Tensor) -> Tensor | None:
-        """Leave the last step of a layer, take the one before the first; None where a clip begins."""
+        """Store the last frame's channels of a layer, and return those before the first; None at the start of a clip."""
         if self._kept is not None:
             self._kept[name] = last
         return self._given.get(name)
 
 
 class CausalShift(nn.Module):
-    """Moves channels from the step before; the first one takes them from the past, or zero.
+    """Shifts channels from the previous frame; the first frame gets them from the past, or zeros.
 
     Args:
-        moved: channels that move.
-        past: shared memory.
-        name: its entry there.
+        moved: number of shifted channels.
+        past: shared by all layers.
+        name: of this layer in `past`.
     """
 
     def __init__(self, moved: int, past: Past, name: str) -> None:
@@ -70,15 +70,15 @@ class CausalShift(nn.Module):
         return torch.cat([earlier, clip[:, self.moved :]], dim=1)
 
     def extra_repr(self) -> str:
-        """Its size, where it is printed."""
+        """Settings, for the printed network."""
         return f"moved={self.moved}"
 
 
 class OnlineShift(StreamingNetwork):
-    """What the causal networks of this file share: features after each frame, and a running mean of them.
+    """Base of the causal networks: features after each frame, and their running mean.
 
-    The mean is over all frames so far, as in the offline network, until they are `memory`; from then on each new
-    frame counts 1 / `memory` and older ones fade, so that a stream does not freeze in what it saw first.
+    Up to `memory` frames it is the mean of all, as in the offline network; then each new frame counts 1 / `memory` and
+    older ones fade, so that the logits of a long stream keep changing.
     """
 
     past: Past
@@ -97,7 +97,7 @@ class OnlineShift(StreamingNetwork):
         return self.classifier(self.dropout(self._running_means(self.frame_features(clip))))
 
     def step(self, frame: Float[Tensor, "b c h w"], state: State) -> tuple[Float[Tensor, "b classes"], State]:
-        """Logits after one more frame; `state` holds the moved channels of each shift, the mean, the frames seen."""
+        """Logits after one more frame; `state` holds the shifted channels, the mean and the number of frames so far."""
         with self.past.going_on_from(state) as kept:
             new = self.frame_features(frame[:, :, None])[:, 0]
         seen = state["seen"] + 1 if "seen" in state else new.new_ones(len(new), 1)
@@ -120,7 +120,7 @@ class OnlineShift(StreamingNetwork):
 
 
 def running_weights(length: int, memory: int) -> Float[Tensor, "t t"]:
-    """How much each frame (column) counts in the running mean after each frame (row).
+    """Weight of each frame (column) in the running mean after each frame (row).
 
     length=4, memory=2: 1 | 1/2 1/2 | 1/4 1/4 1/2 | 1/8 1/8 1/4 1/2
     """
@@ -133,14 +133,14 @@ def running_weights(length: int, memory: int) -> Float[Tensor, "t t"]:
 
 
 class CausalTsm(OnlineShift, FoldedNetwork):
-    """The online form: shifts from the past only, and a running mean; for streams.
+    """Temporal shift from the past only, with a running mean, for streams.
 
     Args:
         spec: the input.
         num_classes: length of the logits; None keeps the backbone's classes.
         backbone: as for `Tsm`.
         share, every: as for `Tsm`.
-        memory: frames after which the running mean begins to forget; 0 is `spec.clip_len`.
+        memory: length of the running mean in frames; 0 is `spec.clip_len`.
         dropout: before the classifier.
     """
 
@@ -166,15 +166,15 @@ class CausalTsm(OnlineShift, FoldedNetwork):
 
 
 class SmallCausalTsm(OnlineShift, SmallFusion):
-    """The same, online.
+    """The same on the compact trunk of `single_frame_small`.
 
     Args:
         spec: the input.
         num_classes: length of the logits.
         width: channels of the stem and of the first stage.
         depths: blocks of each stage.
-        share: one of so many channels moves forward.
-        memory: frames after which the running mean begins to forget; 0 is `spec.clip_len`.
+        share: one in `share` channels is shifted.
+        memory: length of the running mean in frames; 0 is `spec.clip_len`.
         dropout: before the classifier.
     """
 

@@ -1,8 +1,8 @@
-"""A 2-D network on each frame, a recurrent layer over what it saw (Donahue et al. 2015, Ng et al. 2015).
+"""A 2-D network on each frame and a recurrent layer over its features (Donahue et al. 2015, Ng et al. 2015).
 
-The frame network says what is there, LSTM, GRU or plain recurrence how it changes, over any number of frames and in
-order. In one direction the network is causal: it can go on frame by frame and answer at each. In two it has to have
-seen the clip, but knows what follows when it answers for a frame.
+LSTM, GRU or plain recurrence joins the features of any number of frames in order. With one direction the network is
+causal: it can run frame by frame and has logits after each. With two directions it needs the whole clip, but its logits
+for a frame use later frames too.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, 
 class Recurrence(nn.Module):
     """Recurrent layers over vectors in order of time.
 
-    Input weights start as Glorot and Bengio's (2010), recurrent ones orthogonal, and the forget gates of an LSTM open
-    (Jozefowicz et al. 2015), so that it remembers before it has learned what to.
+    Initial input weights are Glorot and Bengio's (2010), recurrent ones orthogonal; the forget gates of an LSTM start open
+    (Jozefowicz et al. 2015), so that gradients reach early frames from the beginning.
 
     Args:
         cell: "lstm", "gru", or "rnn" (tanh).
         inputs: length of the vectors.
         hidden: units of each layer and direction.
-        layers: how many, one on the other.
-        bidirectional: a second one in each layer runs backwards in time.
+        layers: number of stacked layers.
+        bidirectional: each layer also runs backwards in time.
         dropout: between the layers while training.
     """
 
@@ -50,7 +50,7 @@ class Recurrence(nn.Module):
         if cell not in _CELLS:
             raise ValueError(f"a cell is one of {', '.join(_CELLS)}, got {cell=}")
         if min(hidden, layers) < 1:
-            raise ValueError(f"there is at least one unit and layer, got {hidden=}, {layers=}")
+            raise ValueError(f"need at least one unit and layer, got {hidden=}, {layers=}")
         between = dropout if layers > 1 else 0.0
         self.rnn = _CELLS[cell](
             inputs, hidden, layers, batch_first=True, bidirectional=bidirectional, dropout=between
@@ -58,12 +58,20 @@ class Recurrence(nn.Module):
         self.names = ("h", "c") if cell == "lstm" else ("h",)
         self.shape = (layers, hidden)
         self.feature_dim = hidden * (2 if bidirectional else 1)
-        _init(self.rnn)
+        for name, weight in self.rnn.named_parameters():
+            init = nn.init.xavier_uniform_ if "weight_ih" in name else nn.init.orthogonal_
+            if "weight" in name:
+                for gate in torch.split(weight.data, hidden):
+                    init(gate)
+            else:
+                nn.init.zeros_(weight)
+                if cell == "lstm" and "bias_ih" in name:
+                    weight.data[hidden : 2 * hidden] = 1.0  # gates are in the order input, forget, cell, output
 
     def forward(
         self, vectors: Float[Tensor, "b t f"], lengths: Int[Tensor, " b"] | None = None
     ) -> tuple[Float[Tensor, "b t u"], Float[Tensor, "b u"]]:
-        """The top layer's states at each time, and at its end: after the last vector, and backwards after the first."""
+        """The top layer's states at each time, and its final states: after the last vector, backwards after the first."""
         if lengths is None:
             states, last = self.rnn(vectors)
         else:
@@ -75,42 +83,28 @@ class Recurrence(nn.Module):
         return states, rearrange(ends[-directions:], "d b u -> b (d u)")
 
     def start(self, like: Tensor, batch: int) -> State:
-        """What the layers know before the first vector: nothing; on the device and in the format of `like`."""
+        """Zeros as the state before the first vector, on the device and in the dtype of `like`."""
         return {name: like.new_zeros(batch, *self.shape) for name in self.names}
 
     def step(self, vector: Float[Tensor, "b f"], state: State) -> tuple[Float[Tensor, "b u"], State]:
-        """The top layer after one more vector, and the state for the next; for layers of one direction."""
+        """The top layer's state after one more vector, and the state for the next; for layers of one direction."""
         before = tuple(state[name].transpose(0, 1).contiguous() for name in self.names)
         states, after = self.rnn(vector[:, None], before if len(before) == 2 else before[0])
         after = after if isinstance(after, tuple) else (after,)
         return states[:, 0], {name: value.transpose(0, 1) for name, value in zip(self.names, after, strict=True)}
 
 
-def _init(rnn: nn.RNNBase) -> None:
-    for name, weight in rnn.named_parameters():
-        if "weight_ih" in name:
-            for gate in torch.split(weight.data, rnn.hidden_size):
-                nn.init.xavier_uniform_(gate)
-        elif "weight_hh" in name:
-            for gate in torch.split(weight.data, rnn.hidden_size):
-                nn.init.orthogonal_(gate)
-        else:
-            nn.init.zeros_(weight)
-            if isinstance(rnn, nn.LSTM) and "bias_ih" in name:
-                weight.data[rnn.hidden_size : 2 * rnn.hidden_size] = 1.0  # gates run input, forget, cell, output
-
-
 class RecurrentNetwork(JoinedNetwork, FramewiseNetwork):
-    """A frame network and recurrent layers; subclasses say in which direction of time.
+    """A frame network and recurrent layers; subclasses set the directions in time.
 
     Args:
         spec: the input.
         num_classes: length of the logits; None keeps the frame network's number of classes.
-        backbone: opens the frame network.
+        backbone: the frame network.
         cell: "lstm", "gru", or "rnn" (tanh).
         hidden: units of each recurrent layer and direction.
         layers: recurrent layers.
-        readout: what the classifier sees of a clip: the "last" state, or the "mean" or "max" over all times.
+        readout: input of the classifier: the "last" state, or the "mean" or "max" over time.
         dropout: between recurrent layers and before the classifier.
     """
 
@@ -151,7 +145,7 @@ class RecurrentNetwork(JoinedNetwork, FramewiseNetwork):
         return self.recurrence(encoded)[0]
 
     def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:
-        """Logits of what `join_frames` gives."""
+        """Logits at each frame."""
         return self.classifier(self.dropout(self.join_frames(self.encode(clip))))
 
     def frame_parts(self) -> FrameParts:
@@ -164,14 +158,14 @@ class RecurrentNetwork(JoinedNetwork, FramewiseNetwork):
 
 
 class CnnRnn(RecurrentNetwork, StreamingNetwork):
-    """Forwards in time only, so that it can follow a stream; arguments as for `RecurrentNetwork`."""
+    """Forwards in time only, for live streams; arguments as for `RecurrentNetwork`."""
 
     def join_frames(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b t u"]:
-        """After each frame the state, or the mean or maximum of the states so far."""
+        """The state after each frame, or the mean or maximum of the states so far."""
         return RunningReadout(self.readout).all(self.recurrence(encoded)[0])
 
     def start(self, batch: int = 1) -> State:
-        """Empty memories."""
+        """Zeros, and the empty readout."""
         weight = next(self.recurrence.parameters())
         states = self.recurrence.start(weight, batch)
         return states | RunningReadout(self.readout).start(weight.new_zeros(batch, self.feature_dim))
@@ -186,7 +180,7 @@ class CnnRnn(RecurrentNetwork, StreamingNetwork):
 class CnnBiRnn(RecurrentNetwork):
     """Forwards and backwards in time; arguments as for `RecurrentNetwork`.
 
-    The "last" state is that after the last frame, beside that of the backward layers after the first.
+    The "last" state is that after the last frame, concatenated with that of the backward layers after the first.
     """
 
     bidirectional = True

@@ -1,19 +1,19 @@
 """Residual networks over time: R3D, MC3, R(2+1)D (Tran et al. 2018).
 
-One network in which each stage says how it filters time: "3d" 3 x 3 x 3; "2d" 1 x 3 x 3, not at all; "2+1d" 1 x 3 x 3
-into M channels, batch norm, rectifier, 3 x 1 x 1. M is chosen so that (2+1)D has as many weights as 3D:
+One network in which each stage has its own filters: "3d" 3 x 3 x 3; "2d" 1 x 3 x 3, none over time; "2+1d" 1 x 3 x 3
+into M channels, batch norm, ReLU, 3 x 1 x 1. M is chosen so that (2+1)D has as many weights as 3D:
 
     M = floor(27 * inputs * outputs / (9 * inputs + 3 * outputs))
 
-with a block's own inputs and outputs for both of its convolutions. Stages that filter time halve it where they halve
-space. The small ones see 16 frames spread over the video and halve everything at once in the stem.
+with a block's own inputs and outputs for both of its convolutions. Stages with filters over time halve time and space
+together. The small networks see 16 frames spread over the video; their stem has a stride of 2 over time and 4 over space.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,17 +23,17 @@ from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
 Conv = Literal["3d", "2d", "2+1d"]
-_STEM_MIDDLE = 45 / 64  # of the stem's outputs; the authors' network has 45 there, whatever the rule says
+_STEM_MIDDLE = 45 / 64  # M in the stem, as a share of its outputs: the authors' network does not follow the rule there
 
 
 class Block(nn.Module):
     """Two convolutions and a shortcut around them.
 
     Args:
-        kind: how both filter time.
-        inputs: channels that come in.
-        outputs: channels that go out.
-        stride: over space, and over time unless `kind` is "2d"; of the first convolution.
+        kind: filters of both convolutions.
+        inputs: channels in.
+        outputs: channels out.
+        stride: of the first convolution over space, and over time unless `kind` is "2d".
     """
 
     def __init__(self, kind: Conv, inputs: int, outputs: int, stride: int) -> None:
@@ -51,12 +51,12 @@ class Block(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d s y x"]:
-        """The sum of both ways, rectified."""
+        """ReLU of the sum of branch and shortcut."""
         return self.relu(self.conv2(self.conv1(x)) + self.shortcut(x))
 
 
 def _conv(kind: Conv, inputs: int, middle: int, outputs: int, stride: tuple[int, int]) -> nn.Module:
-    """A 3 x 3 convolution that filters time as `kind` says; strides over time and space."""
+    """A 3 x 3 convolution of a kind; strides over time and space."""
     time, space = stride
     if kind == "2+1d":
         return nn.Sequential(*_factored(inputs, middle, outputs, 3, (time, space, space)))
@@ -65,7 +65,7 @@ def _conv(kind: Conv, inputs: int, middle: int, outputs: int, stride: tuple[int,
 
 
 def _factored(inputs: int, middle: int, outputs: int, size: int, stride: Sequence[int]) -> list[nn.Module]:
-    """A filter over space and one over time, with norm and rectifier between them."""
+    """A filter over space and one over time, with norm and ReLU between them."""
     time, height, width = stride
     return [
         nn.Conv3d(inputs, middle, (1, size, size), (1, height, width), (0, size // 2, size // 2), bias=False),
@@ -81,10 +81,10 @@ class ResNet3d(Network):
     Args:
         spec: the input; any length and size.
         num_classes: length of the logits.
-        convs: how each stage filters time; with "2+1d" in the first, the stem is factored too.
+        convs: kind of each stage's filters; with "2+1d" in the first, the stem is factored too.
         depths: blocks of each stage. Stages after the first halve space.
         width: multiplies all channel counts; 1 has 64 in the first stage, and each further stage doubles them.
-        stem_stride: of the 3 x 7 x 7 filters at the start, over time, height, width.
+        stem_stride: stride of the first 3 x 7 x 7 filters over time, height, width.
         dropout: before the classifier.
     """
 
@@ -103,7 +103,14 @@ class ResNet3d(Network):
         first = max(1, round(64 * width))
         channels = [first, *(first * 2**stage for stage in range(len(depths)))]
         super().__init__(spec, channels[-1], num_classes, dropout)
-        self.stem = _stem(spec.num_channels, first, convs[0], stem_stride)
+        time, height, width_stride = stem_stride
+        if convs[0] == "2+1d":
+            middle = max(1, round(first * _STEM_MIDDLE))
+            stem = _factored(spec.num_channels, middle, first, 7, stem_stride)
+        else:
+            strides = (time, height, width_stride)
+            stem = [nn.Conv3d(spec.num_channels, first, (3, 7, 7), strides, (1, 3, 3), bias=False)]
+        self.stem = nn.Sequential(*stem, nn.BatchNorm3d(first), nn.ReLU(inplace=True))
         for number, (kind, depth, (inputs, outputs)) in enumerate(
             zip(convs, depths, pairwise(channels), strict=True), start=1
         ):
@@ -127,15 +134,6 @@ class ResNet3d(Network):
         return [(name, part) for name, part in self.named_children() if name.startswith(("stem", "stage"))]
 
 
-def _stem(inputs: int, outputs: int, kind: Conv, stride: Sequence[int]) -> nn.Sequential:
-    time, height, width = stride
-    if kind == "2+1d":
-        layers = _factored(inputs, max(1, round(outputs * _STEM_MIDDLE)), outputs, 7, (time, height, width))
-    else:
-        layers = [nn.Conv3d(inputs, outputs, (3, 7, 7), (time, height, width), (1, 3, 3), bias=False)]
-    return nn.Sequential(*layers, nn.BatchNorm3d(outputs), nn.ReLU(inplace=True))
-
-
 FROM_TORCHVISION: tuple[tuple[str, str], ...] = (
     (r"fc\.", "classifier."),
     (r"layer(\d)\.", r"stage\1."),
@@ -147,7 +145,7 @@ _PAPER = "Tran et al. 2018, A Closer Look at Spatiotemporal Convolutions for Act
 _MEAN, _STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 INPUT = InputSpec(clip_len=16, fps=15.0, size=(112, 112), squeezed=(128, 171), mean=_MEAN, std=_STD)
 SMALL_INPUT = InputSpec(clip_len=16, size=(96, 96), sampling="spread")
-_SMALL: dict[str, Any] = {"depths": (1, 1, 1), "width": 0.375, "stem_stride": (2, 4, 4), "dropout": 0.2}
+_SMALL: dict[str, object] = {"depths": (1, 1, 1), "width": 0.375, "stem_stride": (2, 4, 4), "dropout": 0.2}
 
 VARIANTS: dict[str, Variant] = {
     "r3d_18": Variant(ResNet3d, {"convs": ("3d",) * 4}, INPUT, _PAPER, note="3-D filters everywhere"),

@@ -1,9 +1,9 @@
 """Bottleneck residual networks over clips: C2D, I3D, Slow and R(2+1)D with 50 layers, as PyTorchVideo publishes them.
 
-One trunk (He et al. 2016), four answers to where time is joined. C2D joins it in one pooling and in the last average.
-I3D lets every other block look 3 frames wide, in the first convolution of the bottleneck (3x1x1; Wang et al. 2018).
-Slow does so in every block of the last two stages and never shortens time (the slow pathway of Feichtenhofer et al.
-2019 alone). R(2+1)D splits each 3x3x3 into a filter over time and one over space (Tran et al. 2018).
+One trunk (He et al. 2016), four ways to join frames. C2D joins them in one pooling and in the last average. I3D has
+filters of 3 frames in every other block, in the first convolution of the bottleneck (3x1x1; Wang et al. 2018). Slow has
+them in every block of the last two stages and does not reduce time (the slow pathway of Feichtenhofer et al. 2019
+alone). R(2+1)D splits each 3x3x3 into a filter over time and one over space (Tran et al. 2018).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from kinema.models.network import Network, fastest_layout, init_he
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
-EXPANSION = 4  # a bottleneck puts out four times the channels that it works on
-HEAD_WINDOW = 7  # places over which the published heads average: the whole map of a 224 x 224 clip
+EXPANSION = 4  # output channels of a bottleneck for one of its inner channels
+HEAD_WINDOW = 7  # height and width over which the published heads average: the whole map of a 224 x 224 clip
 
 
 class Bottleneck(nn.Module):
-    """1x1x1, 1x3x3, 1x1x1 convolutions with a shortcut around them; time is joined in the first or in the second.
+    """1x1x1, 1x3x3, 1x1x1 convolutions with a shortcut; the first or the second can have a filter over time.
 
     Args:
-        inputs: channels that come in.
-        outputs: channels that go out; the block works on a quarter of them.
+        inputs: channels in.
+        outputs: channels out; a quarter of them inside.
         time: filter length over time of the first convolution.
         strides: over time and over space.
         factorized: the second convolution is a filter of 3 over time, then one of 3 x 3 over space.
@@ -55,7 +55,7 @@ class Bottleneck(nn.Module):
             self.shortcut = nn.Sequential(shrink, nn.BatchNorm3d(outputs))
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d s y x"]:
-        """The sum of both ways, rectified."""
+        """ReLU of the sum of branch and shortcut."""
         out = self.relu(self.norm_a(self.conv_a(x)))
         out = self.relu(self.norm_b(self.conv_b(out)))
         return self.relu(self.norm_c(self.conv_c(out)) + self.shortcut(x))
@@ -70,20 +70,20 @@ def _after_time(channels: int, stride: int, space: nn.Module) -> nn.Sequential:
 def bottleneck_stage(
     inputs: int, outputs: int, times: Sequence[int], strides: Sequence[int], factorized: bool = False
 ) -> nn.Sequential:
-    """A run of bottlenecks, one for each filter length in `times`; the first one takes the strides (time, space)."""
+    """Bottlenecks, one for each filter length in `times`; the first one has the strides (time, space)."""
     blocks = [Bottleneck(inputs, outputs, times[0], strides, factorized)]
     blocks += [Bottleneck(outputs, outputs, time, factorized=factorized) for time in times[1:]]
     return nn.Sequential(*blocks)
 
 
 def resnet_stem(channels: int, width: int, time: Sequence[int] = (1, 1), pool_t: int = 1) -> nn.Sequential:
-    """7 x 7 filters of stride 2 and a maximum over 3 x 3 of stride 2.
+    """7 x 7 filters of stride 2 and a 3 x 3 max pooling of stride 2.
 
     Args:
         channels: of the clip.
-        width: channels that go out.
+        width: channels out.
         time: filter length and stride over time.
-        pool_t: stride over time of the maximum; 0 leaves the maximum out.
+        pool_t: stride over time of the pooling; 0 leaves the pooling out.
     """
     length, stride = time
     layers: OrderedDict[str, nn.Module] = OrderedDict(
@@ -97,9 +97,9 @@ def resnet_stem(channels: int, width: int, time: Sequence[int] = (1, 1), pool_t:
 
 
 class WindowedMean(nn.Module):
-    """Means over the whole time and each window x window places, slid by one; over all places where there are fewer.
+    """Means over all of time and a window over space that slides by one; at most the size of the map.
 
-    Published heads were trained on maps as large as the window and slide it over the larger maps of the test.
+    Published heads were trained on maps as large as the window, and slide it over the larger maps of test clips.
     """
 
     def __init__(self, window: int) -> None:
@@ -107,17 +107,17 @@ class WindowedMean(nn.Module):
         self.window = window
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c 1 y x"]:
-        """One mean for each place of the window."""
+        """One mean for each position of the window."""
         t, h, w = x.shape[2:]
         return F.avg_pool3d(x, (t, min(h, self.window), min(w, self.window)), stride=1)
 
     def extra_repr(self) -> str:
-        """Shown when the network is printed."""
+        """Settings, for the printed network."""
         return f"window={self.window}"
 
 
 def quiet_last_norms(module: nn.Module) -> None:
-    """Let each bottleneck start as its shortcut (Goyal et al. 2017): deep networks learn faster from there."""
+    """Initialise each bottleneck as its shortcut (Goyal et al. 2017), so that deep networks learn faster."""
     for block in module.modules():
         if isinstance(block, Bottleneck):
             nn.init.zeros_(block.norm_c.weight)
@@ -130,13 +130,13 @@ class BottleneckResNet3d(Network):
         spec: the input.
         num_classes: length of the logits.
         width: channels of the stem.
-        times: for each block of each stage the filter length over time of its first convolution; how many there are
-            says how deep the stage is.
+        times: for each block of each stage the filter length over time of its first convolution; their number is the
+            depth of the stage.
         stem_time: filter length and stride over time of the stem.
-        pools: strides over time of the maxima after the stem and after the first stage (1: none there). 0 for the
-            first leaves it out, and the first stage halves space in its place.
-        factorized: for each stage its stride over time, where every 3x3 convolution is to be one over time and one
-            over space; None for plain convolutions and no such strides.
+        pools: strides over time of the max poolings after the stem and after the first stage (1: not over time). 0 for
+            the first leaves it out, and the first stage halves space instead.
+        factorized: for each stage its stride over time, with every 3x3 convolution split into one over time and one over
+            space; None for plain convolutions without such strides.
         dropout: before the classifier.
     """
 
@@ -153,7 +153,7 @@ class BottleneckResNet3d(Network):
     ) -> None:
         shortest = stem_time[1] * (pools[0] or 1) * (pools[1] - 1) + 1
         if spec.clip_len < shortest:
-            raise ValueError(f"its poolings leave nothing of {spec.clip_len} frames; it takes {shortest} at least")
+            raise ValueError(f"its poolings leave nothing of {spec.clip_len} frames; it needs at least {shortest}")
         channels = [width, *(width * EXPANSION * 2**stage for stage in range(len(times)))]
         super().__init__(spec, channels[-1], num_classes, dropout)
         pool_t, self.pool_t = pools
@@ -196,7 +196,7 @@ FROM_PYTORCHVIDEO_BLOCK = (
 
 
 def _renames(numbers: Sequence[int]) -> tuple[tuple[str, str], ...]:
-    """PyTorchVideo counts the stem, stages and poolings as blocks; `numbers` are those of the four stages."""
+    """PyTorchVideo numbers the stem, stages and poolings as blocks; `numbers` are those of the four stages."""
     stages = ((rf"blocks\.{theirs}\.res_blocks\.", f"blocks.{own}.") for own, theirs in enumerate(numbers))
     return (
         (r"blocks\.0\.", "stem."),
@@ -210,11 +210,11 @@ FROM_PYTORCHVIDEO = _renames((1, 2, 3, 4))
 """Renames for `slow_r50` and `r2plus1d_r50`."""
 
 FROM_PYTORCHVIDEO_POOLED = _renames((1, 3, 4, 5))
-"""Renames for `c2d_r50` and `i3d_r50`, where a pooling counts as a block too."""
+"""Renames for `c2d_r50` and `i3d_r50`, in which a pooling is a block too."""
 
 
 def kinetics_input(clip_len: int, frame_stride: int, size: int) -> InputSpec:
-    """How PyTorchVideo's networks were fed: frames counted at 30 a second, grey in the middle of the scale."""
+    """The input of PyTorchVideo's networks: strides counted at 30 frames a second, mean 0.45 and deviation 0.225."""
     grey, spread = (0.45,) * 3, (0.225,) * 3
     return InputSpec(clip_len, frame_stride, (size, size), mean=grey, std=spread, fps=30.0)
 

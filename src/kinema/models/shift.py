@@ -1,8 +1,8 @@
-"""The temporal shift (TSM, Lin et al. 2019): a 2-D network sees neighbours in time for nothing.
+"""The temporal shift (TSM, Lin et al. 2019): a 2-D network sees neighbouring frames at no cost.
 
-An eighth of the channels moves one frame forward in time and an eighth one backward, before the first convolution of each
-residual branch. That costs no parameter and no multiplication, and the shortcut keeps what each frame knew. Logits are
-the mean over frames, as in TSN. The form for streams is in `online_shift`.
+Before the first convolution of each residual branch, an eighth of the channels is shifted one frame forward in time and
+an eighth one frame backward, without parameters and multiplications; the shortcut keeps the features of each frame.
+Logits are the mean over frames, as in TSN. The variant for streams is in `online_shift`.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ FROM_TSM: tuple[tuple[str, str], ...] = (
     (r"(backbone\.model\.layer\d+\.\d+\.conv1)\.net\.", r"\1.conv."),
     (r"(?:module\.)?new_fc\.", "classifier."),
 )
-"""From the names of Lin et al.'s own files, for ResNets."""
+"""Names of Lin et al.'s own files, for ResNets."""
 
-_MANY = 23  # blocks of a stage; so deep ones shift in every second block only (ResNet-101)
+_MANY = 23  # blocks of a stage from which on only every second block has a shift (ResNet-101)
 
 
 class Shift(nn.Module):
-    """Moves channels one step in time; what comes in at the ends is zero.
+    """Shifts channels by one frame; zeros come in at the ends.
 
-    clip_len=4, channels a b c d, one moved each way:
+    clip_len=4, channels a b c, one shifted each way:
 
-        a1 a2 a3 a4        a2 a3 a4  0      from the next step
-        b1 b2 b3 b4   ->    0 b1 b2 b3      from the step before
+        a1 a2 a3 a4        a2 a3 a4  0      from the next frame
+        b1 b2 b3 b4   ->    0 b1 b2 b3      from the previous frame
         c1 c2 c3 c4        c1 c2 c3 c4
 
     Args:
-        moved: channels that move, each way.
+        moved: number of channels shifted each way.
     """
 
     def __init__(self, moved: int) -> None:
@@ -59,7 +59,7 @@ class Shift(nn.Module):
         return torch.cat([later, earlier, clip[:, 2 * moved :]], dim=1)
 
     def extra_repr(self) -> str:
-        """Its size, where it is printed."""
+        """Settings, for the printed network."""
         return f"moved={self.moved}"
 
 
@@ -70,10 +70,10 @@ class Tsm(FoldedNetwork):
         spec: the input.
         num_classes: length of the logits; None keeps the backbone's classes.
         backbone: a ResNet, MobileNet, EfficientNet, ConvNeXt or another with residual blocks.
-        share: one of so many channels moves forward, and one backward.
-        every: shift in each so many-th block of a stage; 0 is the paper's rule: 1, and 2 in networks as deep as ResNet-101.
+        share: one in `share` channels is shifted forward, and one backward.
+        every: shift in each n-th block of a stage; 0 is the paper's rule: 1, and 2 in networks as deep as ResNet-101.
         dropout: before the classifier.
-        grey_time: show every three frames as the colours of one; see `GreyTime`.
+        grey_time: turn every three frames into the colours of one; see `GreyTime`.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class Tsm(FoldedNetwork):
 
 
 def shifted_convs(network: nn.Module, share: int = 8, every: int = 0) -> list[tuple[str, int]]:
-    """Names of the convolutions that a shift stands before, and how many channels move each way.
+    """Names of the convolutions after a shift, and the number of channels shifted each way.
 
     Raises:
-        ConfigError: the network has no residual branches, or none that are known.
+        ConfigError: the network has no residual branches, or none that are recognised.
     """
     names = block_convs(network, residual_only=True)
     if not names:
@@ -119,7 +119,7 @@ def _stage(conv: str) -> str:
 
 
 def put_before(network: nn.Module, name: str, shift: nn.Module) -> None:
-    """Let a shift see the input of a convolution first."""
+    """Insert a shift before a convolution."""
     layers = OrderedDict(shift=shift, conv=network.get_submodule(name))
     network.set_submodule(name, nn.Sequential(layers))
 
@@ -132,7 +132,7 @@ class SmallTsm(SmallFusion):
         num_classes: length of the logits.
         width: channels of the stem and of the first stage.
         depths: blocks of each stage.
-        share: one of so many channels moves forward, and one backward.
+        share: one in `share` channels is shifted forward, and one backward.
         dropout: before the classifier.
     """
 
@@ -150,7 +150,7 @@ class SmallTsm(SmallFusion):
 
 
 def put_in_blocks(network: SmallFusion, make: Callable[[int, str], nn.Module]) -> None:
-    """Put a shift, made from the channels that come in and a name, before the first convolution of each block."""
+    """Insert a shift, made from the number of input channels and a name, before the first convolution of each block."""
     for name, block in list(network.named_modules()):
         if isinstance(block, Block):
             put_before(network, f"{name}.conv1", make(block.conv1.in_channels, name))

@@ -1,10 +1,10 @@
-"""SlowFast: two pathways, one that sees few frames in detail and one that sees many frames thinly.
+"""SlowFast: a pathway with few frames and many channels, and one with many frames and few channels.
 
-Of a clip of T frames the slow pathway sees every alpha-th, with many channels; the fast one sees all, with beta times
-the channels, and so costs about a fifth of the whole though it works on alpha times the frames. After the stem and
-each stage but the last a lateral convolution of stride alpha hands what the fast pathway found to the slow one. The
-fast pathway looks over time in all its blocks, the slow one in its last two stages only, where its few frames are
-close enough to be matched. One clip comes in; the pathways part inside. Feichtenhofer et al. 2019.
+From a clip of T frames the slow pathway takes every alpha-th frame; the fast one takes all, with beta times the channels,
+and so has about a fifth of the total cost for alpha times the frames. After the stem and each stage but the last, a
+lateral convolution of stride alpha passes features of the fast pathway to the slow one. The fast pathway has filters over
+time in all blocks, the slow one in its last two stages only. The input is one clip; the pathways are split inside.
+Feichtenhofer et al. 2019.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from kinema.types import InputSpec
 
 
 def slow_frames(clip_len: int, alpha: int) -> list[int]:
-    """Which frames of the clip the slow pathway sees: spread evenly from the first to the last, one for alpha.
+    """Indices of the slow pathway's frames: one in alpha, spread evenly from the first to the last.
 
     >>> slow_frames(32, alpha=4)
     [0, 4, 8, 13, 17, 22, 26, 31]
@@ -44,12 +44,12 @@ def slow_frames(clip_len: int, alpha: int) -> list[int]:
 
 
 class Pathways(nn.Module):
-    """One stage of both pathways, and the lateral connection behind it.
+    """One stage of both pathways, and the lateral connection after it.
 
     Args:
-        slow: the slow pathway's layers.
-        fast: the fast pathway's.
-        lateral: what the slow pathway is given of the fast one, beside its own channels; None: nothing.
+        slow: layers of the slow pathway.
+        fast: layers of the fast pathway.
+        lateral: from the fast pathway to additional channels of the slow one; None for no connection.
     """
 
     def __init__(self, slow: nn.Module, fast: nn.Module, lateral: nn.Module | None) -> None:
@@ -59,7 +59,7 @@ class Pathways(nn.Module):
     def forward(
         self, slow: Float[Tensor, "b c s h w"], fast: Float[Tensor, "b d t h w"]
     ) -> tuple[Float[Tensor, "b e s y x"], Float[Tensor, "b f t y x"]]:
-        """Both pathways, the slow one with what came from the fast one behind its channels."""
+        """Both pathways; the lateral channels come after those of the slow one."""
         slow, fast = self.slow(slow), self.fast(fast)
         return (slow if self.lateral is None else torch.cat([slow, self.lateral(fast)], 1)), fast
 
@@ -68,15 +68,15 @@ class SlowFast(Network):
     """Two pathways of bottlenecks with lateral connections.
 
     Args:
-        spec: the input, as the fast pathway sees it.
+        spec: the input, which is that of the fast pathway.
         num_classes: length of the logits.
         width: channels of the slow pathway's stem.
-        times: for the slow and for the fast pathway: for each block of each stage its filter length over time. Both
-            have the same number of stages; how many blocks a stage lists says how deep it is.
-        alpha: how many frames the fast pathway sees for one of the slow.
+        times: for the slow and for the fast pathway, the filter length over time of each block of each stage. Both have
+            the same number of stages; the number of entries is the depth of a stage.
+        alpha: frames of the fast pathway for one of the slow.
         beta: channels of the fast pathway for one of the slow.
-        lateral: filter length of the lateral convolutions over time, and how many channels they make of one of the fast
-            pathway's.
+        lateral: filter length of the lateral convolutions over time, and their output channels for one of the fast
+            pathway.
         dropout: before the classifier.
     """
 
@@ -141,7 +141,7 @@ class SlowFast(Network):
 
 
 class CompactSlowFast(SlowFast):
-    """SlowFast for a CPU: a stem that shrinks space by 4, and blocks of two 3 x 3 convolutions as in `slow_fusion_small`.
+    """SlowFast for a CPU: a stem that reduces space by 4, and blocks of two 3 x 3 convolutions as in `slow_fusion_small`.
 
     Arguments are those of `SlowFast`; an entry of `times` is the length of the filter over time between a block's two
     convolutions, 1 for none.
@@ -181,10 +181,10 @@ FROM_PYTORCHVIDEO = (
     *((rf"blocks\.{stage + 1}\.", f"blocks.{stage}.") for stage in range(4)),
     *FROM_PYTORCHVIDEO_BLOCK,
 )
-"""Renames for all of SlowFast but `slowfast_small`."""
+"""Renames for all variants but `slowfast_small`."""
 
 _R101 = (((1,) * 3, (1,) * 4, (3,) * 23, (3,) * 3), ((3,) * 3, (3,) * 4, (3,) * 23, (3,) * 3))
-_SOME = (3,) * 6 + (1,) * 17  # of the long stage, only the first blocks look over time
+_SOME = (3,) * 6 + (1,) * 17  # in the long stage, only the first blocks have filters over time
 _R101_SOME = (((1,) * 3, (1,) * 4, _SOME, (3,) * 3), ((3,) * 3, (3,) * 4, _SOME, (3,) * 3))
 _SMALL = {
     "width": 32,

@@ -1,11 +1,11 @@
 """Compact residual networks for a CPU: one spatial trunk, four ways to use time.
 
-A stem of 7 x 7 filters shrinks each frame by 4, three stages of residual blocks with batch norm (He et al. 2016)
-halve it twice more, an average over space ends it. Single frame, early, late and slow fusion (Karpathy et al. 2014)
-differ only in where time joins, so that a comparison is fair. Slow fusion puts a filter over time between the two
-spatial ones of each block, the "(2+1)D" factorisation of Tran et al. (2018), and halves time as it halves space:
-that is what keeps it fast. On a CPU a stem of stride 4 costs less than half of one of stride 2, and 1 x 3 x 3 with 3
-x 1 x 1 filters about two thirds of 3 x 3 x 3.
+A stem of 7 x 7 filters reduces each frame by 4, three stages of residual blocks with batch norm (He et al. 2016) halve
+it twice more, followed by an average over space. Single frame, early, late and slow fusion (Karpathy et al. 2014) differ
+only in where frames are joined, so that they can be compared. Slow fusion puts a filter over time between the two
+spatial ones of each block, the "(2+1)D" factorisation of Tran et al. (2018), and halves time together with space, which
+keeps it fast. On a CPU a stem of stride 4 costs less than half of one of stride 2, and 1 x 3 x 3 with 3 x 1 x 1 filters
+about two thirds of 3 x 3 x 3.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Largest(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions, a filter over time between them if `time` asks for one, and a shortcut around them."""
+    """Two 3 x 3 convolutions, a filter over time between them if `time` is not (1, 1), and a shortcut around them."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, time: TimeStep = (1, 1)) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(shrink, nn.BatchNorm3d(outputs))
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d s y x"]:
-        """The sum of both ways, rectified."""
+        """ReLU of the sum of branch and shortcut."""
         out = self.conv_time(self.relu(self.norm1(self.conv1(x))))
         return self.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
@@ -75,15 +75,14 @@ class SmallFusion(Network):
         stem_time: length and stride of the stem's filters over time; length 0 means the whole clip at once (early
             fusion).
         times: the same for the blocks of each stage; the stride belongs to the stage's first block.
-        joined: units and grid of late fusion's joining layer: features of grid x grid places of all frames meet there, in
-            order, so that it knows where things are and can see them elsewhere in another frame. None averages features
-            over space and time.
+        joined: units and grid of late fusion's joining layer: it gets the features of grid x grid positions of all frames,
+            in order, so that it can compare positions between frames. None averages features over space and time.
         dropout: before the classifier.
-        pool: "mean" or "max" of the features over space and time. The maximum finds what is small and short, such as a
-            hand that moves for a few frames, which a mean over everything drowns; it learns more slowly at first.
+        pool: "mean" or "max" of the features over space and time. The maximum keeps small and short events, such as a hand
+            that moves for a few frames, which a mean over everything hides; it learns more slowly at first.
 
     Raises:
-        ValueError: another pooling, or the maximum where features of places are joined.
+        ValueError: another pooling, or the maximum with `joined`.
     """
 
     def __init__(  # noqa: PLR0913  # what the variants differ in
@@ -107,14 +106,12 @@ class SmallFusion(Network):
         units, grid = joined or (0, 1)
         super().__init__(spec, units or channels[-1], num_classes, dropout)
         self.stem = _stem(spec, width, stem_time)
+        self.blocks = nn.ModuleList()
         times = times or [(1, 1)] * len(depths)
-        stages = (
-            _stage(inputs, outputs, depth, 1 if stage == 0 else 2, time)
-            for stage, ((inputs, outputs), depth, time) in enumerate(
-                zip(pairwise(channels), depths, times, strict=True)
-            )
-        )
-        self.blocks = nn.ModuleList(stages)
+        for (inputs, outputs), depth, time in zip(pairwise(channels), depths, times, strict=True):
+            blocks = [Block(inputs, outputs, 2 if len(self.blocks) else 1, time)]
+            blocks += [Block(outputs, outputs, 1, (time[0], 1)) for _ in range(depth - 1)]
+            self.blocks.append(nn.Sequential(*blocks))
         inputs = channels[-1] * grid**2 * spec.clip_len
         self.join = nn.Sequential(nn.Linear(inputs, units), nn.ReLU()) if units else None
         self.num_head_stages = 1 if units else 0
@@ -127,22 +124,23 @@ class SmallFusion(Network):
         return x if self.join is None else self.join(x)
 
     def frame_parts(self) -> FrameParts | None:
-        """Those of single frames, of late fusion, and of a mean or maximum over time (TSN)."""
-        if type(self) is not SmallFusion or filters_see_time(self):  # subclasses shift and mix frames otherwise
+        """The two steps of single frames, of late fusion, and of a mean or maximum over time (TSN)."""
+        if type(self) is not SmallFusion or filters_see_time(self):  # subclasses mix frames in other ways
             return None
-        return FrameParts(lambda frames: self._pooled(frames).flatten(1), self._join_frames)
+
+        def join(encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b g"]:
+            if self.join is None:
+                return encoded.amax(dim=1) if isinstance(self.pool, Largest) else encoded.mean(dim=1)
+            channels = self.blocks[-1][-1].conv2.out_channels  # type: ignore[index]
+            return self.join(rearrange(encoded, "b t (c p) -> b (c t p)", c=channels))
+
+        return FrameParts(lambda frames: self._pooled(frames).flatten(1), join)
 
     def _pooled(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f s y x"]:
         x = self.stem(fastest_layout(clip))
         for stage in self.blocks:
             x = stage(x)
         return self.pool(x)
-
-    def _join_frames(self, encoded: Float[Tensor, "b t f"]) -> Float[Tensor, "b g"]:
-        if self.join is None:
-            return encoded.amax(dim=1) if isinstance(self.pool, Largest) else encoded.mean(dim=1)
-        channels = self.blocks[-1][-1].conv2.out_channels  # type: ignore[index]
-        return self.join(rearrange(encoded, "b t (c p) -> b (c t p)", c=channels))
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Stem, the residual stages, and late fusion's joining layer."""
@@ -158,12 +156,6 @@ def _stem(spec: InputSpec, width: int, time: TimeStep) -> nn.Sequential:
         padding = length // 2
     conv = nn.Conv3d(spec.num_channels, width, (length, 7, 7), (stride, 4, 4), (padding, 3, 3), bias=False)
     return nn.Sequential(conv, nn.BatchNorm3d(width), nn.ReLU(inplace=True))
-
-
-def _stage(inputs: int, outputs: int, depth: int, stride: int, time: TimeStep) -> nn.Sequential:
-    blocks = [Block(inputs, outputs, stride, time)]
-    blocks += [Block(outputs, outputs, 1, (time[0], 1)) for _ in range(depth - 1)]
-    return nn.Sequential(*blocks)
 
 
 _PAPER = "compact residual network (He et al. 2016) with the fusions of Karpathy et al. 2014"

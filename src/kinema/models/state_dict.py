@@ -14,7 +14,7 @@ _WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model")
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Tensors by name; halves become float32.
+    """Tensors by name; all floating-point tensors become float32.
 
     Raises:
         CheckpointError: no such file, damaged, or a pickle that holds more than tensors.
@@ -23,20 +23,18 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError("no such weights file", path, "check the path")
     try:
-        tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            tensors = load_file(path)
+        else:
+            tensors = _read_torch(path)
     except CheckpointError:
         raise
     except Exception as error:  # safetensors and pickle raise a dozen kinds of errors for damaged files
-        raise CheckpointError(
-            "cannot read weights", path, "give a .safetensors file, or a .pth file of tensors only"
-        ) from error
+        do = "give a .safetensors file, or a .pth file of tensors only"
+        raise CheckpointError("cannot read weights", path, do) from error
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(path)
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
@@ -52,7 +50,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def load_backbone_weights(model: nn.Module, path: str | Path, classifier: str) -> None:
-    """Load a file into a 2-D network. A classifier of another class count is left out; all else must fit.
+    """Load a file into a 2-D network. A classifier with another number of classes is left out; all else must fit.
 
     Args:
         model: the network, with its classifier.

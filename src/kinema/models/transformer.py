@@ -1,13 +1,13 @@
 """Vision transformers over time: VideoMAE's joint attention and TimeSformer's divided attention.
 
-Both cut a clip into patches, and differ in who attends to whom. Joint attention (VideoMAE, Tong et al. 2022) takes
-tubelets of two frames and lets every one see every other; positions are fixed sinusoids, the mean of all tokens is
-classified. Divided attention (TimeSformer, Bertasius et al. 2021) takes patches of single frames; each block looks first
-at the same place in all frames, then at all places of its own frame; positions and times are learned, a class token is
-classified. For n places and t time steps joint attention compares (n t)^2 pairs of tokens, divided attention n t (n + t).
+Both divide a clip into patches. In joint attention (VideoMAE, Tong et al. 2022), all tubelets of two frames attend to
+each other; positions are fixed sinusoids, and the mean of all tokens is classified. In divided attention (TimeSformer,
+Bertasius et al. 2021), a patch of a frame attends first to the same position in all frames, then to all positions of
+its frame; positions and times are learned, and a class token is classified. For n positions and t time steps joint
+attention compares (n t)^2 pairs of tokens, divided attention n t (n + t).
 
-`video_vit_small` learns from scratch on some hundred clips. Its tubelets come from four convolutions instead of one
-(Xiao et al. 2021, Early Convolutions Help Transformers See Better), which spares it the pretraining that others need.
+`video_vit_small` can be trained from scratch on a few hundred clips. Its tubelets come from four convolutions instead of
+one (Xiao et al. 2021, Early Convolutions Help Transformers See Better), so that it needs no pretraining.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Attention(nn.Module):
 
     Args:
         width: of the tokens, a multiple of 64.
-        key_bias: one layer makes queries, keys and values, all with a bias (TimeSformer); False: three layers, and keys
-            have none (VideoMAE). A bias of the keys adds the same to all scores of a query, so softmax does not see it.
+        key_bias: one layer for queries, keys and values, all with a bias (TimeSformer); False: three layers, keys without
+            bias (VideoMAE). A bias of the keys adds the same to all scores of a query, which softmax cancels.
     """
 
     def __init__(self, width: int, key_bias: bool) -> None:
@@ -54,7 +54,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, tokens: Float[Tensor, "b n f"], num_queries: int | None = None) -> Float[Tensor, "b m f"]:
-        """What the first tokens, or all of them, take from all tokens of their row."""
+        """Attention of the first `num_queries` tokens, or of all, to all tokens of their row."""
         if self.fused:
             query, key, value = self.qkv(tokens).chunk(3, -1)
             query = query[:, :num_queries]
@@ -75,12 +75,12 @@ class Perceptron(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, tokens: Float[Tensor, "b n f"]) -> Float[Tensor, "b n f"]:
-        """What is added to each token."""
+        """The update of each token."""
         return self.fc2(self.gelu(self.fc1(tokens)))
 
 
 class JointBlock(nn.Module):
-    """All tokens attend to all; then each goes through a perceptron."""
+    """Attention of all tokens to all, then a perceptron."""
 
     def __init__(self, width: int, key_bias: bool = False) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class JointBlock(nn.Module):
         return tokens + self.mlp(self.norm2(tokens))
 
     def read(self, tokens: Float[Tensor, "b n f"]) -> Float[Tensor, "b 1 f"]:
-        """The mean of the next tokens: the last layer is linear, so that it can take the mean of what comes to it."""
+        """The mean of the next tokens; because the last layer is linear, it is applied to the mean of its inputs."""
         tokens = tokens + self.attention(self.norm1(tokens))
         hidden = self.mlp.gelu(self.mlp.fc1(self.norm2(tokens)))
         return tokens.mean(1, keepdim=True) + self.mlp.fc2(hidden.mean(1, keepdim=True))
@@ -104,8 +104,8 @@ class JointBlock(nn.Module):
 class DividedBlock(JointBlock):
     """Attention over time, attention over space, a perceptron.
 
-    The class token has no place, so it stays out of the attention over time; in the attention over space each frame
-    gets a copy of it, and it takes the mean of what the copies gathered.
+    The class token has no position and no attention over time; in the attention over space each frame gets a copy of it,
+    and its update is the mean over the copies.
     """
 
     def __init__(self, width: int, num_times: int) -> None:
@@ -124,23 +124,23 @@ class DividedBlock(JointBlock):
         return tokens + self.mlp(self.norm2(tokens))
 
     def read(self, tokens: Float[Tensor, "b n f"]) -> Float[Tensor, "b 1 f"]:
-        """The next class token, for which the other tokens need not be known beyond the attention over time."""
+        """The next class token; the other tokens are computed up to the attention over time only."""
         whole, places = self._over_time(tokens)
         whole = whole + self._over_space(whole, places, num_queries=1).mean(1)
         return whole + self.mlp(self.norm2(whole))
 
     def _over_time(self, tokens: Float[Tensor, "b n f"]) -> tuple[Float[Tensor, "b 1 f"], Float[Tensor, "b m f"]]:
-        """The class token as it is, and the others after the attention over time."""
+        """The unchanged class token, and the others after the attention over time."""
         whole, places = tokens[:, :1], tokens[:, 1:]
         rows = rearrange(self.time_norm(places), "b (t n) f -> (b n) t f", t=self.num_times)
-        rows = rows.contiguous()  # of rows that lie apart torch makes a product for each, with a copy of the weights
+        rows = rows.contiguous()  # otherwise torch computes one product a row, each with a copy of the weights
         taken = rearrange(self.time_attention(rows), "(b n) t f -> b (t n) f", b=places.shape[0])
         return whole, places + self.time_output(taken)
 
     def _over_space(
         self, whole: Float[Tensor, "b 1 f"], places: Float[Tensor, "b m f"], num_queries: int | None = None
     ) -> Float[Tensor, "b t q f"]:
-        """What the first tokens of each frame, or all of them, take from their frame; the class token is the first."""
+        """Attention of the first `num_queries` tokens of each frame, or of all, to their frame; the class token is first."""
         copies = repeat(whole, "b 1 f -> (b t) 1 f", t=self.num_times)
         rows = torch.cat([copies, rearrange(places, "b (t n) f -> (b t) n f", t=self.num_times)], dim=1)
         taken = self.attention(self.norm1(rows), num_queries)
@@ -148,13 +148,13 @@ class DividedBlock(JointBlock):
 
 
 class TubeletEmbedding(nn.Module):
-    """Patches of several frames as tokens, with sinusoids for their number in the row.
+    """Patches of several frames as tokens, with sinusoids of their index as positions.
 
     Args:
         spec: the input.
         width: of the tokens.
         patch: size of a tubelet.
-        convolutions: strided convolutions in place of one that is as large as the tubelet.
+        convolutions: strided convolutions instead of one that is as large as the tubelet.
     """
 
     def __init__(self, spec: InputSpec, width: int, patch: Patch, convolutions: bool = False) -> None:
@@ -169,13 +169,13 @@ class TubeletEmbedding(nn.Module):
         self.register_buffer("positions", sinusoids(times * rows * columns, width), persistent=False)
 
     def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
-        """Tokens, first those of the first tubelets, row by row."""
+        """Tokens in the order time, row, column."""
         maps = self.projection(padded(clip, self.patch))
         return rearrange(maps, "b f t h w -> b (t h w) f") + self.positions
 
 
 class FrameEmbedding(nn.Module):
-    """Patches of single frames as tokens behind a class token, with learned positions and times."""
+    """A class token, then patches of single frames as tokens, with learned positions and times."""
 
     def __init__(self, spec: InputSpec, width: int, patch: Patch) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class FrameEmbedding(nn.Module):
             nn.init.trunc_normal_(parameter, std=0.02)
 
     def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n f"]:
-        """The class token, then those of the first frame, row by row, and so on."""
+        """The class token, then the others in the order time, row, column."""
         frames = rearrange(padded(clip, self.patch), "b c t h w -> (b t) c h w")
         places = rearrange(self.projection(frames), "(b t) f h w -> b t (h w) f", b=clip.shape[0])
         places = places + self.positions[:, None, 1:] + self.times[:, :, None]
@@ -209,7 +209,7 @@ class VideoTransformer(Network):
         depth: number of blocks.
         patch: frames, rows and columns of a token.
         attention: "joint" (VideoMAE) or "divided" (TimeSformer).
-        convolutions: for "joint", make tokens by several strided convolutions instead of one.
+        convolutions: for "joint", several strided convolutions instead of one make the tokens.
         dropout: before the classifier.
 
     VideoMAE's sizes: small is width 384, base 768, large 1024 with depth 24.
@@ -241,7 +241,12 @@ class VideoTransformer(Network):
             blocks = [DividedBlock(width, grid_of(spec, size)[0]) for _ in range(depth)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        _init_weights(self.embedding, self.blocks)
+        # Truncated normal weights as in both papers; convolutions before a ReLU keep torch's.
+        for layer in [*self.embedding.modules(), *self.blocks.modules()]:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """The mean of all tokens, or the class token, normalised."""
@@ -257,13 +262,13 @@ class VideoTransformer(Network):
 
 
 def grid_of(spec: InputSpec, patch: Patch) -> tuple[int, int, int]:
-    """How many tokens there are along time, height and width, the padded ones at the ends included."""
+    """Number of tokens along time, height and width, including padded ones at the ends."""
     times, rows, columns = (-(-n // p) for n, p in zip((spec.clip_len, *spec.size), patch, strict=True))
     return times, rows, columns
 
 
 def padded(clip: Float[Tensor, "b c t h w"], patch: Patch) -> Float[Tensor, "b c s y x"]:
-    """The clip with its last frame, row and column repeated until all axes divide by the patch, so that nothing is cut."""
+    """The clip with its last frame, row and column repeated until all sizes are multiples of the patch."""
     times, rows, columns = (-n % p for n, p in zip(clip.shape[2:], patch, strict=True))
     if times or rows or columns:
         return F.pad(clip, (0, columns, 0, rows, 0, times), mode="replicate")
@@ -271,14 +276,14 @@ def padded(clip: Float[Tensor, "b c t h w"], patch: Patch) -> Float[Tensor, "b c
 
 
 def sinusoids(count: int, width: int) -> Float[Tensor, "1 n f"]:
-    """Sines and cosines of growing wavelengths for the numbers 0, 1 … (Vaswani et al. 2017); sines at even places."""
+    """Sines and cosines of growing wavelengths for the numbers 0, 1 … (Vaswani et al. 2017); sines at even indices."""
     rates = torch.exp(-math.log(10000) * torch.arange(0, width, 2) / width)
     angles = torch.arange(count)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[None, :, :width]
 
 
 def _strided_convolutions(channels: int, width: int, patch: Patch) -> nn.Sequential:
-    """3 x 3 convolutions of stride 2 with batch norm, over 3 frames where time is halved, until a tubelet is one place."""
+    """3 x 3 convolutions of stride 2 with batch norm, over 3 frames if time is halved, until a tubelet is one position."""
     steps = max(int(math.log2(max(patch))), 1)
     if any(size & (size - 1) for size in patch):
         raise ValueError(f"convolutions halve the clip step by step: a patch of powers of two is needed, got {patch=}")
@@ -295,16 +300,6 @@ def _strided_convolutions(channels: int, width: int, patch: Patch) -> nn.Sequent
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers, nn.Conv3d(sizes[-1], width, 1))
-
-
-def _init_weights(*modules: nn.Module) -> None:
-    """Truncated normal weights, as both papers have them; convolutions that end in a rectifier keep torch's own."""
-    for module in modules:
-        for layer in module.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=0.02)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
 
 
 FROM_TRANSFORMERS: tuple[tuple[str, str], ...] = (

@@ -1,7 +1,7 @@
-"""Temporal segment networks (TSN, Wang et al. 2016): a few frames from all over the video, one network, a consensus.
+"""Temporal segment networks (TSN, Wang et al. 2016): frames spread over the video, one network, a consensus.
 
-The video is cut into equal snippets, and one frame of each is seen: that is `sampling="spread"`. The network is late
-fusion without order; it says what a single frame network gains by looking several times.
+The video is divided into equal snippets, and one frame of each is taken: that is `sampling="spread"`. The network is late
+fusion without order; it shows what a single-frame network gains from several frames.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Consensus = Literal["mean", "max", "top"]
 class Tsn(LateFusion):
     """Temporal segment network: one 2-D network on a frame of each snippet, and a consensus.
 
-    The consensus is taken of the features, which for the mean is the same as of the scores, since the classifier is linear.
+    The consensus is over features; for the mean this equals one over logits, because the classifier is linear.
 
     Args:
         spec: the input; `spec.clip_len` snippets.
         num_classes: length of the logits; None keeps the backbone's classes.
         backbone: the 2-D network.
         consensus: "mean", "max", or "top": the mean of the `top` largest values of each feature.
-        top: how many.
+        top: number of these values.
         dropout: before the classifier.
-        grey_time: show every three frames as the colours of one; see `GreyTime`.
+        grey_time: turn every three frames into the colours of one; see `GreyTime`.
     """
 
     join_arguments = ("consensus", "top")
@@ -51,19 +51,17 @@ class Tsn(LateFusion):
         grey_time: bool = False,
     ) -> None:
         if consensus not in get_args(Consensus) or top < 1:
-            raise ValueError(
-                f"a consensus is one of {get_args(Consensus)}, of one frame at least; got {consensus}, {top=}"
-            )
+            raise ValueError(f"need a consensus of {get_args(Consensus)} and top > 0, got {consensus=}, {top=}")
         super().__init__(spec, num_classes, backbone, head="max" if consensus == "max" else "mean", dropout=dropout)
         self.top = top if consensus == "top" else 0
         self.colours = colours_of(spec, grey_time)
 
     def encode(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b s f"]:
-        """Features of each frame, or of each three."""
+        """Features of each frame, or of each three with `grey_time`."""
         return super().encode(self.colours(clip))
 
     def frame_parts(self) -> FrameParts | None:
-        """`encode` and `join`, unless three frames are seen as one."""
+        """`encode` and `join`; None with `grey_time`."""
         return None if isinstance(self.colours, GreyTime) else super().frame_parts()
 
     def join(self, encoded: Float[Tensor, "b t f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b f"]:

@@ -1,10 +1,10 @@
-"""Two-stream networks: one looks at a frame, the other at how things move (Simonyan and Zisserman 2014).
+"""Two-stream networks: one stream for a frame, one for optical flow (Simonyan and Zisserman 2014).
 
-The temporal stream sees the optical flow of L frames as 2L channels of its first filters: motion is handed to it, and
-it need not learn to find it. Both streams are CNN-M of Chatfield et al. (2014) with 2048 units in its second fully
-connected layer, or any network of timm; a published backbone's first filters are averaged over the colours for flow
-(Wang et al. 2016, "Temporal Segment Networks"). The paper trains them apart (`spatial_stream`, `temporal_stream`) and
-joins their scores at the end (`kinema fuse`). It also subtracts the mean motion of each field, which is not done here.
+The temporal stream gets the optical flow of L frames as 2L channels, so that it need not learn to find motion. Both
+streams are CNN-M of Chatfield et al. (2014) with 2048 units in its second fully connected layer, or any network of timm;
+for flow, a published backbone's first filters are averaged over the colours (Wang et al. 2016, "Temporal Segment
+Networks"). The paper trains the streams separately (`spatial_stream`, `temporal_stream`) and joins their scores
+(`kinema fuse`). It also subtracts the mean motion of each field, which is not done here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kinema.models.variant import Variant
 from kinema.types import FLOW_ZERO, InputSpec
 
 WEIGHTS = (1.0, 1.5)
-"""Flow counts one and a half times as much as RGB: the choice of Wang et al. (2016) for these two."""
+"""Weights of RGB and flow in the mean of the scores, as in Wang et al. (2016)."""
 
 
 class CnnM(Network):
@@ -35,7 +35,7 @@ class CnnM(Network):
     Args:
         spec: the input: one RGB frame for the spatial stream, the flow of some frames for the temporal one.
         num_classes: length of the logits.
-        second_norm: response norm after the second convolution too; the paper's temporal stream has none there.
+        second_norm: response norm after the second convolution too; not in the paper's temporal stream.
         width: multiplies the channel counts; 1 is the paper.
         dropout: before the second fully connected layer and before the classifier.
     """
@@ -56,7 +56,7 @@ class CnnM(Network):
         init_he(nn.ModuleList([module for name, module in self.named_children() if name != "classifier"]))
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """What stands before the classifier."""
+        """Output of the last fully connected layer."""
         x = rearrange(clip, "b c t h w -> b (t c) h w")
         for _, stage in self.stages():
             x = stage(x)
@@ -79,10 +79,10 @@ def _conv(
 
 
 def _grid(side: int) -> int:
-    """Places along one side after the last pooling: 224 -> 109 -> 54 -> 26 -> 13 -> 6."""
+    """Positions along one side after the last pooling: 224 -> 109 -> 54 -> 26 -> 13 -> 6."""
     places = (((side - 7) // 2 + 1) // 2 - 3) // 2 + 1
     if places // 4 < 1:
-        raise ValueError(f"pictures of {side} pixels are too small for CNN-M")
+        raise ValueError(f"frames of {side} pixels are too small for CNN-M")
     return places // 4
 
 
@@ -90,9 +90,9 @@ class TemporalStream(Network):
     """Any 2-D backbone on the flow of some frames.
 
     Args:
-        spec: flow; `spec.clip_len` frames make twice as many channels.
+        spec: flow; `spec.clip_len` frames have twice as many channels.
         num_classes: length of the logits; None keeps the backbone's number.
-        backbone: the network; its published first filters are averaged over the colours and repeated.
+        backbone: the network; trained first filters are averaged over the colours and repeated.
         dropout: before the classifier.
     """
 
@@ -104,7 +104,7 @@ class TemporalStream(Network):
         self.backbone: Backbone = network
 
     def features(self, clip: Float[Tensor, "b 2 t h w"]) -> Float[Tensor, "b f"]:
-        """Those of the backbone; channels run u, v of the first frame, u, v of the next."""
+        """Those of the backbone; channels are u, v of the first frame, u, v of the next, and so on."""
         return self.backbone(rearrange(clip, "b c t h w -> b (t c) h w"))
 
     def stages(self) -> list[tuple[str, nn.Module]]:
@@ -118,7 +118,7 @@ class TwoStream(Streams):
     Args:
         spec: RGB and flow.
         num_classes: length of the logits.
-        weights: what RGB and flow count.
+        weights: of RGB and flow in the mean of the scores.
         width: multiplies the channel counts; 1 is the paper.
         dropout: see `CnnM`.
         multi_label: scores are sigmoids.
@@ -145,7 +145,7 @@ class TwoStreamOnBackbone(Streams):
         spec: RGB and flow.
         num_classes: length of the logits; None keeps the backbone's number.
         backbone: built twice.
-        weights: what RGB and flow count.
+        weights: of RGB and flow in the mean of the scores.
         dropout: before both classifiers.
         multi_label: scores are sigmoids.
     """
@@ -170,7 +170,7 @@ class TwoStreamI3d(Streams):
     Args:
         spec: RGB and flow.
         num_classes: length of the logits.
-        weights: what RGB and flow count; the paper's count alike.
+        weights: of RGB and flow in the mean; equal in the paper.
         width: multiplies the channel counts; 1 is the paper.
         dropout: before both classifiers.
         multi_label: scores are sigmoids.
@@ -190,7 +190,7 @@ class TwoStreamI3d(Streams):
 
 
 class TwoStreamSmall(Network):
-    """Both streams on the trunk of `kinema.models.small`, trained together from scratch: one linear layer sees both.
+    """Both streams on the trunk of `kinema.models.small`, trained together from scratch with one linear classifier.
 
     Args:
         spec: RGB and flow; the RGB frame is the middle one.
@@ -216,12 +216,12 @@ class TwoStreamSmall(Network):
         self.spatial, self.temporal = spatial, temporal
 
     def features(self, clip: Float[Tensor, "b 5 t h w"]) -> Float[Tensor, "b f"]:
-        """Of the middle frame and of the motion, side by side."""
+        """Features of the middle frame and of the flow, concatenated."""
         streams = (self.spatial, self.temporal)
         return torch.cat([stream(part_of(clip, self.spec, stream.spec)) for stream in streams], dim=1)
 
     def stages(self) -> list[tuple[str, nn.Module]]:
-        """Stem and stages of both streams, level by level."""
+        """Stem and stages, each of both streams."""
         levels = zip(self.spatial.stages(), self.temporal.stages(), strict=True)
         return [(name, nn.ModuleList([rgb, flow])) for (name, rgb), (_, flow) in levels]
 

@@ -1,15 +1,13 @@
-"""X3D: a small 2-D network expanded step by step in time, space, width and depth, for few multiplications.
+"""X3D: a small 2-D network expanded along time, space, width and depth, for few multiplications (Feichtenhofer 2020).
 
-What carries time is a 3x3x3 filter on each channel alone, between two 1x1x1 convolutions that mix channels; every
-other block weighs its channels by what the clip holds as a whole (squeeze and excitation). Nothing shortens time
-before the last average. XS, S and M are one network, fed differently; L has more layers. Feichtenhofer 2020.
+Each block has a depthwise 3x3x3 convolution between two 1x1x1 convolutions, and every other block squeeze-and-excitation.
+No layer before the last average reduces time. XS, S and M are one network with different inputs; L has more layers.
 """
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,13 +23,13 @@ SQUEEZE = 1 / 16
 
 
 def round_width(channels: float) -> int:
-    """The nearest multiple of 8, at least 8, and not below nine tenths of what was asked for."""
+    """The nearest multiple of 8, at least 8, and at least 0.9 times `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 class SqueezeExcite(nn.Module):
-    """Weigh each channel by what the clip holds as a whole (Hu et al. 2018)."""
+    """Squeeze-and-excitation: scale each channel by a function of all channel means (Hu et al. 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,19 +41,19 @@ class SqueezeExcite(nn.Module):
         self.sigmoid = nn.Sigmoid()
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
-        """The channels, each times a number between 0 and 1."""
+        """Each channel times a number between 0 and 1."""
         return x * self.sigmoid(self.expand(self.relu(self.reduce(self.pool(x)))))
 
 
 class ExpandedBlock(nn.Module):
-    """1x1x1 to more channels, 3x3x3 on each of them, 1x1x1 back, with a shortcut around.
+    """1x1x1 to more channels, depthwise 3x3x3, 1x1x1 back, with a shortcut.
 
     Args:
-        inputs: channels that come in.
-        inner: channels between.
-        outputs: channels that go out.
+        inputs: channels in.
+        inner: channels of the depthwise convolution.
+        outputs: channels out.
         stride: over space.
-        squeeze: weigh the inner channels.
+        squeeze: squeeze-and-excitation of the inner channels.
     """
 
     def __init__(self, inputs: int, inner: int, outputs: int, stride: int, squeeze: bool) -> None:
@@ -72,11 +70,11 @@ class ExpandedBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs or stride > 1:
             shrink = nn.Conv3d(inputs, outputs, 1, (1, stride, stride), bias=False)
-            # published without a norm where the channels stay as many
+            # published without a norm if the number of channels stays
             self.shortcut = nn.Sequential(shrink, nn.BatchNorm3d(outputs) if inputs != outputs else nn.Identity())
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t y x"]:
-        """The sum of both ways, rectified."""
+        """ReLU of the sum of branch and shortcut."""
         out = self.relu(self.norm_a(self.conv_a(x)))
         out = self.swish(self.squeeze(self.norm_b(self.conv_b(out))))
         return self.relu(self.norm_c(self.conv_c(out)) + self.shortcut(x))
@@ -89,11 +87,11 @@ class X3D(Network):
         spec: the input.
         num_classes: length of the logits.
         width: factor on the channels of the smallest network.
-        depth: factor on its blocks.
-        expansion: inner channels of a block for one of its outputs.
+        depth: factor on its number of blocks.
+        expansion: inner channels of a block per output channel.
         head_dim: length of the features.
-        window: places over which the head averages before its last layers: those of a training clip. On larger maps
-            the window slides.
+        window: height and width over which the head averages before its last layers: the map of a training clip. On
+            larger maps the window slides.
         dropout: before the classifier.
     """
 
@@ -110,11 +108,17 @@ class X3D(Network):
     ) -> None:
         super().__init__(spec, head_dim, num_classes, dropout)
         channels = [round_width(c * width) for c in (STEM, *(c for c, _ in STAGES))]
-        self.stem = _stem(spec.num_channels, channels[0])
-        self.blocks = nn.ModuleList(
-            _stage(inputs, int(expansion * outputs), outputs, math.ceil(blocks * depth))
-            for (inputs, outputs), (_, blocks) in zip(pairwise(channels), STAGES, strict=True)
-        )
+        first = channels[0]
+        space = nn.Conv3d(spec.num_channels, first, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
+        time = nn.Conv3d(first, first, (5, 1, 1), 1, (2, 0, 0), groups=first, bias=False)
+        self.stem = nn.Sequential(space, time, nn.BatchNorm3d(first), nn.ReLU(inplace=True))
+        self.blocks = nn.ModuleList()
+        for (inputs, outputs), (_, count) in zip(pairwise(channels), STAGES, strict=True):
+            inner = int(expansion * outputs)
+            blocks = [ExpandedBlock(inputs, inner, outputs, 2, squeeze=True)]
+            for place in range(1, math.ceil(count * depth)):
+                blocks.append(ExpandedBlock(outputs, inner, outputs, 1, squeeze=place % 2 == 0))
+            self.blocks.append(nn.Sequential(*blocks))
         inner = int(expansion * channels[-1])
         conv = nn.Conv3d(channels[-1], inner, 1, bias=False)
         self.conv5 = nn.Sequential(conv, nn.BatchNorm3d(inner), nn.ReLU(inplace=True))
@@ -126,7 +130,7 @@ class X3D(Network):
                 nn.init.zeros_(block.norm_c.weight)
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
-        """What the head makes of each window, averaged."""
+        """Output of the head for each window, averaged."""
         x = self.stem(fastest_layout(clip))
         for stage in self.blocks:
             x = stage(x)
@@ -138,23 +142,8 @@ class X3D(Network):
         return [("stem", self.stem), *stages, ("conv5", self.conv5), ("project", self.project)]
 
 
-def _stem(channels: int, width: int) -> nn.Sequential:
-    space = nn.Conv3d(channels, width, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
-    time = nn.Conv3d(width, width, (5, 1, 1), 1, (2, 0, 0), groups=width, bias=False)
-    return nn.Sequential(space, time, nn.BatchNorm3d(width), nn.ReLU(inplace=True))
-
-
-def _stage(inputs: int, inner: int, outputs: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(
-        *(
-            ExpandedBlock(outputs if place else inputs, inner, outputs, 1 if place else 2, squeeze=place % 2 == 0)
-            for place in range(depth)
-        )
-    )
-
-
 FROM_PYTORCHVIDEO = (
-    (r"blocks\.0\.conv\.conv_t\.", "stem.0."),  # their spatial filter goes by this name, and the other way round
+    (r"blocks\.0\.conv\.conv_t\.", "stem.0."),  # conv_t is the spatial filter there, conv_xy that over time
     (r"blocks\.0\.conv\.conv_xy\.", "stem.1."),
     (r"blocks\.0\.norm\.", "stem.2."),
     (r"blocks\.5\.pool\.pre_conv\.", "conv5.0."),
@@ -171,7 +160,7 @@ FROM_PYTORCHVIDEO = (
 )
 
 
-def _variant(input: InputSpec, note: str, **arguments: Any) -> Variant:
+def _variant(input: InputSpec, note: str, **arguments: float) -> Variant:
     return Variant(builder=X3D, arguments=arguments, input=input, paper="Feichtenhofer 2020", note=note)
 
 

@@ -65,5 +65,5 @@ def test_it_travels_with_the_checkpoint(tmp_path):
 
 
 def test_frames_that_three_does_not_divide_are_refused():
-    with pytest.raises(ConfigError, match=r"clip_len=8: three frames are shown as one; take a multiple of three"):
+    with pytest.raises(ConfigError, match=r"clip_len=8: grey_time needs a multiple of three"):
         network("tsn", 8, grey_time=True)

@@ -1,9 +1,9 @@
-"""Attentive probe: a learned question put to all tokens of a frozen encoder (V-JEPA, Bardes et al. 2024).
+"""Attentive probe: a learned query that attends to all tokens of a frozen encoder (V-JEPA, Bardes et al. 2024).
 
-A linear layer on the mean of an encoder's tokens sees what all of them share; one vector that attends to them finds the
-few that matter. V-JEPA and V-JEPA 2 (Assran et al. 2025) are judged by such a probe, V-JEPA 2 with three blocks of
-self-attention before it. The probe knows neither the order nor the place of the tokens: what an encoder of clips says of
-them is in the tokens, an encoder of single pictures says nothing of it, and `num_positions` gives them a learned place.
+A linear layer on the mean of the tokens gets only what they have in common; a query finds the few that matter. V-JEPA
+and V-JEPA 2 (Assran et al. 2025) are evaluated with such a probe, V-JEPA 2 with three blocks of self-attention before it.
+The probe itself is blind to the order of the tokens. Encoders of clips put positions into the tokens; for encoders of
+single images `num_positions` adds learned ones.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ProbeAttention(nn.Module):
         tokens: Float[Tensor, "b n f"],
         inside: Bool[Tensor, "b 1 1 n"] | None = None,
     ) -> Float[Tensor, "b m f"]:
-        """What each query takes from the tokens; from those `inside` only, where it is given."""
+        """Attention of each query to the tokens, or only to those where `inside` is true."""
         parts = (self.query(queries), self.key(tokens), self.value(tokens))
         query, key, value = (rearrange(part, "b n (h d) -> b h n d", h=self.num_heads) for part in parts)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=inside)
@@ -42,9 +42,9 @@ class ProbeAttention(nn.Module):
 
 
 class ProbeBlock(nn.Module):
-    """Attention and a perceptron, each behind a norm and beside a shortcut.
+    """Attention and a perceptron, each after a norm and with a shortcut.
 
-    `learned_query`: queries come from outside and go in as they are, and there is no linear layer behind the attention.
+    With `learned_query`, queries are not normalised, and the attention has no output layer.
     """
 
     def __init__(self, width: int, num_heads: int, learned_query: bool = False) -> None:
@@ -63,9 +63,9 @@ class ProbeBlock(nn.Module):
         tokens: Float[Tensor, "b n f"],
         inside: Bool[Tensor, "b 1 1 n"] | None = None,
     ) -> Float[Tensor, "b m f"]:
-        """The queries with what they found."""
-        asked = queries if self.learned_query else self.norm1(queries)
-        queries = queries + self.attention(asked, self.norm1(tokens), inside)
+        """The updated queries."""
+        normed = queries if self.learned_query else self.norm1(queries)
+        queries = queries + self.attention(normed, self.norm1(tokens), inside)
         return queries + self.fc2(self.gelu(self.fc1(self.norm2(queries))))
 
 
@@ -73,10 +73,10 @@ class AttentiveProbe(nn.Module):
     """One vector from many tokens.
 
     Args:
-        width: of the tokens, and of the vector.
-        num_heads: of each attention; the width must divide by it.
-        depth: blocks of self-attention before the question is put: 0 (V-JEPA) to 3 (V-JEPA 2).
-        num_positions: a learned place for each of so many tokens; 0 where they carry their places already.
+        width: of the tokens and of the vector, a multiple of `num_heads`.
+        num_heads: of each attention.
+        depth: blocks of self-attention before the query: 0 (V-JEPA) to 3 (V-JEPA 2).
+        num_positions: number of learned positions to add to the tokens; 0 if they contain positions already.
     """
 
     def __init__(self, width: int, num_heads: int, depth: int = 0, num_positions: int = 0) -> None:
@@ -85,23 +85,6 @@ class AttentiveProbe(nn.Module):
         self.positions = nn.Parameter(torch.zeros(1, num_positions, width)) if num_positions else None
         self.blocks = nn.ModuleList(ProbeBlock(width, num_heads) for _ in range(depth))
         self.asking = ProbeBlock(width, num_heads, learned_query=True)
-        self._init_weights()
-
-    def forward(self, tokens: Float[Tensor, "b n f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b f"]:
-        """The vector of each row.
-
-        Args:
-            tokens: what an encoder gave.
-            lengths: how many of the n tokens of each row count, from the first on; None: all do.
-        """
-        if self.positions is not None:
-            tokens = tokens + self.positions[:, : tokens.shape[1]]
-        inside = None if lengths is None else _first(lengths.to(tokens.device), tokens.shape[1])
-        for block in self.blocks:
-            tokens = block(tokens, tokens, inside)
-        return self.asking(self.question.expand(tokens.shape[0], -1, -1), tokens, inside)[:, 0]
-
-    def _init_weights(self) -> None:
         for parameter in (self.question, self.positions):
             if parameter is not None:
                 nn.init.trunc_normal_(parameter, std=0.02)
@@ -110,9 +93,22 @@ class AttentiveProbe(nn.Module):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
 
+    def forward(self, tokens: Float[Tensor, "b n f"], lengths: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b f"]:
+        """The vector of each row.
 
-def _first(lengths: Int[Tensor, " b"], count: int) -> Bool[Tensor, "b 1 1 n"]:
-    return (torch.arange(count, device=lengths.device)[None] < lengths[:, None])[:, None, None]
+        Args:
+            tokens: of an encoder.
+            lengths: number of valid tokens of each row, from the first on; None: all are valid.
+        """
+        if self.positions is not None:
+            tokens = tokens + self.positions[:, : tokens.shape[1]]
+        inside: Bool[Tensor, "b 1 1 n"] | None = None
+        if lengths is not None:
+            places = torch.arange(tokens.shape[1], device=tokens.device)
+            inside = (places[None] < lengths.to(tokens.device)[:, None])[:, None, None]
+        for block in self.blocks:
+            tokens = block(tokens, tokens, inside)
+        return self.asking(self.question.expand(tokens.shape[0], -1, -1), tokens, inside)[:, 0]
 
 
 FROM_VJEPA2: tuple[tuple[str, str], ...] = (

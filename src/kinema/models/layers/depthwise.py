@@ -1,11 +1,11 @@
-"""A filter on each channel alone, with gradients that a CPU computes fast.
+"""Depthwise convolutions whose gradients are fast on a CPU.
 
-On a CPU, torch's own backward pass of a 3x3x3 convolution of that kind can take a hundred times as long as its forward
-pass. The same numbers come from operations that are fast there: the gradient of the input is the convolution, backwards,
-of the gradient of the output; that of the weights is that of three filters on single frames, one for each place in time.
+On a CPU, torch's backward pass of a depthwise 3x3x3 convolution can take a hundred times as long as its forward pass.
+Fast operations give the same numbers: the gradient of the input is a convolution of the output's gradient with the
+flipped filter; that of the weights is computed for three 2-D filters, one for each position in time.
 
-In two dimensions it is only the strided ones that are slow, and only in half precision: 7 to 40 times slower than in float32
-(torch 2.15, AVX-512 BF16). Where a MobileNet or an EfficientNet learns, four or five such layers take most of a step.
+In two dimensions only strided filters are slow, and only in half precision: 7 to 40 times slower than in float32 (torch
+2.15, AVX-512 BF16). In a MobileNet or an EfficientNet, four or five such layers take most of a training step.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
 Axes = tuple[int, ...]
-"""One number an axis."""
+"""One number for each axis."""
 
 
 class DepthwiseConv3d(nn.Conv3d):
-    """A 3x3x3 convolution on each channel, padded by 1, without bias.
+    """A depthwise 3x3x3 convolution, padded by 1, without bias.
 
     Args:
-        channels: that come in and go out.
+        channels: in and out.
         stride: over space.
     """
 
@@ -44,9 +44,9 @@ class DepthwiseConv3d(nn.Conv3d):
 def convolve(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Axes, padding: Axes | str, dilation: Axes, groups: int
 ) -> Tensor:
-    """`torch.conv2d` under autocast; gradients of strided filters on single channels are computed in float32."""
-    depthwise = groups > 1 and groups == input.shape[-3] == len(weight)
-    if depthwise and max(stride) > 1 and bias is None and input.ndim == 4 and not isinstance(padding, str):
+    """`torch.conv2d` under autocast; gradients of strided depthwise filters are computed in float32."""
+    is_depthwise = groups > 1 and groups == input.shape[-3] == len(weight)
+    if is_depthwise and max(stride) > 1 and bias is None and input.ndim == 4 and not isinstance(padding, str):
         half = torch.get_autocast_dtype(input.device.type)
         return _Strided.apply(input.to(half), weight.to(half), stride, padding, dilation)
     return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
@@ -54,9 +54,9 @@ def convolve(
 
 class _Strided(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Axes, padding: Axes, dilation: Axes) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.how = stride, padding, dilation
+        ctx.options = stride, padding, dilation
         return torch.conv2d(x, weight, None, stride, padding, dilation, len(weight))
 
     @staticmethod
@@ -65,10 +65,10 @@ class _Strided(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         wide = (part.float().contiguous(memory_format=torch.channels_last) for part in (grad, x, weight))
         of_x, of_weight, _ = torch.ops.aten.convolution_backward(
-            *wide, None, *ctx.how, False, (0, 0), len(weight), (*ctx.needs_input_grad[:2], False)
+            *wide, None, *ctx.options, False, (0, 0), len(weight), (*ctx.needs_input_grad[:2], False)
         )
-        found = (of_x, of_weight)
-        return (*(None if part is None else part.to(x.dtype) for part in found), None, None, None)
+        grads = (None if part is None else part.to(x.dtype) for part in (of_x, of_weight))
+        return (*grads, None, None, None)
 
 
 class _Depthwise(torch.autograd.Function):
@@ -82,29 +82,27 @@ class _Depthwise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        of_x, of_weight, _ = ctx.needs_input_grad
-        return (
-            _grad_of_input(grad, weight.to(grad.dtype), x, ctx.stride).to(x.dtype) if of_x else None,
-            _grad_of_weight(grad, weight, x.to(grad.dtype), ctx.stride).to(weight.dtype) if of_weight else None,
-            None,
-        )
+        needs_x, needs_weight, _ = ctx.needs_input_grad
+        of_x = of_weight = None
+        if needs_x:
+            spread = grad
+            if ctx.stride > 1:  # put each number where its window was
+                spread = torch.zeros_like(x, dtype=grad.dtype)
+                spread[..., :: ctx.stride, :: ctx.stride] = grad
+            filters = weight.to(grad.dtype).flip(2, 3, 4)
+            of_x = F.conv3d(spread, filters, None, 1, 1, groups=len(weight)).to(x.dtype)
+        if needs_weight:
+            of_weight = _weight_grad(grad, weight, x.to(grad.dtype), ctx.stride).to(weight.dtype)
+        return of_x, of_weight, None
 
 
-def _grad_of_input(grad: Tensor, weight: Tensor, x: Tensor, stride: int) -> Tensor:
-    if stride > 1:  # put each number back where its window stood
-        spread = torch.zeros_like(x, dtype=grad.dtype)
-        spread[..., ::stride, ::stride] = grad
-        grad = spread
-    return F.conv3d(grad, weight.flip(2, 3, 4), None, 1, 1, groups=len(weight))
-
-
-def _grad_of_weight(grad: Tensor, weight: Tensor, x: Tensor, stride: int) -> Tensor:
+def _weight_grad(grad: Tensor, weight: Tensor, x: Tensor, stride: int) -> Tensor:
     t, shape = x.shape[2], weight[:, :, 0].shape
     taps = []
-    for shift in (-1, 0, 1):  # the filter's frame lies so many frames after the output's
-        seen = slice(max(shift, 0), t + min(shift, 0))
-        made = slice(max(-shift, 0), t + min(-shift, 0))
-        frames, above = _frames(x[:, :, seen]), _frames(grad[:, :, made])
+    for shift in (-1, 0, 1):  # by how many frames the input of this part of the filter follows the output
+        inputs = slice(max(shift, 0), t + min(shift, 0))
+        outputs = slice(max(-shift, 0), t + min(-shift, 0))
+        frames, above = _frames(x[:, :, inputs]), _frames(grad[:, :, outputs])
         taps.append(conv2d_weight(frames, shape, above, stride, 1, groups=len(weight)))  # type: ignore[no-untyped-call]
     return torch.stack(taps, 2)
 

@@ -1,11 +1,11 @@
-"""2-D networks whose layers see time: frames ride in the batch, and chosen layers unfold them to clips for a moment.
+"""2-D networks with layers over time: frames are entries of the batch, and some layers unfold them to clips.
 
-A 2-D network runs on frames [(b t) c h w], so its batch norms, squeeze-excitation, layer norms and activations are
-what they were. An `Unfolded` layer takes its input as clips [b c t h w] instead. What tells it which frames belong
-together is the number of clips, noted by the `Fold` that network and layers share when a clip comes in: it stays true
-where a layer changes how many frames there are.
+A 2-D network runs on frames [(b t) c h w], so that its batch norms, squeeze-excitation, layer norms and activations
+stay as they are. An `Unfolded` layer gets its input as clips [b c t h w]. The network and its layers share a `Fold`,
+which stores the number of clips of the current input: it says which frames belong together, also after a layer has
+changed the number of frames.
 
-Frames lie channels last in memory. Then to unfold and to fold moves nothing.
+Frames are channels last in memory, so that unfolding and folding move no data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from kinema.models.layers.grey_time import colours_of
 from kinema.models.network import Network, fastest_layout
 from kinema.types import InputSpec
 
-_FIRST = ("conv1", "conv_pw", "conv_exp", "conv_dw", "dw_start", "pw_exp")  # how timm calls a block's first convolution
+_FIRST = (
+    "conv1",
+    "conv_pw",
+    "conv_exp",
+    "conv_dw",
+    "dw_start",
+    "pw_exp",
+)  # timm's names of a block's first convolution
 
 
 class Fold:
@@ -31,7 +38,7 @@ class Fold:
         self.num_clips = 1
 
     def frames(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "n c h w"]:
-        """The frames of clips that come in; their number counts from now on."""
+        """The frames of new clips; stores the number of clips."""
         self.num_clips = clip.shape[0]
         return self.fold(fastest_layout(clip))
 
@@ -48,8 +55,8 @@ class Unfolded(nn.Module):
     """A layer of clips in a network of frames.
 
     Args:
-        fold: the one that the network takes its frames from.
-        layer: [b c t h w] to [b d s y x].
+        fold: shared with the network.
+        layer: from [b c t h w] to [b d s y x].
     """
 
     def __init__(self, fold: Fold, layer: nn.Module) -> None:
@@ -58,21 +65,21 @@ class Unfolded(nn.Module):
         self.layer = layer
 
     def forward(self, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "m d y x"]:
-        """What the layer makes of the clips, as frames."""
+        """The output of the layer, as frames."""
         return self.fold.fold(self.layer(self.fold.unfold(frames)))
 
 
 class FoldedNetwork(Network):
-    """A 2-D backbone on the frames of a clip, its features averaged over time; without unfolded layers, TSN.
+    """A 2-D backbone on the frames of a clip, its features averaged over time; without unfolded layers it is TSN.
 
-    Since the classifier is linear, the mean of the features gives the mean of the frames' logits.
+    Because the classifier is linear, the mean of the features gives the mean of the frames' logits.
 
     Args:
         spec: the input.
         num_classes: length of the logits; None keeps the backbone's classes and, where published, its classifier.
         backbone: the 2-D network.
         dropout: before the classifier.
-        grey_time: show every three frames as the colours of one; see `GreyTime`.
+        grey_time: turn every three frames into the colours of one; see `GreyTime`.
     """
 
     def __init__(
@@ -92,7 +99,7 @@ class FoldedNetwork(Network):
             self.adopt_classifier(*frames.published_classifier)
 
     def frame_features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b s f"]:
-        """The backbone's features of each frame, or of each time step that is left at its end."""
+        """The backbone's features of each frame, or of each time step that remains at its end."""
         return torch.unflatten(self.backbone.model(self.fold.frames(self.colours(clip))), 0, (clip.shape[0], -1))
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
@@ -105,29 +112,27 @@ class FoldedNetwork(Network):
 
 
 def block_convs(network: nn.Module, residual_only: bool = False) -> list[str]:
-    """Names of the first convolution of each block, in order: where a residual branch begins.
+    """Names of the first convolution of each block, in order: the start of the residual branch.
 
-    Blocks are told by the names of their layers, which timm's residual networks share: ResNet and its kin (SE, ResNeXt,
-    RegNet, Res2Net, NFNet), MobileNet, EfficientNet, ConvNeXt and others, and DenseNet's layers.
+    Blocks are recognised by the names of their layers, which timm's residual networks share: ResNet and variants (SE,
+    ResNeXt, RegNet, Res2Net, NFNet), MobileNet, EfficientNet, ConvNeXt and others, and DenseNet's layers.
 
     Args:
-        network: any of timm's.
+        network: one of timm.
         residual_only: leave out blocks that are known to have no shortcut (in MobileNet, those that change size).
     """
     found = []
     for path, block in network.named_modules():
-        if not path or "stem" in path or isinstance(block, nn.Sequential) or not _is_block(block):
+        if not path or "stem" in path or isinstance(block, nn.Sequential):
+            continue
+        layers = [n for n, child in block.named_children() if _convs(child) or isinstance(child, nn.Linear)]
+        is_block = any(n in _FIRST for n in layers) and (len(layers) > 1 or hasattr(block, "mlp"))
+        if not is_block:
             continue
         if not residual_only or getattr(block, "has_skip", True):
             name, first = next((n, child) for n, child in block.named_children() if n in _FIRST and _convs(child))
             found.append(f"{path}.{name}.{_convs(first)[0]}".rstrip("."))
     return found
-
-
-def _is_block(module: nn.Module) -> bool:
-    with_convs = [name for name, child in module.named_children() if _convs(child) or isinstance(child, nn.Linear)]
-    begins = any(name in _FIRST for name in with_convs)
-    return begins and (len(with_convs) > 1 or hasattr(module, "mlp"))
 
 
 def _convs(module: nn.Module) -> Sequence[str]:

@@ -1,7 +1,7 @@
-"""The parts of any 2-D network in the order in which its input sees them, so that "the last n stages" means something.
+"""The parts of any 2-D network from input to output, so that "the last n stages" is defined.
 
-timm knows, for layer-wise learning rates, the depth of every parameter. Parameters of one depth make one part here;
-where a whole module has one depth, the module itself is the part, with its dropouts and norms.
+timm gives the depth of every parameter, for layer-wise learning rates. Parameters of the same depth form one part; if
+all parameters of a module have the same depth, the module itself is the part, with its dropouts and norms.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ def parts_in_order(model: nn.Module, depths: dict[str, int | float] | None = Non
 
     Args:
         model: of timm, or any other.
-        depths: the depth of each parameter, by name; None asks timm, or takes the order of declaration.
+        depths: the depth of each parameter, by name; None takes timm's, or else the order of declaration.
     """
     depths = _depths(model) if depths is None else depths
     parts: dict[int | float, dict[str, nn.Module | nn.Parameter]] = {}
     _collect(model, "", depths, parts)
-    named = [(next(iter(parts[depth])), _part(parts[depth])) for depth in sorted(parts)]  # by the first member
+    named = [(next(iter(parts[depth])), _as_module(parts[depth])) for depth in sorted(parts)]  # by the first member
     return [("stem", named[0][1]), *named[1:]]
 
 
@@ -27,7 +27,7 @@ def _depths(model: nn.Module) -> dict[str, int | float]:
     """The depth of each parameter, by name."""
     names = [name for name, _ in model.named_parameters()]
     matcher = getattr(model, "group_matcher", None)
-    if matcher is None:  # every layer for itself, in the order in which they were declared
+    if matcher is None:  # every layer has its own depth, in the order of declaration
         layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
         return {name: layers.index(name.rpartition(".")[0]) for name in names}
     from timm.models import group_parameters
@@ -42,7 +42,7 @@ def _collect(
     depths: dict[str, int | float],
     parts: dict[int | float, dict[str, nn.Module | nn.Parameter]],
 ) -> None:
-    """Hand out the largest modules that lie at one depth; go on inside the others."""
+    """Collect the largest modules whose parameters have one depth; descend into the others."""
     inside = {depths[f"{path}{name}"] for name, _ in module.named_parameters()}
     if len(inside) == 1 and path:
         parts.setdefault(inside.pop(), {})[path.rstrip(".")] = module
@@ -53,7 +53,7 @@ def _collect(
         _collect(child, f"{path}{name}.", depths, parts)
 
 
-def _part(members: dict[str, nn.Module | nn.Parameter]) -> nn.Module:
+def _as_module(members: dict[str, nn.Module | nn.Parameter]) -> nn.Module:
     modules = [member for member in members.values() if isinstance(member, nn.Module)]
     if len(modules) == len(members) == 1:
         return modules[0]

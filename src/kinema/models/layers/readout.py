@@ -1,6 +1,6 @@
-"""What a network that remembers shows its classifier: its last state, or the mean or the maximum of all so far.
+"""Readout of a recurrent network: the classifier gets the last state, or the mean or maximum of all states so far.
 
-The three are the same whether all states are there at once or come one by one.
+The result is the same for all states at once and for one state after the other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def check_readout(readout: Readout) -> Readout:
     """The readout itself.
 
     Raises:
-        ValueError: none of the three.
+        ValueError: not one of "last", "mean" and "max".
     """
     if readout not in get_args(Readout):
         raise ValueError(f"a readout is one of {', '.join(get_args(Readout))}, got {readout=}")
@@ -30,12 +30,12 @@ def check_readout(readout: Readout) -> Readout:
 
 @dataclass(frozen=True, slots=True)
 class RunningReadout:
-    """Reads states as they come."""
+    """The last, mean or maximum of the states so far."""
 
     readout: Readout
 
     def all(self, states: Float[Tensor, "b t u"]) -> Float[Tensor, "b t u"]:
-        """What is read after each of the states, in order of time."""
+        """The readout after each of the states, in order of time."""
         if self.readout == "last":
             return states
         if self.readout == "max":
@@ -44,7 +44,7 @@ class RunningReadout:
         return states.cumsum(dim=1) / counts[:, None]
 
     def start(self, zeros: Float[Tensor, "b u"]) -> State:
-        """What to keep before the first state."""
+        """What to store before the first state."""
         if self.readout == "last":
             return {}
         if self.readout == "max":
@@ -52,7 +52,7 @@ class RunningReadout:
         return {"sum": zeros, "count": zeros[:, :1]}
 
     def step(self, states: Float[Tensor, "b u"], kept: State) -> tuple[Float[Tensor, "b u"], State]:
-        """What is read after one more state, and what to keep for the next."""
+        """The readout after one more state, and what to store for the next."""
         if self.readout == "last":
             return states, {}
         if self.readout == "max":

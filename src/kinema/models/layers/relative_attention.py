@@ -1,10 +1,10 @@
-"""MViT's pooled attention, computed faster where nothing is learned: the same layers, the same numbers.
+"""MViT's pooled attention, computed faster at inference: the same layers, the same numbers.
 
-Where two tokens lie relative to each other is added to their score: one number for the distance in time, one in rows,
-one in columns, each a product of the query with a learned vector. torchvision makes the sum for every pair of tokens and
-adds it to a part of the scores in place, which takes longer than attention itself, and which OpenVINO does element by
-element. Here a query carries those products as further channels, and a key has ones in the three channels of its own
-place: their product adds them up. The class token has no place, and zeros there.
+The relative position of two tokens adds to their attention score: one number for the distance in time, one in rows, one
+in columns, each a product of the query with a learned vector. torchvision computes the sum for every pair of tokens and
+adds it to a part of the scores in place, which takes longer than attention itself and which OpenVINO does element by
+element. Here these products are additional channels of the query, and a key has ones in the three channels of its own
+position, so that the product of query and key adds them up. The class token has no position, so zeros.
 
     query  [ q * scale | by time | by row | by column ]        key  [ k | 0 1 0 .. | 1 0 .. | 0 0 1 .. ]
 
@@ -29,14 +29,14 @@ _AXES = "thw"
 
 
 class FastAttention(MultiscaleAttention):  # type: ignore[misc]
-    """Stands in the place of torchvision's attention, whose layers it takes over.
+    """Replaces torchvision's attention and uses its layers.
 
-    While weights learn torchvision's own way is taken, and also where products are counted, so that counts are the
-    published ones.
+    In training, and on the meta device where multiply-adds are counted, torchvision's own computation runs, so that
+    counts are the published ones.
 
     Args:
         layers: of torchvision.
-        grid: places of the tokens that come in, without the class token.
+        grid: positions of the input tokens, without the class token.
     """
 
     def __init__(self, layers: MultiscaleAttention, grid: Grid) -> None:
@@ -49,7 +49,7 @@ class FastAttention(MultiscaleAttention):  # type: ignore[misc]
                 self.register_buffer(f"rows_{axis}", table_rows(*sizes), persistent=False)
 
     def forward(self, x: Float[Tensor, "b n f"], thw: Grid) -> tuple[Float[Tensor, "b m g"], Grid]:
-        """What the tokens take from each other, and their grid after pooling."""
+        """The output tokens, and their grid after pooling."""
         if torch.is_grad_enabled() or x.is_meta:
             return super().forward(x, thw)
         parts = rearrange(self.qkv(x), "b n (part head c) -> part b head n c", part=3, head=self.num_heads)
@@ -59,7 +59,7 @@ class FastAttention(MultiscaleAttention):  # type: ignore[misc]
         )
         scaled = self.scaler * query
         if self.rel_pos_t is not None:
-            scaled = torch.cat([scaled, self._relative(query, grid)], dim=-1)
+            scaled = torch.cat([scaled, self._position_scores(query, grid)], dim=-1)
             key = torch.cat([key, self.key_places.to(key.dtype).expand(*key.shape[:2], -1, -1)], dim=-1)
         out = attend(scaled, key, value)
         if self.residual_pool:
@@ -67,25 +67,23 @@ class FastAttention(MultiscaleAttention):  # type: ignore[misc]
             out = out + shortcut
         return self.project(rearrange(out, "b head n c -> b n (head c)")), grid
 
-    def _relative(self, query: Float[Tensor, "b head n c"], grid: Grid) -> Float[Tensor, "b head n k"]:
-        """What each query adds for every time, row and column that a key may have."""
+    def _position_scores(self, query: Float[Tensor, "b head n c"], grid: Grid) -> Float[Tensor, "b head n k"]:
+        """What each query adds to its score for every time, row and column of a key."""
         spread = torch.unflatten(query[:, :, 1:], 2, grid)
-        shares = [torch.einsum(f"bnthwc,{axis}kc->bnthwk", spread, self._table(axis).to(query.dtype)) for axis in _AXES]
-        return F.pad(torch.cat(shares, dim=-1).flatten(2, 4), (0, 0, 1, 0))
-
-    def _table(self, axis: str) -> Float[Tensor, "q k c"]:
-        """The learned vector for each pair of a query's and a key's place on one axis."""
-        table, rows = getattr(self, f"rel_pos_{axis}"), getattr(self, f"rows_{axis}")
-        length = 2 * max(rows.shape) - 1
-        if len(table) != length:
-            table = F.interpolate(table.T[None], size=length, mode="linear")[0].T
-        return table[rows]
+        scores = []
+        for axis in _AXES:
+            table, rows = getattr(self, f"rel_pos_{axis}"), getattr(self, f"rows_{axis}")
+            length = 2 * max(rows.shape) - 1
+            if len(table) != length:
+                table = F.interpolate(table.T[None], size=length, mode="linear")[0].T
+            scores.append(torch.einsum(f"bnthwc,{axis}kc->bnthwk", spread, table[rows].to(query.dtype)))
+        return F.pad(torch.cat(scores, dim=-1).flatten(2, 4), (0, 0, 1, 0))
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention with scores that are scaled already.
+    """Attention with scaled queries.
 
-    Where torch computes on a CPU and values have fewer channels than keys, two products are faster than its own function.
+    On a CPU, with fewer channels in values than in keys, two products are faster than torch's own function.
     """
     if query.device.type == "cpu" and not torch.compiler.is_compiling():
         return (query @ key.transpose(2, 3)).softmax(dim=-1) @ value
@@ -93,7 +91,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def pooled(pool: Pool, tokens: Float[Tensor, "b head n c"], grid: Grid) -> tuple[Float[Tensor, "b head m c"], Grid]:
-    """What a pool's filters make of each head, beside the class token; channels stay side by side."""
+    """The tokens of each head after pooling, and the class token; channels stay last in memory."""
     batch, heads = tokens.shape[:2]
     maps = torch.unflatten(tokens[:, :, 1:], 2, grid).flatten(0, 1).permute(0, 4, 1, 2, 3)
     maps = pool.pool(maps.contiguous(memory_format=torch.channels_last_3d))
@@ -111,7 +109,7 @@ def use_fast_attention(trunk: nn.Module) -> None:
 
 
 def pooled_grid(grid: Grid, pool: Pool | None) -> Grid:
-    """Places that are left of a grid; filters are odd and padded by half of their size."""
+    """The grid after pooling; filters are odd and padded by half of their size."""
     if pool is None:
         return grid
     time, rows, columns = ((size - 1) // step + 1 for size, step in zip(grid, pool.pool.stride, strict=True))
@@ -119,7 +117,7 @@ def pooled_grid(grid: Grid, pool: Pool | None) -> Grid:
 
 
 def table_rows(queries: int, keys: int) -> Int[Tensor, "q k"]:
-    """Which row of a learned table belongs to the distance of a query from a key, on one axis of either's places.
+    """The row of a learned table for the distance of each query from each key, on one axis.
 
     >>> table_rows(2, 2)
     tensor([[1, 0],
@@ -131,7 +129,7 @@ def table_rows(queries: int, keys: int) -> Int[Tensor, "q k"]:
 
 
 def places(grid: Grid) -> Float[Tensor, "n k"]:
-    """For each key ones at its time, row and column; for the class token, which comes first, zeros."""
+    """For each key ones at its time, row and column; zeros for the class token, which is the first."""
     ones = torch.cartesian_prod(*(torch.arange(size) for size in grid)).unbind(dim=1)
     marks = [F.one_hot(place, size) for place, size in zip(ones, grid, strict=True)]
     return F.pad(torch.cat(marks, dim=-1), (0, 0, 1, 0)).float()

@@ -1,10 +1,10 @@
-"""Right gradients for clips that are shorter than a filter over time.
+"""Correct gradients for clips that are shorter than a filter over time.
 
-In bfloat16 on a CPU, oneDNN's weight gradients of 3-D convolutions are garbage where the clip has more than one time
-step but fewer than the filter is long (3 over 2, 5 over 3 …) and the stride over time is 1: values of 1e34 or no
-numbers at all, in some calls and not in others (torch 2.11 to 2.15, AVX-512 BF16). Every network that ends in two time
-steps has such layers: R3D-18 and C3D on 16 frames, for instance. With the zeros put around the clip beforehand
-instead of by the convolution, gradients are those of float32 up to rounding.
+In bfloat16 on a CPU, oneDNN's weight gradients of 3-D convolutions are garbage if the clip has more than one time step
+but fewer than the filter (filter 3 and 2 steps, 5 and 3 …) and the stride over time is 1: values of 1e34 or NaN, in some
+calls and not in others (torch 2.11 to 2.15, AVX-512 BF16). Networks that end in two time steps have such layers, such
+as R3D-18 and C3D on 16 frames. If the clip is padded with zeros before the convolution instead of by it, gradients equal
+those of float32 up to rounding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kinema.models.layers.depthwise import Axes
 def convolve(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Axes, padding: Axes | str, dilation: Axes, groups: int
 ) -> Tensor:
-    """`torch.conv3d`, with the padding over time in a step of its own where the clip is shorter than the filter."""
+    """`torch.conv3d`; if the clip is shorter than the filter, the padding over time is a separate operation."""
     if not isinstance(padding, str):
         time, *space = padding
         if time and 1 < input.shape[-3] < weight.shape[-3] and stride[0] == 1:

@@ -1,7 +1,7 @@
-"""The spatial trunk of the small fusion networks as a frame network: pictures in, one feature vector each out.
+"""The spatial trunk of the small fusion networks as a frame network: images in, one feature vector each out.
 
-It opens like a backbone, and it is the same stem and blocks as in `small`, so that a comparison says what the use of
-time is worth.
+It has the interface of a backbone and the stem and blocks of `small`, so that comparisons show the effect of how time
+is used.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from kinema.models.small import Block
 
 @dataclass(frozen=True)
 class SmallFrames:
-    """The trunk of the small fusion networks as a frame network; it opens like a backbone.
+    """Which trunk to build; has the interface of `BackboneSource`.
 
     Args:
         width: channels of the stem and of the first stage; each further stage doubles them.
         depths: residual blocks of each stage.
-        grid: features are averaged over grid x grid places, so that recurrence knows where things are.
+        grid: features are averaged to grid x grid positions, so that recurrent layers get positions.
     """
 
     width: int = 32
@@ -32,12 +32,12 @@ class SmallFrames:
     grid: int = 3
 
     def open(self, size: tuple[int, int]) -> SmallTrunk:
-        """Build it; it takes pictures of any size."""
+        """Build it; it takes images of any size."""
         return SmallTrunk(self)
 
 
 class SmallTrunk(nn.Module):
-    """A stem of stride 4 and residual stages: pictures [n 3 h w] to features [n f]."""
+    """A stem of stride 4 and residual stages: images [n 3 h w] to features [n f]."""
 
     num_classes = 400
 
@@ -60,7 +60,7 @@ class SmallTrunk(nn.Module):
         init_he(self)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
-        """Features of each place, channels first."""
+        """Features of each position, channels first."""
         x = self.stem(images[:, :, None].contiguous(memory_format=torch.channels_last_3d))
         for stage in self.blocks:
             x = stage(x)

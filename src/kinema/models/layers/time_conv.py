@@ -1,13 +1,14 @@
-"""Layers over time that begin as what they were made of: an inflated convolution, filters over time, a maximum.
+"""Layers over time that are initialised from 2-D layers: inflated convolutions, filters over time, max pooling.
 
-How weights of a picture's filter are laid out over time, so that what stands still gives what it gave:
+How the weights of a 2-D filter are distributed over time, so that a clip without motion gives the output of its frame:
 
     mean     copies, divided by their number (Carreira and Zisserman 2017)
-    centre   all in the middle slice: each frame gives what it gave
-    shift    the same, but an eighth of the filters looks one frame ahead and an eighth one back, as in TSM (Lin et al. 2019)
+    centre   all in the middle slice: each frame gives its 2-D output
+    shift    the same, but an eighth of the filters sees the next frame and an eighth the previous one, as in TSM (Lin et
+             al. 2019)
 
-With the first two a network gives a clip and its reverse the same answer, and so does the gradient: what would tell them
-apart starts at zero, and directions are learned late. With "shift" they are learned at once.
+With the first two, a clip and its reverse have the same output and the same gradient: weights that would distinguish
+them start at zero, and directions of motion are learned late. With "shift" they are learned at once.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ _SHARE = 8
 
 
 class InflatedConv(OneDnnConv3d):
-    """A convolution over time and space, made of one over space.
+    """A convolution over time and space, initialised from one over space.
 
     Args:
-        conv: an ordinary convolution, or one of TensorFlow's "same" padding.
+        conv: an ordinary convolution, or one with TensorFlow's "same" padding.
         length: of the filters over time; odd.
-        init: see above.
-        padding: "zeros" or "replicate", before and behind the clip; over space it stays as it was.
+        init: see the module.
+        padding: "zeros" or "replicate", before and after the clip; the padding over space stays.
     """
 
     def __init__(self, conv: nn.Conv2d, length: int, init: Init, padding: Padding) -> None:
@@ -51,7 +52,7 @@ class InflatedConv(OneDnnConv3d):
             _with_time(1, conv.dilation),
             conv.groups,
             conv.bias is not None,
-            device="meta",  # the weights come now
+            device="meta",  # the weights are set below
         )
         self.replicated = length // 2 if padding == "replicate" else 0
         self.pad_same = pad_same if isinstance(conv, Conv2dSame) else None
@@ -68,16 +69,16 @@ class InflatedConv(OneDnnConv3d):
 
 
 class TimeConv(nn.Conv2d):
-    """Filters over time, one a channel or mixing them.
+    """Filters over time, depthwise or over all channels.
 
-    Places of a frame lie in one row: a depthwise filter of n x 1 over times and places takes a tenth of the time of torch's
-    3-D one.
+    The positions of a frame are flattened: a depthwise 2-D filter of n x 1 over times and positions takes a tenth of the
+    time of torch's 3-D one.
 
     Args:
         channels: in and out.
         length: of the filters; odd.
-        groups: as many as channels for one filter each, 1 to mix them.
-        init: see above.
+        groups: the number of channels for depthwise filters (also 0), 1 to mix channels.
+        init: see the module.
         padding: "zeros" or "replicate".
     """
 
@@ -100,7 +101,7 @@ class TimeConv(nn.Conv2d):
 
 
 class TimePool(nn.MaxPool2d):
-    """The maximum of each `stride` time steps; the last may be of fewer."""
+    """The maximum of each `stride` time steps; the last window can be shorter."""
 
     def __init__(self, stride: int) -> None:
         super().__init__((stride, 1), ceil_mode=True)
@@ -111,18 +112,16 @@ class TimePool(nn.MaxPool2d):
 
 
 def over_time(weight: Float[Tensor, "d c *k"], length: int, init: Init) -> Float[Tensor, "d c {length} *k"]:
-    """Filters with a time axis behind the channels; over time they add up to what was there."""
+    """Filters with a time axis after the channels; their sum over time is the given filter."""
     if init == "mean":
         return weight.unsqueeze(2).repeat_interleave(length, 2) / length
     share = max(1, len(weight) // _SHARE) if init == "shift" and length > 1 else 0
-    parts = torch.split(weight, [share, share, len(weight) - 2 * share])
-    return torch.cat([_at(length // 2 + ahead, part, length) for ahead, part in zip((1, -1, 0), parts, strict=True)])
-
-
-def _at(place: int, weight: Tensor, length: int) -> Tensor:
-    slices = [torch.zeros_like(weight)] * length
-    slices[place] = weight
-    return torch.stack(slices, dim=2)
+    filters = []
+    for ahead, part in zip((1, -1, 0), torch.split(weight, [share, share, len(weight) - 2 * share]), strict=True):
+        slices = [torch.zeros_like(part)] * length
+        slices[length // 2 + ahead] = part
+        filters.append(torch.stack(slices, dim=2))
+    return torch.cat(filters)
 
 
 def _with_time(number: int, over_space: tuple[int, ...]) -> tuple[int, int, int]:
