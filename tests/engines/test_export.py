@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,22 +15,21 @@ from kinema.engines.export import export
 from kinema.engines.exported import ENDINGS, open_exported
 from kinema.engines.parity import probe_clips
 from kinema.engines.scorer import Scorer, to_scores
-from kinema.errors import CheckpointError, OutputError, UnknownName, UsageError
-from kinema.inference.predictor import Predictor, load
+from kinema.errors import OutputError, UnknownName, UsageError
 from kinema.models import build
 from kinema.models.network import Network
 from kinema.types import InputSpec
 from kinema.weights.checkpoint import ModelCard, save_checkpoint
 
+pytest.importorskip("onnxscript")
+
 onnxruntime = pytest.importorskip("onnxruntime")
 openvino = pytest.importorskip("openvino")
 pytestmark = pytest.mark.openvino
-pytest.importorskip("onnxscript")
-
 Clips = np.ndarray
 
 
-def make(name: str = "slow_fusion_tiny", **card: bool) -> tuple[Network, ModelCard]:
+def make(name: str = "slow_fusion_tiny", **card: object) -> tuple[Network, ModelCard]:
     """A network whose scores are far from equal."""
     torch.manual_seed(0)
     network = build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32), "window_s": 1.0}).eval()
@@ -90,16 +88,6 @@ def test_batch_has_a_name_and_input_is_bytes(tmp_path):
     assert (found.name, found.shape, found.type) == ("scores", ["batch", 3], "tensor(float)")
 
 
-@pytest.mark.parametrize("format", ["onnx", "openvino"])
-def test_fixed_batch_is_scored_one_by_one(format: str, tmp_path):
-    network, card = make()
-    written = export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format, static_batch=True)
-    scorer, _ = open_exported(written.path, precision="f32")
-    clips = probe_clips(network.spec, 5)
-    assert written.input[0] == scorer.batch_size == 1
-    np.testing.assert_allclose(to_scores(scorer(clips), False), torch_scores(network, clips.numpy()), atol=1e-5)
-
-
 def onnx_metadata(path: Path) -> dict[str, str]:
     return dict(onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map)
 
@@ -132,31 +120,6 @@ def test_file_knows_its_classes_input_and_origin(format: str, read: Callable[[Pa
     assert ModelCard.from_json(about["card"]) == card
     assert about["scores"] == "softmax"
     assert set(about["made_with"]) == {"kinema", "torch"}
-
-
-@pytest.mark.parametrize("format", ["onnx", "openvino"])
-def test_film_is_predicted_as_by_the_checkpoint(format: str, two_part_film: Path, tmp_path):
-    network, card = make()
-    written = export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format)
-    options: dict[str, Any] = {"step_s": 0.5, "num_crops": 3}
-    expected = Predictor(network, card, device="cpu", precision="f32")(two_part_film, **options)
-    found = load(written.path, precision="f32")(two_part_film, **options)
-    assert found.labels == expected.labels
-    assert len(found.timeline) == len(expected.timeline) > 3
-    np.testing.assert_allclose(found.timeline.scores, expected.timeline.scores, atol=1e-4)
-    assert [segment.span for segment in found.segments] == [segment.span for segment in expected.segments]
-
-
-def test_file_of_a_network_that_answers_at_each_frame_does_so_too(two_part_film: Path, tmp_path):
-    network, card = make("conv_gru_small", each_step=True)
-    network.spec = network.spec.with_(sampling="dense", window_s=None)
-    card = ModelCard.of(network, card.labels, each_step=True)
-    written = export(network, card, tmp_path / "steps.onnx")
-    assert written.output == ("batch", 4, 3)
-    expected = Predictor(network, card, device="cpu", precision="f32")(two_part_film)
-    found = load(written.path)(two_part_film)
-    assert len(found.timeline) == 100
-    np.testing.assert_allclose(found.timeline.scores, expected.timeline.scores, atol=1e-4)
 
 
 @pytest.mark.parametrize("format", RUN)
@@ -215,41 +178,3 @@ def test_endings_belong_to_formats(tmp_path):
         export(*make(), tmp_path / "n.onnx", format="openvino")
     with pytest.raises(UnknownName, match="Did you mean openvino"):
         export(*make(), tmp_path / "n.onnx", format="openvinno")
-
-
-@pytest.mark.parametrize("ending", [".onnx", ".xml"])
-def test_files_that_cannot_be_used_are_named(ending: str, tmp_path):
-    with pytest.raises(CheckpointError, match=f"no such file: .*n{ending}"):
-        open_exported(tmp_path / f"n{ending}")
-    (tmp_path / f"n{ending}").write_bytes(b"no network at all")
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        open_exported(tmp_path / f"n{ending}")
-
-
-def test_file_of_others_does_not_say_how_to_feed_it(tmp_path):
-    torch.onnx.export(
-        torch.nn.Linear(2, 2).eval(),
-        (torch.zeros(1, 2),),
-        tmp_path / "n.onnx",
-        dynamo=True,
-        verbose=False,
-        external_data=False,
-    )
-    with pytest.raises(CheckpointError, match="does not say how it wants to be fed"):
-        open_exported(tmp_path / "n.onnx")
-
-
-def test_what_a_file_cannot_do_is_refused(tmp_path):
-    path = export(*make(), tmp_path / "n.onnx").path
-    for options, words in (
-        ({"device": "cuda"}, "no such device"),
-        ({"precision": "bf16"}, "its own number format"),
-        ({"engine": "openvino"}, "runs in ONNX Runtime"),
-        ({"engine": "winograd"}, "an exported file has an engine of its own: --engine winograd: give the checkpoint"),
-    ):
-        with pytest.raises(UsageError, match=words):
-            open_exported(path, **options)
-    with pytest.raises(UsageError, match="may hold code"):
-        open_exported(tmp_path / "n.pt2")
-    with pytest.raises(UsageError, match="gives scores only"):
-        load(path).features("film.mp4")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kinema.engines.choose import open_scorer
 from kinema.engines.fold_norms import FoldedScorer, foldable, folded
+from kinema.engines.options import EngineOptions
 from kinema.engines.parity import probe_clips
 from kinema.engines.scorer import Scorer
 from kinema.models import build
@@ -105,7 +106,7 @@ def scorers(name: str, **spec: object) -> tuple[FoldedScorer, Scorer]:
     torch.manual_seed(0)
     network = scatter(build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32), **spec}))
     card = ModelCard.of(network, ("a", "b", "c"))
-    fast = open_scorer(network, card, engine="torch", device="cpu", precision="f32")
+    fast = open_scorer(network, card, EngineOptions(engine="torch", device="cpu", precision="f32"))
     assert isinstance(fast, FoldedScorer)
     return fast, Scorer(network, device="cpu", precision="f32")
 
@@ -115,7 +116,7 @@ def test_engine_torch_folds_on_a_cpu_and_keeps_the_network():
     clips = probe_clips(fast.spec, 3)
     torch.testing.assert_close(fast(clips), exact(clips), rtol=1e-4, atol=1e-5)
     assert fast.network is exact.network
-    assert norms(fast.network) > norms(fast._folded()) == 0
+    assert norms(fast.network) > norms(fast.folded_network()) == 0
 
 
 def test_frames_that_windows_share_go_through_the_folded_network():

@@ -74,8 +74,8 @@ def test_a_film_is_predicted_as_in_torch_and_each_frame_looked_at_once(counting_
 def test_a_graph_takes_any_number_of_frames_and_is_made_once(frames, monkeypatch) -> None:
     network, card = make("cnn_gru_small", hidden=8)
     made: list[str] = []
-    trace = frame_graph._trace
-    monkeypatch.setattr(frame_graph, "_trace", lambda *given: made.append("one") or trace(*given))
+    to_openvino = frame_graph.to_openvino
+    monkeypatch.setattr(frame_graph, "to_openvino", lambda *given: made.append("one") or to_openvino(*given))
     for count in (11, 1):
         found = make_graph(network, card)(frames[:count])
         np.testing.assert_allclose(found, in_torch(network, frames[:count]), atol=1e-4)

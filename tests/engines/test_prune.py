@@ -9,8 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from kinema.engines.choose import open_scorer
+from kinema.engines.options import EngineOptions
 from kinema.engines.parity import probe_clips
-from kinema.engines.prune import lean
+from kinema.engines.prune import prune
 from kinema.engines.scorer import Scorer
 from kinema.models import build
 from kinema.models.network import Network
@@ -42,7 +43,7 @@ def products(network: Network) -> int:
 def test_logits_stay_and_the_network_is_left_as_it_is(attention: str):
     network = transformer(attention)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    fast = lean(network)
+    fast = prune(network)
     clips = torch.randn(2, *network.spec.shape)
     with torch.inference_mode():
         expected, found = network(clips), fast(clips)
@@ -59,13 +60,13 @@ def test_what_nobody_reads_is_not_computed():
     """Tokens: 3 x 4 x 3 tubelets, or 6 x 4 x 3 patches and the class token, which each frame has a copy of."""
     joint, divided = (transformer(attention) for attention in KINDS)
     of_layer = 128 * 128
-    assert products(joint) - products(lean(joint)) == (36 - 1) * 4 * of_layer
+    assert products(joint) - products(prune(joint)) == (36 - 1) * 4 * of_layer
     outputs = 3 * 72 * of_layer  # two layers after the attention over time are one, in each block
     unasked = (
         6 * 12 * (2 * of_layer + 2 * 13 * 128)
     )  # queries, what they take, and its layer, for 12 places in 6 frames
     perceptron = 72 * 8 * of_layer
-    assert products(divided) - products(lean(divided)) == outputs + unasked + perceptron
+    assert products(divided) - products(prune(divided)) == outputs + unasked + perceptron
 
 
 def test_torch_runs_what_was_left():
@@ -73,11 +74,11 @@ def test_torch_runs_what_was_left():
     card = ModelCard.of(network, ("a", "b", "c", "d"))
     clips = probe_clips(network.spec, 3)
     exact = Scorer(network, device="cpu", precision="f32")(clips)
-    scorer = open_scorer(network, card, engine="torch", device="cpu", precision="f32")
-    assert products(scorer._folded()) < 0.9 * products(network)  # type: ignore[attr-defined]
+    scorer = open_scorer(network, card, EngineOptions(engine="torch", device="cpu", precision="f32"))
+    assert products(scorer.folded_network()) < 0.9 * products(network)  # type: ignore[attr-defined]
     torch.testing.assert_close(torch.from_numpy(scorer(clips)), torch.from_numpy(exact), rtol=1e-4, atol=1e-4)
 
 
 def test_other_networks_are_taken_as_they_are():
     network = build("late_fusion_tiny", num_classes=2).eval()
-    assert lean(network) is network
+    assert prune(network) is network

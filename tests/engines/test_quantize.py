@@ -32,7 +32,7 @@ pytestmark = pytest.mark.openvino
 pytest.importorskip("nncf")
 
 
-def make(name: str = "slow_fusion_tiny", **card: bool) -> tuple[Network, ModelCard]:
+def make(name: str = "slow_fusion_tiny", **card: object) -> tuple[Network, ModelCard]:
     """A network whose scores are far from equal."""
     torch.manual_seed(0)
     network = build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32)}).eval()
@@ -59,10 +59,10 @@ def test_int8_file_gives_nearly_the_same_scores(name: str, tmp_path):
     assert (about, scorer.precision) == (card, "int8")
     assert 1e-5 < np.abs(found - exact).max() < 0.1
     assert written.difference < 1e-5, "before it was made int8"
-    assert written.moved is not None
-    assert (written.moved.num_ranges, written.moved.num_judged) == (12, 8)
-    assert written.moved.largest_difference == pytest.approx(np.abs(found - exact).max(), abs=1e-4)
-    assert (written.moved.hit_at_1_f32, written.moved.hit_at_1) == (1.0, written.moved.agreement)
+    assert written.int8 is not None
+    assert (written.int8.num_ranges, written.int8.num_judged) == (12, 8)
+    assert written.int8.largest_difference == pytest.approx(np.abs(found - exact).max(), abs=1e-4)
+    assert (written.int8.hit_at_1_f32, written.int8.hit_at_1) == (1.0, written.int8.agreement)
     kinds = {operation.get_type_name() for operation in openvino().Core().read_model(written.path).get_ops()}
     assert "FakeQuantize" in kinds
     assert sorted(tmp_path.iterdir()) == sorted(written.files)
@@ -93,7 +93,7 @@ def test_other_formats_and_a_missing_package_are_named(monkeypatch, tmp_path):
 def test_file_that_names_other_classes_is_warned_of(monkeypatch, tmp_path, caplog):
     network, card = make()
     monkeypatch.setattr(exporting, "quantize", lambda model, clips, name: _turned(model))
-    moved = export(network, card, tmp_path / "n.xml", format="openvino", calibration=calibration_of(network)).moved
+    moved = export(network, card, tmp_path / "n.xml", format="openvino", calibration=calibration_of(network)).int8
     assert moved is not None
     assert moved.agreement == 0
     assert "int8 names another class for 100 % of the clips: give more clips" in caplog.text

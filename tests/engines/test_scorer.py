@@ -1,3 +1,5 @@
+"""Scorers in torch: precisions, tasks, batches, and networks that stay as they are."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,18 +8,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from kinema import models
-from kinema.datasets.clips import Batch, Views
-from kinema.datasets.dataset import DataSet
-from kinema.engines.scorer import Scorer, score, score_data, to_scores, usual_batch
+from kinema.engines.scorer import Scorer, check_numbers, to_scores, usual_batch
 from kinema.errors import CheckpointError, UsageError
-from kinema.labels import Labels
 from kinema.models.device import resolve_precision
-from kinema.types import Example, InputSpec
-
-
-def a_batch(levels: list[int], indices: list[int]) -> Batch:
-    clips = torch.stack([torch.full((3, 4, 16, 16), level, dtype=torch.uint8) for level in levels])
-    return Batch(clips, torch.zeros(len(levels)), torch.tensor(indices))
+from kinema.types import InputSpec
 
 
 @pytest.fixture
@@ -25,28 +19,8 @@ def network(make_predictor):
     return make_predictor().network
 
 
-def test_every_row_keeps_its_index(network) -> None:
-    found = list(score(network, [a_batch([0, 255], [7, 3]), a_batch([255], [9])], device="cpu", precision="f32"))
-    assert [index for index, _ in found] == [7, 3, 9]
-    assert [int(logits.argmax()) for _, logits in found] == [0, 1, 1]
-
-
-def test_a_batch_of_broken_files_only_is_passed_over(network) -> None:
-    empty = Batch(torch.empty((0, 0, 0, 0, 0), dtype=torch.uint8), torch.empty(0), torch.empty(0, dtype=torch.int64))
-    assert list(score(network, [empty], device="cpu")) == []
-
-
-def test_the_network_is_left_as_it_was(network) -> None:
-    network.train()
-    before = [parameter.stride() for parameter in network.parameters()]
-    list(score(network, [a_batch([0], [0])], device="cpu"))
-    assert network.training
-    assert [parameter.stride() for parameter in network.parameters()] == before
-    assert all(not parameter.is_inference() and parameter.requires_grad for parameter in network.parameters())
-
-
 def test_low_precision_gives_nearly_the_same_scores(network) -> None:
-    clips = a_batch(list(range(0, 256, 16)), list(range(16))).clips
+    clips = torch.stack([torch.full((3, 4, 16, 16), level, dtype=torch.uint8) for level in range(0, 256, 16)])
     exact = to_scores(Scorer(network, device="cpu", precision="f32")(clips), False)
     rough = to_scores(Scorer(network, device="cpu", precision="bf16")(clips), False)
     assert rough.dtype == np.float32
@@ -71,17 +45,20 @@ def test_auto_precision_is_full_where_the_hardware_is_slow_at_half(monkeypatch) 
     assert resolve_precision("auto", torch.device("cpu")) == "f32"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_every_example_is_scored_or_named_as_broken(network, two_part_film, counting_video, text_file, workers) -> None:
-    paths = [two_part_film, text_file, counting_video]
-    examples = tuple(Example(str(path), ("a",), None, None) for path in paths)
-    data = DataSet("films", "films", examples, Labels(("a", "b")))
-    done: list[int] = []
-    scored = score_data(network, data, Views(3, 1), workers=workers, advance=done.append, device="cpu", batch_size=4)
-    assert sorted(scored.logits) == [0, 2]
-    assert scored.logits[0].shape == (3, 2)
-    assert list(scored.broken) == [1]
-    assert sum(done) == 3
+def test_task_frame_gives_logits_at_each_frame_and_clip_logits_stay() -> None:
+    network = models.build("conv_gru_small", num_classes=3, spec={"clip_len": 4, "size": (32, 32)}).eval()
+    clips = torch.randint(0, 256, (2, *network.spec.shape), dtype=torch.uint8)
+    by_frame, by_clip = (Scorer(network, task=task, device="cpu", precision="f32") for task in ("frame", "clip"))
+    assert by_frame(clips).shape == (2, 4, 3)
+    assert by_clip(clips).shape == (2, 3)
+    np.testing.assert_array_equal(by_frame.clip_logits(clips), by_clip(clips))
+
+
+def test_values_that_are_no_numbers_are_an_error() -> None:
+    check_numbers(np.array([0.5, -1e30], np.float32), "video.mp4")
+    for value in (np.nan, np.inf):
+        with pytest.raises(CheckpointError, match=r"not numbers: video\.mp4: .* --precision f32"):
+            check_numbers(np.array([0.5, value], np.float32), "video.mp4")
 
 
 def test_rows_of_whole_batches_do_not_depend_on_what_came_with_them() -> None:

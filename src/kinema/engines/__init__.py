@@ -1,1 +1,1 @@
-"""What computes a network: torch, OpenVINO, exported files; and what writes and checks these files."""
+"""Compute a network with torch, OpenVINO or an exported file; write and check such files."""

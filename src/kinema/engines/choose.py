@@ -1,11 +1,11 @@
-"""Choose what computes a network: torch, or OpenVINO, which is mostly faster on a CPU, or Winograd's convolutions.
+"""Choose the engine of a network: torch, OpenVINO (usually faster on a CPU), or Winograd convolutions.
 
-On a CPU torch runs the network with its batch norms folded (see `fold_norms`), on a GPU as it is. Winograd's convolutions
-(see `kinema.engines.winograd`) need a C compiler and are used only if they are asked for by name.
+On a CPU, torch runs the network with batch norms folded into convolutions (`fold_norms`); on a GPU, the network as it is.
+Winograd convolutions (`kinema.engines.winograd`) need a C compiler and are used only on request.
 
-OpenVINO runs a converted graph. Converting takes seconds, so a graph is cached (see `cache`) under a key that depends on
-everything it is made from. A new graph is compared with torch in float32 on some clips. If scores differ by more than
-`TOLERANCE`, or a layer cannot be converted, torch computes and the log says why.
+OpenVINO runs a converted graph. The conversion takes seconds, so graphs are cached (`cache`) under a key of everything that
+they are made from. The scores of a new graph are compared with torch in float32 on clips of noise. If they differ by more
+than `TOLERANCE`, or if a layer cannot be converted, torch computes instead and the log says why.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import importlib.util
 import json
 import logging
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from kinema.choices import ENGINES
-from kinema.engines.cache import kept_graph
+from kinema.engines.cache import cached_graph
 from kinema.engines.fold_norms import FoldedScorer
 from kinema.engines.openvino import ClipGraph, to_openvino
 from kinema.engines.openvino_frames import FrameGraph
@@ -36,6 +36,7 @@ from kinema.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from openvino import Model
 
     from kinema.clips.windows import Plan
     from kinema.models.network import Network
@@ -44,19 +45,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("kinema")
 
 TOLERANCE = {"f32": 1e-3, "bf16": 0.03, "fp16": 0.03}
-"""By how much a score may differ from torch's in float32."""
+"""Largest allowed difference of a score from torch in float32, by precision."""
 
 FORMAT = 4
-"""Counts changes to how graphs are made; graphs of an older way are not found any more."""
+"""Version of the conversion, part of the cache key; increase it when graphs are made in another way."""
 
 
 class OpenVinoScorer(ClipScorer):
-    """A converted network that scores clips; where it is asked for its layers, the network in torch stands in.
+    """A converted network that scores clips; callers that need the network's layers get the network in torch.
 
     Args:
         scorer: the network in torch.
-        card: says whether the graph answers at each frame.
-        graph: logits of uint8 clips.
+        card: the network's task and labels.
+        graph: gives the logits of uint8 clips.
     """
 
     engine = "openvino"
@@ -65,6 +66,30 @@ class OpenVinoScorer(ClipScorer):
         self._torch, self._graph, self._card = scorer, graph, card
         self.spec, self.device, self.batch_size = scorer.spec, scorer.device, scorer.batch_size
         self.precision = scorer.precision
+
+    @classmethod
+    def converted(cls, scorer: Scorer, card: ModelCard) -> OpenVinoScorer:
+        """Take the graph of a network from the cache, or convert the network.
+
+        Raises:
+            OutputError: the network cannot be converted, or the graph's scores differ from those of torch.
+            RuntimeError: OpenVINO cannot load the graph.
+        """
+        name = scorer.network.variant or type(scorer.network).__name__
+
+        def convert() -> Model:
+            model = to_openvino(trace(scorer.network, card, "logits"), scorer.network.variant, "logits")
+            candidate = cls(scorer, card, ClipGraph(model, scorer.precision, NUM_PROBES))
+            difference, allowed = largest_difference(candidate, scorer.network, card), TOLERANCE[scorer.precision]
+            if not difference <= allowed:  # also true for NaN
+                what = f"OpenVINO's scores differ from torch's by {difference:.2g}, more than {allowed:g}"
+                where = f"{scorer.network.variant}, {scorer.precision}"
+                raise OutputError(what, where, "use --precision f32 or --engine torch")
+            return model
+
+        model = cached_graph(graph_key(scorer, card), convert, name)
+        log.info("engine: OpenVINO %s, %s", version("openvino"), scorer.precision)
+        return cls(scorer, card, ClipGraph(model, scorer.precision, scorer.batch_size))
 
     def __call__(self, clips: torch.Tensor) -> NDArray[np.float32]:
         """Logits [b classes]; [b t classes] for task `frame`."""
@@ -75,7 +100,7 @@ class OpenVinoScorer(ClipScorer):
         return self._torch.frame_plan()
 
     def frame_scorer(self) -> FrameScorer | None:
-        """A graph of the frame network, made when the first frames come; torch joins what it gives."""
+        """Encode frames with OpenVINO (converted at the first frames) and join their vectors in torch."""
         scorer, parts = self._torch, self._torch.network.frame_parts()
         if parts is None:
             return None
@@ -88,32 +113,33 @@ class OpenVinoScorer(ClipScorer):
 
 
 def open_scorer(network: Network, card: ModelCard, options: EngineOptions) -> ClipScorer:
-    """A network ready to score clips.
+    """Prepare a network for scoring clips.
 
     Args:
         network: in evaluation mode.
-        card: says what the network is asked; see `kinema.engines.trace.PixelGraph`.
-        options: "openvino" and "winograd" run on the CPU, the latter in float32.
+        card: the network's task and labels.
+        options: engine, device, precision and batch size. "openvino" and "winograd" run on the CPU, "winograd" in float32.
 
     Raises:
-        UsageError: no such engine, device or precision; an engine that cannot do both.
-        MissingExtra: OpenVINO was asked for and is not installed.
-        OutputError: "winograd" was asked for and cannot be compiled here.
+        UsageError: there is no such engine, device or precision, or they do not go together.
+        MissingExtra: OpenVINO is requested and not installed.
+        OutputError: "winograd" is requested and cannot be compiled here.
     """
     engine, device, precision, batch_size = options.engine, options.device, options.precision, options.batch_size
     _check_engine(options)
     if engine == "winograd":
-        from kinema.engines.winograd.scorer import WinogradScorer  # compiles C code: only on request
+        from kinema.engines.winograd.scorer import WinogradScorer  # compiles C code, so it is imported on request only
 
-        return WinogradScorer(network, task=card.task, device="cpu", precision="f32", batch_size=batch_size).compiled()
-    place = "cpu" if engine == "openvino" else device
-    scorer = Scorer(network, task=card.task, device=place, precision=precision, batch_size=batch_size)
+        return WinogradScorer(network, task=card.task, device="cpu", precision="f32", batch_size=batch_size)
+    device = "cpu" if engine == "openvino" else device
+    scorer = Scorer(network, task=card.task, device=device, precision=precision, batch_size=batch_size)
     if scorer.device.type != "cpu":
         return scorer
     if engine == "openvino" or (engine == "auto" and usual_engine() == "openvino"):
-        converted = _converted(scorer, card)
-        if converted is not None:
-            return converted
+        try:
+            return OpenVinoScorer.converted(scorer, card)
+        except (KinemaError, RuntimeError) as error:
+            log.warning("engine: torch, not OpenVINO; %s", error)
     return FoldedScorer(network, task=card.task, device="cpu", precision=scorer.precision, batch_size=batch_size)
 
 
@@ -132,7 +158,7 @@ def _check_engine(options: EngineOptions) -> None:
 
 
 def usual_engine() -> str:
-    """What "auto" means on a CPU: OpenVINO where it is installed, else torch."""
+    """The engine that "auto" stands for on a CPU: OpenVINO if it is installed, else torch."""
     if _has_openvino():
         return "openvino"
     log.debug("engine: not OpenVINO, which is not installed (pip install 'kinema[openvino]')")
@@ -143,51 +169,16 @@ def _has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def _converted(scorer: Scorer, card: ModelCard) -> OpenVinoScorer | None:
-    """The graph in the network's place; None where that cannot be."""
-    name = scorer.network.variant or type(scorer.network).__name__
-    try:
-        model = kept_graph(graph_key(scorer, card), partial(_convert, scorer, card), name)
-    except (KinemaError, RuntimeError) as error:
-        log.warning("engine: torch, not OpenVINO; %s", error)
-        return None
-    log.info("engine: OpenVINO %s, %s", version("openvino"), scorer.precision)
-    return OpenVinoScorer(scorer, card, ClipGraph(model, scorer.precision, scorer.batch_size))
-
-
-def _convert(scorer: Scorer, card: ModelCard) -> Any:
-    """A new graph, held against torch.
-
-    Raises:
-        OutputError: it cannot be made, or its scores are others.
-    """
-    name = scorer.network.variant
-    model = to_openvino(trace(scorer.network, card, "logits"), name, "logits")
-    candidate = OpenVinoScorer(scorer, card, ClipGraph(model, scorer.precision, NUM_PROBES))
-    difference = largest_difference(candidate, scorer.network, card)
-    if not difference <= TOLERANCE[scorer.precision]:
-        what = f"OpenVINO's scores differ from torch's by {difference:.2g}, more than {TOLERANCE[scorer.precision]:g}"
-        raise OutputError(what, f"{name}, {scorer.precision}", "use --precision f32 or --engine torch")
-    return model
-
-
-def graph_key(scorer: Scorer, card: ModelCard, *others: object) -> str:
-    """SHA-256 over all that a graph and its being right depend on: weights, layers, input, number format, versions."""
+def graph_key(scorer: Scorer, card: ModelCard) -> str:
+    """SHA-256 over everything that a graph depends on: weights, layers, input, precision, processor and versions."""
     network = scorer.network
     about = [
         FORMAT, type(network).__qualname__, network.variant, network.arguments, network.spec.to_json(), card.task,
         card.multi_label, "any batch", scorer.precision, processor(),
-        [__version__, torch.__version__, _openvino_version()], *others,
+        [__version__, torch.__version__, version("openvino") if _has_openvino() else ""],
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(about, default=str).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
-
-
-def _openvino_version() -> str:
-    try:
-        return version("openvino")
-    except PackageNotFoundError:
-        return ""

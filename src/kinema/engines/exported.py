@@ -1,7 +1,7 @@
-"""Files of `kinema export` as networks: what is in them, and running them with ONNX Runtime or OpenVINO.
+"""Run files of `kinema export` with ONNX Runtime or OpenVINO, in place of a checkpoint.
 
-Such a file needs no code of ours to run, see docs/howto/export.md. Here it takes a checkpoint's place, so that timeline,
-segments and evaluation are those of the checkpoint. It says itself how it wants to be fed.
+Such a file runs without kinema, see docs/howto/export.md. Here it gives the same timelines, segments and figures as the
+checkpoint that it was made from. Its metadata describe the clips that it takes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from kinema.weights.checkpoint import ModelCard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from onnxruntime import InferenceSession
 
     from kinema.clips.windows import Plan
 
@@ -33,67 +35,116 @@ ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
 """File endings of the formats."""
 
 METADATA = "kinema"
-"""The key of the metadata under which a file holds everything, as JSON: `card`, `causal` and `made_with`."""
+"""Name of the metadata entry that holds an `ExportMetadata` as JSON."""
 
-Run = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]
+RunGraph = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]
+"""Scores of uint8 clips [b c t h w]."""
+
+
+@dataclass(frozen=True)
+class ExportMetadata:
+    """What an exported file says about its network.
+
+    Args:
+        card: labels, input and task.
+        causal: each frame's scores depend on this frame and earlier ones only.
+        precision: "f32" or "int8".
+        made_with: versions of the packages that wrote the file.
+    """
+
+    card: ModelCard
+    causal: bool
+    precision: str = "f32"
+    made_with: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """As a plain dictionary."""
+        return {
+            "card": self.card.to_json(),
+            "causal": self.causal,
+            "scores": "sigmoid" if self.card.multi_label else "softmax",
+            "precision": self.precision,
+            "made_with": self.made_with,
+        }
+
+    @classmethod
+    def from_json(cls, text: str | None, path: str) -> ExportMetadata:
+        """Read the metadata of a file.
+
+        Args:
+            text: JSON; None if the file has no such entry.
+            path: the file, for messages.
+
+        Raises:
+            CheckpointError: the entry is missing or damaged.
+        """
+        if text is None:
+            raise CheckpointError("this file does not say how it wants to be fed", path, "make it with `kinema export`")
+        try:
+            values = json.loads(text)
+            card, precision = ModelCard.from_json(values["card"]), str(values.get("precision", "f32"))
+            return cls(card, bool(values["causal"]), precision, dict(values.get("made_with", {})))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError("its metadata is damaged", path, "export it again") from error
 
 
 def is_exported(model: str | os.PathLike[str]) -> bool:
-    """Whether a name is that of a file of `kinema export`."""
+    """Whether a name ends like a file of `kinema export`."""
     return Path(model).suffix.lower() in ENDINGS.values()
 
 
 class ExportedScorer(ClipScorer):
-    """An exported file that scores clips. The file gives scores; the logits here are those that lead to them.
+    """An exported file that scores clips. The file gives scores; the scorer gives logits that lead to these scores.
 
     Args:
-        path: for messages.
-        about: the file's metadata.
+        path: the file, for messages.
+        metadata: the file's metadata.
         run: scores of uint8 clips [b c t h w].
-        fixed_batch: how many clips the graph takes at once; 0: any number.
+        fixed_batch: batch size of the graph; 0: any.
         precision: f32, bf16, fp16 or int8.
-        batch_size: most clips at once.
+        batch_size: largest number of clips at once; None: see `usual_batch`.
     """
 
     def __init__(
-        self, path: str, about: dict[str, Any], run: Run, *, fixed_batch: int, precision: str, batch_size: int
-    ) -> None:
+        self, path: str, metadata: ExportMetadata, run: RunGraph, *,
+        fixed_batch: int, precision: str, batch_size: int | None,
+    ) -> None:  # fmt: skip
         self.path, self._run = path, run
-        self.card, self.causal = ModelCard.from_json(about["card"]), bool(about["causal"])
+        self.card, self.causal = metadata.card, metadata.causal
         self.spec, self.device, self.precision = self.card.input, torch.device("cpu"), precision
-        self.batch_size = fixed_batch or batch_size
+        self.batch_size = fixed_batch or batch_size or usual_batch(self.spec, self.device)
 
     def __call__(self, clips: torch.Tensor) -> NDArray[np.float32]:
-        """Logits [b classes]; [b t classes] of a network that answers at each frame."""
+        """Logits [b classes]; [b t classes] for task `frame`."""
         parts = [self._run(part.numpy()) for part in torch.split(clips, self.batch_size)]
         scores = torch.from_numpy(np.concatenate(parts))
         return (scores.logit() if self.card.multi_label else scores.log()).numpy()
 
     def frame_plan(self) -> Plan:
-        """Which clips of a video a network of task `frame` is shown."""
+        """The function that plans the clips of a video for task `frame`."""
         return partial(plan_frames, causal=self.causal)
 
     def in_torch(self) -> Scorer:
-        """Raises UsageError: a file has scores, and no layers."""
+        """Raises UsageError: the file has no layers."""
         raise UsageError("an exported file gives scores only", self.path, "give the checkpoint it was made of")
 
 
 def open_exported(
     path: str | os.PathLike[str], options: EngineOptions | None = None, **overrides: Unpack[EngineOverrides]
 ) -> tuple[ExportedScorer, ModelCard]:
-    """An exported file, ready to score clips, and its card.
+    """Open an exported file for scoring; returns the scorer and its card.
 
     Args:
         path: an .onnx or .xml file of `kinema export`.
-        options: the device is "auto" or "cpu", for .onnx "cuda" too, where ONNX Runtime has it. The precision of an .onnx
+        options: the device is "auto" or "cpu", for .onnx also "cuda" if ONNX Runtime supports it. The precision of an .onnx
             file is "auto" or "f32", of an int8 .xml "auto" or "int8", of another .xml any but int8. The file's ending
             chooses the engine, so that "openvino" is refused for .onnx, and "winograd" for all.
         overrides: fields of `options` to change.
 
     Raises:
-        CheckpointError: it is not there, damaged, or was not made by `kinema export`.
-        MissingExtra: what runs it is not installed.
-        UsageError: a device, precision or engine that it cannot have.
+        CheckpointError: the file is missing, damaged, or not from `kinema export`.
+        MissingExtra: the runtime is not installed.
+        UsageError: the file cannot run with this device, precision or engine.
     """
     options = EngineOptions.of(options, **overrides)
     name, ending = os.fspath(path), Path(path).suffix.lower()
@@ -110,7 +161,7 @@ def open_exported(
         scorer = (_open_onnx if ending == ENDINGS["onnx"] else _open_openvino)(name, options)
     except KinemaError:
         raise
-    except Exception as error:  # each library has errors of its own for damaged files
+    except Exception as error:  # each runtime has its own errors for damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"cannot be read ({reason[:200]})", name, "export it again") from error
     return scorer, scorer.card
@@ -118,28 +169,25 @@ def open_exported(
 
 def _open_onnx(path: str, options: EngineOptions) -> ExportedScorer:
     if options.precision not in ("auto", "f32"):
-        raise UsageError(
-            "an .onnx file has its own number format, f32", f"--precision {options.precision}", "leave it out"
-        )
+        what = "an .onnx file has its own number format, f32"
+        raise UsageError(what, f"--precision {options.precision}", "leave it out")
     session = onnx_session(path, options.device)
-    about = _about(session.get_modelmeta().custom_metadata_map.get(METADATA), path)
+    metadata = ExportMetadata.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA), path)
     batch = session.get_inputs()[0].shape[0]
 
     def run(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
         return session.run(["scores"], {"clip": clips})[0]
 
     fixed = batch if isinstance(batch, int) else 0
-    return ExportedScorer(
-        path, about, run, fixed_batch=fixed, precision="f32", batch_size=options.batch_size or _usual_batch(about)
-    )
+    return ExportedScorer(path, metadata, run, fixed_batch=fixed, precision="f32", batch_size=options.batch_size)
 
 
-def onnx_session(path: str, device: str = "auto") -> Any:
-    """An ONNX Runtime session on the CPU, or on the GPU where that is asked for.
+def onnx_session(path: str, device: str = "auto") -> InferenceSession:
+    """Open a file with ONNX Runtime, on the CPU or on the requested GPU.
 
     Raises:
         MissingExtra: ONNX Runtime is not installed.
-        UsageError: it has no such device.
+        UsageError: ONNX Runtime does not support this device here.
     """
     try:
         import onnxruntime
@@ -157,33 +205,19 @@ def onnx_session(path: str, device: str = "auto") -> Any:
 
 
 def _open_openvino(path: str, options: EngineOptions) -> ExportedScorer:
-    precision = options.precision
     if options.device not in ("auto", "cpu"):
         raise UsageError("OpenVINO runs on the CPU here", f"--device {options.device}", "give --device cpu")
     model = core().read_model(path)
     text = model.get_rt_info([METADATA]).astype(str) if model.has_rt_info([METADATA]) else None
-    about = _about(text, path)
-    is_int8 = about.get("precision") == "int8"
-    if is_int8 and precision not in ("auto", "int8"):
-        raise UsageError("this file has its own number format, int8", f"--precision {precision}", "leave it out")
-    chosen = resolve_precision("auto" if is_int8 else precision, resolve_device("cpu"))
-    at_once = options.batch_size or _usual_batch(about)
-    graph = ClipGraph(model, chosen, at_once)  # of an int8 file its other layers
+    metadata = ExportMetadata.from_json(text, path)
+    is_int8 = metadata.precision == "int8"
+    if is_int8 and options.precision not in ("auto", "int8"):
+        what = "this file has its own number format, int8"
+        raise UsageError(what, f"--precision {options.precision}", "leave it out")
+    precision = resolve_precision("auto" if is_int8 else options.precision, resolve_device("cpu"))
+    batch_size = options.batch_size or usual_batch(metadata.card.input, torch.device("cpu"))
+    graph = ClipGraph(model, precision, batch_size)  # in an int8 file, the precision of its other layers
     return ExportedScorer(
-        path, about, graph, fixed_batch=graph.fixed_batch, precision="int8" if is_int8 else chosen, batch_size=at_once
-    )
-
-
-def _usual_batch(about: dict[str, Any]) -> int:
-    return usual_batch(ModelCard.from_json(about["card"]).input, torch.device("cpu"))
-
-
-def _about(text: str | None, path: str) -> dict[str, Any]:
-    if text is None:
-        raise CheckpointError("this file does not say how it wants to be fed", path, "make it with `kinema export`")
-    try:
-        about = json.loads(text)
-        ModelCard.from_json(about["card"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError("its metadata is damaged", path, "export it again") from error
-    return about
+        path, metadata, graph, fixed_batch=graph.fixed_batch, precision="int8" if is_int8 else precision,
+        batch_size=batch_size,
+    )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Graphs for OpenVINO (https://docs.openvino.ai), which runs them on a CPU faster than torch does.
+"""Convert traced networks to OpenVINO graphs (https://docs.openvino.ai) and run them on the CPU.
 
-OpenVINO chooses its own number format where it is not told, so it always is: with bfloat16 the scores of a network
-differ in the second or third digit, which must be somebody's wish.
+The precision is always set, because OpenVINO otherwise chooses it by the processor. With bfloat16 a network's scores differ
+in the second or third digit, so bfloat16 must be somebody's choice.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,17 +19,20 @@ from kinema.engines.trace import cannot_convert, quiet
 from kinema.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from numpy.typing import NDArray
+    from openvino import CompiledModel, Core, Model
     from torch.export import ExportedProgram
 
 _HINTS = {"f32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
-def openvino() -> Any:
-    """The package; its usage statistics are left out, which importing it would send.
+def openvino() -> ModuleType:
+    """Import the package without its usage statistics, which it would send at import.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: OpenVINO is not installed.
     """
     try:
         with without_statistics(), quiet():
@@ -40,12 +43,12 @@ def openvino() -> Any:
 
 
 @cache
-def core() -> Any:
-    """OpenVINO's entry, one for the whole process, which stays until the process ends.
+def core() -> Core:
+    """OpenVINO's `Core`, created once and kept until the process ends.
 
-    Loading its CPU plugin gives the thread that does it another stack for signals, and unloading it takes that away
-    again in whichever thread drops the last graph. The next signal that Python handles (Ctrl-C, a worker's end) then
-    ended the process; so the plugin is never unloaded.
+    Loading the CPU plugin gives the loading thread another signal stack. Unloading the plugin frees that stack in the
+    thread that drops the last graph; the next signal that Python handles (Ctrl-C, the end of a worker) then crashed the
+    process. Keeping one `Core` keeps the plugin loaded.
 
     Raises:
         MissingExtra: OpenVINO is not installed.
@@ -55,29 +58,29 @@ def core() -> Any:
 
 @contextmanager
 def without_statistics() -> Iterator[None]:
-    """Let OpenVINO's packages be imported without what would send their use: importing that fails, and they do without."""
-    counter = "openvino_telemetry"
-    before = sys.modules.get(counter)
-    sys.modules[counter] = None  # type: ignore[assignment]
+    """Make the import of OpenVINO's telemetry package fail; OpenVINO's packages then use a stub that sends nothing."""
+    telemetry = "openvino_telemetry"
+    before = sys.modules.get(telemetry)
+    sys.modules[telemetry] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        del sys.modules[counter]
+        del sys.modules[telemetry]
         if before is not None:
-            sys.modules[counter] = before
+            sys.modules[telemetry] = before
 
 
-def to_openvino(program: ExportedProgram, name: str, output: str) -> Any:
-    """An OpenVINO model of a traced network; its input is called "clip".
+def to_openvino(program: ExportedProgram, name: str, output: str) -> Model:
+    """Convert a traced network; the input is called "clip".
 
     Args:
         program: see `kinema.engines.trace`.
-        name: of the network, for messages.
-        output: what its output shall be called.
+        name: name of the network, for messages.
+        output: name of the graph's output.
 
     Raises:
         MissingExtra: OpenVINO is not installed.
-        OutputError: a layer has no counterpart there.
+        OutputError: OpenVINO has no counterpart for a layer.
     """
     package = openvino()
     example = program.example_inputs[0][0]
@@ -94,55 +97,55 @@ def to_openvino(program: ExportedProgram, name: str, output: str) -> Any:
 
 
 class ClipGraph:
-    """A graph that is compiled for whole batches and for single clips, each when the first ones come.
+    """A graph that is compiled for whole batches and for single clips, each at its first use.
 
-    A graph of open shape takes 5 to 15 % longer, recurrent layers in it half as long again: OpenVINO then cannot choose
-    layouts beforehand. What is left over of a batch goes through one by one, which takes hardly longer a clip.
+    A graph with an open batch size takes 5 to 15 % longer, and recurrent layers in it 50 % longer, because OpenVINO cannot
+    choose memory layouts in advance. The rest of an incomplete batch is computed clip by clip, which takes hardly longer
+    per clip.
 
     Args:
-        model: an `openvino.Model`, for any number of clips or for a fixed one.
+        model: a graph with an open or a fixed batch size.
         precision: see `compile_graph`.
-        batch_size: clips in a whole batch; that of a model of fixed shape is its own.
+        batch_size: clips in a whole batch; ignored if the graph's batch size is fixed.
     """
 
-    def __init__(self, model: Any, precision: str, batch_size: int) -> None:
+    def __init__(self, model: Model, precision: str, batch_size: int) -> None:
         batch = model.inputs[0].partial_shape[0]
         self.fixed_batch = batch.get_length() if batch.is_static else 0
         self.batch_size = self.fixed_batch or batch_size
         self._model, self._precision = model, precision
-        self._compiled: dict[int, Any] = {}
+        self._compiled: dict[int, CompiledModel] = {}
 
     def __call__(self, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What comes out for any number of clips [n c t h w], in their order.
+        """Output rows of any number of clips [n c t h w], in order.
 
         Raises:
-            RuntimeError: the graph cannot be run.
+            RuntimeError: OpenVINO cannot run the graph.
         """
-        whole = len(clips) - len(clips) % self.batch_size
-        sizes = [self.batch_size] * (whole // self.batch_size) + [1] * (len(clips) - whole)
-        parts = np.split(clips, np.cumsum(sizes)[:-1])
-        return np.concatenate([self._for(len(part))([part])[0] for part in parts])
+        num_whole = len(clips) - len(clips) % self.batch_size
+        sizes = [self.batch_size] * (num_whole // self.batch_size) + [1] * (len(clips) - num_whole)
+        rows = []
+        for part in np.split(clips, np.cumsum(sizes)[:-1]):
+            count = len(part)
+            if count not in self._compiled:
+                model = self._model if self.fixed_batch else self._model.clone()
+                if not self.fixed_batch:
+                    model.reshape([count, *(size.get_length() for size in list(model.inputs[0].partial_shape)[1:])])
+                self._compiled[count] = compile_graph(model, self._precision)
+            rows.append(self._compiled[count]([part])[0])
+        return np.concatenate(rows)
 
-    def _for(self, count: int) -> Any:
-        if count not in self._compiled:
-            model = self._model if self.fixed_batch else self._model.clone()
-            if not self.fixed_batch:
-                model.reshape([count, *(size.get_length() for size in list(model.inputs[0].partial_shape)[1:])])
-            self._compiled[count] = compile_graph(model, self._precision)
-        return self._compiled[count]
 
+def compile_graph(model: Model, precision: str) -> CompiledModel:
+    """Compile a graph for the CPU, with as many threads as torch may use; it is called with a list of one array.
 
-def compile_graph(model: Any, precision: str) -> Any:
-    """Ready to run on the CPU, on as many cores as torch may use; called with a list of one array.
-
-    All cores work on one batch ("LATENCY"): whoever scores hands over a batch and waits for it, so that several streams
-    would find nothing to do. Its threads are not tied to cores, so that they make room for those that decode: `predict`
-    took a tenth less, inference alone the same. Numbers too small to be normal are not worth an option: it changed
-    nothing here.
+    The hint "LATENCY" lets all cores work on one batch: a scorer passes one batch and waits for it, so several streams would
+    be idle. Pinning is off, because pinned threads would compete with the decoders' threads: `predict` took 10 % less time
+    without it, inference alone the same. Flushing denormal numbers to zero made no difference here.
 
     Args:
-        model: an `openvino.Model`.
-        precision: f32, bf16 or fp16; of a model with int8 layers that of the others.
+        model: the graph.
+        precision: f32, bf16 or fp16; in an int8 graph, that of the layers that are not int8.
     """
     properties = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],

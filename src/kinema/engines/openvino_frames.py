@@ -1,7 +1,7 @@
-"""The frame network of a network that looks at each frame alone, as an OpenVINO graph of its own: pixels in, vectors out.
+"""OpenVINO graph of the frame network of a network that encodes each frame alone: pixels in, vectors out.
 
-It is converted, kept and held against torch as the graphs of whole networks are (see `engine`), but only when windows
-share frames for the first time. torch joins: that is next to no work.
+The graph is converted, cached and compared with torch like the graphs of whole networks (`kinema.engines.choose`), but not
+before windows share frames for the first time. Joining the vectors costs little and stays in torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from kinema.engines.cache import kept_graph
+from kinema.engines.cache import cached_graph
 from kinema.engines.openvino import compile_graph, to_openvino
 from kinema.engines.parity import probe_clips
 from kinema.engines.scorer import FrameScorer, Scorer, to_scores
@@ -28,7 +28,7 @@ from kinema.errors import KinemaError, OutputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch.export import ExportedProgram
+    from openvino import CompiledModel, Model
 
     from kinema.models.network import FrameParts, Network
     from kinema.weights.checkpoint import ModelCard
@@ -37,14 +37,14 @@ log = logging.getLogger("kinema")
 
 
 class FrameGraph:
-    """Encodes frames: with OpenVINO, or with torch where that cannot be, which the log says once.
+    """Encodes frames with OpenVINO, or with torch if the conversion fails, which is logged once.
 
     Args:
         scorer: the network in torch.
-        parts: its two steps.
+        parts: its frame network and the function that joins vectors.
         card: says whether scores are sigmoids.
-        key: names what the network's graphs depend on; called when the first frames come.
-        tolerance: by how much a score may differ from torch's in float32.
+        key: gives the cache key of the whole network; called at the first frames.
+        tolerance: largest allowed difference of a score from torch in float32.
     """
 
     def __init__(
@@ -55,49 +55,54 @@ class FrameGraph:
         self._encode: Callable[[Tensor], NDArray[np.float32]] | None = None
 
     def __call__(self, frames: UInt8[Tensor, "n c 1 h w"]) -> NDArray[np.float32]:
-        """A vector [n f] for each frame."""
+        """A vector [n f] of each frame."""
         with self._lock:
             if self._encode is None:
-                self._encode = self._open()
+                key = hashlib.sha256(f"{self._key()} frames".encode()).hexdigest()[:32]
+                try:
+                    model = cached_graph(key, self._convert, f"{self._scorer.network.variant}, frame by frame,")
+                    self._encode = partial(self._run, compile_graph(model, self._scorer.precision))
+                except (KinemaError, RuntimeError) as error:
+                    log.warning("engine: torch, not OpenVINO, where windows share frames; %s", error)
+                    in_torch = self._scorer.frame_scorer()
+                    assert in_torch is not None  # the network has frame parts
+                    self._encode = in_torch.encode
         return self._encode(frames)
 
-    def _open(self) -> Callable[[Tensor], NDArray[np.float32]]:
-        name = self._scorer.network.variant
-        key = hashlib.sha256(f"{self._key()} frames".encode()).hexdigest()[:32]
-        try:
-            model = kept_graph(key, self._convert, f"{name}, frame by frame,")
-            return partial(self._run, compile_graph(model, self._scorer.precision))
-        except (KinemaError, RuntimeError) as error:
-            log.warning("engine: torch, not OpenVINO, where windows share frames; %s", error)
-            return FrameScorer(self._scorer, self._parts).encode
-
-    def _run(self, graph: Any, frames: Tensor) -> NDArray[np.float32]:
+    def _run(self, graph: CompiledModel, frames: Tensor) -> NDArray[np.float32]:
         size = self._scorer.batch_size * self._scorer.spec.clip_len
         return np.concatenate([graph([part.contiguous().numpy()])[0] for part in torch.split(frames, size)])
 
-    def _convert(self) -> Any:
-        """A new graph, held against torch.
+    def _convert(self) -> Model:
+        """Convert the frame network and compare scores with torch.
 
         Raises:
-            OutputError: it cannot be made, or its scores are others.
+            OutputError: the conversion fails, or scores differ by more than the tolerance.
         """
         scorer, network = self._scorer, self._scorer.network
-        model = to_openvino(_trace(network, self._parts), network.variant, "features")
+        example = torch.zeros(2, network.spec.num_channels, 1, *network.spec.size, dtype=torch.uint8)
+        try:
+            with torch.no_grad(), quiet():
+                graph = _FramePixels(network, self._parts).eval()
+                program = torch.export.export(graph, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+        except Exception as error:
+            raise cannot_convert(network.variant, "a graph of single frames", error) from error
+        model = to_openvino(program, network.variant, "features")
         clips = probe_clips(scorer.spec, 3)
         encoded = self._run(compile_graph(model, scorer.precision), rearrange(clips, "b c t h w -> (b t) c 1 h w"))
         by_frame = FrameScorer(scorer, self._parts).logits(torch.from_numpy(encoded.reshape(3, -1, encoded.shape[-1])))
         exact = Scorer(network, task=scorer.task, device="cpu", precision="f32")(clips)
         found, expected = (to_scores(logits, self._card.multi_label) for logits in (by_frame, exact))
         difference = float(np.abs(found - expected).max())
-        if not difference <= self._tolerance:
+        if not difference <= self._tolerance:  # also true for NaN
             what = f"OpenVINO's scores differ from torch's by {difference:.2g}, more than {self._tolerance:g}"
             do = "use --precision f32 or --engine torch"
             raise OutputError(what, f"{network.variant} frame by frame, {scorer.precision}", do)
         return model
 
 
-class _Frames(nn.Module):
-    """From pixels to what the frame network makes of them; the network's weights are reached through it."""
+class _FramePixels(nn.Module):
+    """Normalisation and frame network; the network is a submodule, so that its weights are part of the graph."""
 
     def __init__(self, network: Network, parts: FrameParts) -> None:
         super().__init__()
@@ -107,13 +112,3 @@ class _Frames(nn.Module):
 
     def forward(self, frames: UInt8[Tensor, "n c 1 h w"]) -> Float[Tensor, "n f"]:
         return self.parts.encode((frames.to(torch.float32) - self.mean) / self.std)
-
-
-def _trace(network: Network, parts: FrameParts) -> ExportedProgram:
-    frames = torch.zeros(2, network.spec.num_channels, 1, *network.spec.size, dtype=torch.uint8)
-    try:
-        with torch.no_grad(), quiet():
-            graph = _Frames(network, parts).eval()
-            return torch.export.export(graph, (frames,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
-    except Exception as error:
-        raise cannot_convert(network.variant, "a graph of single frames", error) from error

@@ -1,4 +1,4 @@
-"""What computes a network, where, and in which number format: options that travel from a flag to the engine."""
+"""Engine options, which travel whole from a command's flags to the engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kinema.choices import Engine, FilePrecision
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What computes a network, and how."""
+    """Which engine computes a network, on which device and in which precision."""
 
     engine: Engine = "auto"
     """What computes: torch, openvino or winograd (both on a CPU, prepared at the first use); auto is OpenVINO on a CPU
@@ -24,12 +24,12 @@ class EngineOptions:
 
     @classmethod
     def of(cls, options: EngineOptions | None = None, **overrides: Unpack[EngineOverrides]) -> EngineOptions:
-        """Options, the usual ones where there are none, with some fields changed."""
+        """Change some fields of options; None stands for the defaults."""
         return replace(options or EngineOptions(), **overrides)
 
 
 class LoadOverrides(TypedDict, total=False):
-    """The fields of `EngineOptions`, but for the device, as keyword arguments."""
+    """The fields of `EngineOptions` except the device, as keyword arguments."""
 
     engine: Engine
     precision: FilePrecision

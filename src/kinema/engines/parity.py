@@ -1,4 +1,4 @@
-"""Whether another way of computing a network gives the scores that torch gives."""
+"""Compare the scores of an engine with those of torch in float32."""
 
 from __future__ import annotations
 
@@ -18,30 +18,26 @@ if TYPE_CHECKING:
 
 
 NUM_PROBES = 3
-"""Clips that are scored together; one more alone."""
+"""Clips that are scored together; the first one is scored alone too."""
 
 
 def largest_difference(scorer: ClipScorer, network: Network, card: ModelCard) -> float:
-    """The largest difference of a score from torch's in float32, on clips of noise, several together and one alone.
+    """Largest difference of a score from torch in float32, on clips of noise, both in a batch and alone.
 
     Args:
-        scorer: computes the network in another way.
+        scorer: computes the network with another engine.
         network: the network itself, on the CPU, in evaluation mode.
-        card: says whether it is asked at each frame, and whether scores are sigmoids.
+        card: gives the task, and says whether scores are sigmoids.
     """
     exact = Scorer(network, task=card.task, device="cpu", precision="f32", batch_size=NUM_PROBES)
     clips = probe_clips(scorer.spec, NUM_PROBES)
-
-    def scores(which: ClipScorer, clips: Tensor) -> np.ndarray:
-        return to_scores(which(clips), card.multi_label)
-
-    expected = scores(exact, clips)
-    found = scores(scorer, clips), scores(scorer, clips[:1])
+    expected = to_scores(exact(clips), card.multi_label)
+    found = [to_scores(scorer(part), card.multi_label) for part in (clips, clips[:1])]
     return float(max(np.abs(rows - expected[: len(rows)]).max() for rows in found))
 
 
 def probe_clips(spec: InputSpec, count: int) -> UInt8[Tensor, "b c t h w"]:
-    """Always the same clips of noise, coarse and fine."""
+    """Clips of coarse and fine noise, the same at every call."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, spec.num_channels, spec.clip_len, 4, 4, generator=generator)
     fine = torch.rand(count, *spec.shape, generator=generator)

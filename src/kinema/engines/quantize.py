@@ -1,7 +1,7 @@
-"""Graphs in int8 by post-training quantisation with NNCF (https://github.com/openvinotoolkit/nncf).
+"""Post-training quantisation to int8 with NNCF (https://github.com/openvinotoolkit/nncf).
 
-Weights and what flows between layers become 8-bit integers times a factor. What flows needs ranges, which real clips
-must set; noise has others. What is lost depends on network and data, so that it is measured on other clips.
+Weights and activations become 8-bit integers with a scale. The ranges of activations are measured on real clips, because
+noise has other ranges. The loss of accuracy depends on network and data, so it is measured too, on other clips.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import io
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +20,15 @@ from kinema.errors import MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from numpy.typing import NDArray
+    from openvino import Model
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Clips uint8 [n c t h w] that set the ranges, and others; `targets` are these others' classes, where they are known."""
+    """Clips uint8 [n c t h w] that set the ranges, and other clips that judge; `targets` are the judges' classes, if known."""
 
     ranges: NDArray[np.uint8]
     judged: NDArray[np.uint8]
@@ -34,11 +36,11 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """How the scores of some clips moved on the way from float32 to int8.
+class Int8Comparison:
+    """Scores of an int8 graph compared with those in float32, on clips that did not set the ranges.
 
-    `agreement` is the share of clips whose best class stayed the same; hits are those of the true classes, where these
-    are known.
+    `agreement` is the share of clips with the same best class. Hits count true classes; they are None if classes are
+    unknown.
     """
 
     num_ranges: int
@@ -49,16 +51,16 @@ class Moved:
     hit_at_1_f32: float | None
     hit_at_1: float | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As a plain dictionary."""
         return asdict(self)
 
 
-def quantizer() -> Any:
-    """The package; like OpenVINO without its usage statistics.
+def quantizer() -> ModuleType:
+    """Import NNCF, without its usage statistics.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: NNCF or OpenVINO is not installed.
     """
     openvino()
     try:
@@ -69,31 +71,35 @@ def quantizer() -> Any:
     return nncf
 
 
-def quantize(model: Any, clips: NDArray[np.uint8], name: str) -> Any:
-    """An int8 model; the one given is left as it is.
+def quantize(model: Model, clips: NDArray[np.uint8], name: str) -> Model:
+    """Quantise a graph; the given graph stays as it is.
 
-    Networks with attention get NNCF's pattern for transformers: softmax and norms stay floats, weights are smoothed, and
-    what flows has a zero point. Other networks have none: OpenVINO is a fifth slower with it (x3d_m), and has no depthwise
-    filters for it beside bfloat16.
+    Networks with attention get NNCF's scheme for transformers: softmax and norms stay floats, weights are smoothed, and
+    activations get a zero point. Other networks do not: with zero points OpenVINO is 20 % slower (x3d_m) and computes
+    depthwise convolutions in bfloat16.
 
     Args:
-        model: an `openvino.Model` that takes uint8 clips.
-        clips: [n c t h w]; their ranges become those of the integers.
-        name: of the network, for messages.
+        model: takes uint8 clips.
+        clips: [n c t h w]; they set the ranges of activations.
+        name: name of the network, for messages.
 
     Raises:
         MissingExtra: NNCF is not installed.
         OutputError: NNCF cannot quantise this network.
     """
     nncf = quantizer()
-    attends = any(operation.get_type_name() == "ScaledDotProductAttention" for operation in model.get_ops())
-    kind = nncf.ModelType.TRANSFORMER if attends else None
+    has_attention = any(operation.get_type_name() == "ScaledDotProductAttention" for operation in model.get_ops())
+    kind = nncf.ModelType.TRANSFORMER if has_attention else None
     single = nncf.Dataset([np.ascontiguousarray(clip) for clip in clips[:, None]])
-    try:
-        with _silent(), quiet():
+    logger = logging.getLogger("nncf")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:  # NNCF prints progress bars and banners
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), quiet():
             return nncf.quantize(model, single, model_type=kind, subset_size=len(clips))
-    except Exception as error:  # whatever NNCF says of a graph that it does not understand
+    except Exception as error:  # NNCF raises errors of many kinds for graphs that it does not support
         raise cannot_convert(name, "an int8 graph", error) from error
+    finally:
+        logger.disabled = was_disabled
 
 
 def compare(
@@ -101,32 +107,20 @@ def compare(
     found: NDArray[np.float32],
     targets: Sequence[tuple[int, ...]] | None,
     num_ranges: int,
-) -> Moved:
+) -> Int8Comparison:
     """Compare the scores [n … classes] of an int8 graph with those in float32.
 
     Args:
-        exact: in float32.
-        found: in int8.
-        targets: true classes of the clips; None: not known.
-        num_ranges: clips that set the ranges.
+        exact: scores in float32.
+        found: scores in int8.
+        targets: true classes of each clip; None if they are unknown.
+        num_ranges: number of clips that set the ranges.
     """
     gaps = np.abs(found - exact)
     best = [scores.argmax(-1) for scores in (exact, found)]
     hits: list[float | None] = [None, None]
     if targets is not None:
         hits = [float(np.mean([c in t for c, t in zip(row, targets, strict=True)])) for row in best]
-    return Moved(
+    return Int8Comparison(
         num_ranges, len(exact), float(gaps.mean()), float(gaps.max()), float((best[0] == best[1]).mean()), *hits
     )
-
-
-@contextlib.contextmanager
-def _silent() -> Any:
-    """Leave NNCF's own bars and banners out."""
-    logger = logging.getLogger("nncf")
-    before, logger.disabled = logger.disabled, True
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.disabled = before

@@ -1,16 +1,14 @@
-"""From uint8 clips to scores: one place that knows devices, number formats and memory layout.
+"""Score uint8 clips: devices, precisions and memory layouts are handled here and nowhere else.
 
-Clips go to the device as uint8, a quarter of the bytes of float32, and are normalised there. Convolutions get
-channels-last memory, which on a CPU was worth a factor of two (r3d_18, f32: 1.34 s -> 0.57 s a clip, bf16: 0.24 s). The
-network itself is left as it was: on its device, in its layout and in its mode. Softmax is always computed in float32.
+Clips are moved to the device as uint8, a quarter of the bytes of float32, and normalised there. Convolutions get
+channels-last memory, which halves the time on a CPU (r3d_18, f32: 1.34 s -> 0.57 s per clip; bf16: 0.24 s). The network
+keeps its device, layout and mode. Softmax is always computed in float32.
 """
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -22,8 +20,8 @@ from kinema.clips.framewise import plan_frames
 from kinema.clips.transforms import normalize
 from kinema.errors import CheckpointError
 from kinema.models.device import autocast, resolve_device, resolve_precision
-from kinema.models.layers.cpu_workarounds import QuickConvolutions
-from kinema.models.network import StepNetwork, StreamingNetwork
+from kinema.models.layers.onednn_conv import use_onednn
+from kinema.models.network import FramewiseNetwork, StreamingNetwork, sharing_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kinema.clips.windows import Plan
-    from kinema.models.network import FrameParts, Network
+    from kinema.models.network import AnyNetwork, FrameParts, Network
     from kinema.types import InputSpec
 
     Encode = Callable[[Tensor], NDArray[np.float32]]
@@ -40,20 +38,21 @@ _MOST_CLIPS, _MOST_PIXELS = 8, 16 * 224 * 224
 
 
 def usual_batch(spec: InputSpec, device: torch.device) -> int:
-    """Clips that go through a network at once where nobody says how many: eight, on a CPU fewer of large ones, but two.
+    """Default batch size: eight clips; on a CPU two to eight, fewer for large clips.
 
-    What layers make of more pixels leaves the processor's caches: OpenVINO took 67 in place of 57 ms a clip of x3d_m, 517 in
-    place of 468 of mvit_v2_s; r3d_18 and torch gained nothing by more. The network also begins sooner.
+    With more pixels, activations no longer fit into the processor's caches: with eight clips OpenVINO took 67 instead of
+    57 ms per clip of x3d_m, and 517 instead of 468 ms of mvit_v2_s; r3d_18 and torch gained nothing. A small batch is also
+    complete sooner.
     """
     frames, rows, columns = spec.shape[1:]
     return _MOST_CLIPS if device.type != "cpu" else min(max(_MOST_PIXELS // (frames * rows * columns), 2), _MOST_CLIPS)
 
 
 class ClipScorer(ABC):
-    """What gives clips their logits: a network in torch, a converted one, or an exported file."""
+    """Gives the logits of clips: a network in torch, a converted network, or an exported file."""
 
     engine: str = "torch"
-    """What computes; see `kinema.engines.choose`."""
+    """Name of the engine; see `kinema.engines.choose`."""
 
     spec: InputSpec
     device: torch.device
@@ -68,14 +67,14 @@ class ClipScorer(ABC):
 
     @abstractmethod
     def __call__(self, clips: Tensor) -> NDArray[np.float32]:
-        """What the network's task asks of uint8 clips [b c t h w]: logits [b classes], or [b t classes] for task `frame`."""
+        """Logits [b classes] of uint8 clips [b c t h w]; [b t classes] for task `frame`."""
 
     @abstractmethod
     def frame_plan(self) -> Plan:
-        """Which clips of a video a network of task `frame` is shown."""
+        """The function that plans the clips of a video for task `frame`."""
 
     def frame_scorer(self) -> FrameScorer | None:
-        """The network in two steps, frames and clips; None where it sees several frames at once, or cannot be cut."""
+        """The network as frame network and joining layers; None if its layers see several frames at once."""
         return None
 
     @abstractmethod
@@ -83,19 +82,19 @@ class ClipScorer(ABC):
         """The network in torch, for callers that need its layers.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is only an exported file.
         """
 
 
 class Scorer(ClipScorer):
-    """A network in torch that scores clips. As a context manager it puts the network into evaluation mode meanwhile.
+    """A network in torch that scores clips. Its context moves the network to the device, in evaluation mode.
 
     Args:
-        network: with its input in `network.spec`.
-        task: "frame" asks for logits at each frame; any other task for one row a clip.
-        device: "auto" leaves a network on a GPU where it is, and takes one on the CPU to the GPU if there is one.
+        network: its `spec` describes the clips.
+        task: "frame" gives logits at each frame; any other task gives one row per clip.
+        device: "auto" keeps a network that is on a GPU there, and moves one from the CPU to a GPU if there is one.
         precision: "auto", "f32", "bf16" or "fp16".
-        batch_size: most clips that go through the network at once; None: see `usual_batch`.
+        batch_size: largest number of clips at once; None: see `usual_batch`.
     """
 
     def __init__(
@@ -113,100 +112,108 @@ class Scorer(ClipScorer):
         self.batch_size = batch_size or usual_batch(self.spec, self.device)
         self.precision = resolve_precision(precision, self.device)
         self._was_training = network.training
-        has_clips = any(isinstance(module, nn.Conv3d) for module in network.modules())
-        self._is_slow_alone = has_clips and self.device.type == "cpu" and self.precision == "f32"
 
     def __enter__(self) -> Scorer:
         self._was_training = self.network.training
         self.network.to(self.device).eval()
+        self.__dict__.pop("scoring_network", None)  # its tensors may be those of another device
         return self
 
     def __exit__(self, *_: object) -> None:
         self.network.to(self._home).train(self._was_training)
+        self.__dict__.pop("scoring_network", None)
+
+    @cached_property
+    def scoring_network(self) -> Network:
+        """The network to compute with, see `for_scoring`; functions for `apply` take their layers from it."""
+        return self.for_scoring(self.network)
+
+    def for_scoring(self, network: AnyNetwork) -> AnyNetwork:
+        """A copy whose 3-D convolutions are fast for single clips, see `onednn_conv`, in float32 on a CPU; else itself."""
+        has_clips = any(isinstance(module, nn.Conv3d) for module in network.modules())
+        if not (has_clips and self.device.type == "cpu" and self.precision == "f32"):
+            return network
+        copied = sharing_weights(network)
+        use_onednn(copied)
+        return copied
 
     def __call__(self, clips: Tensor) -> NDArray[np.float32]:
         """Logits [b classes] of uint8 clips [b c t h w]; [b t classes] for task `frame`."""
         if self.task == "frame":
-            return self.apply(cast("StepNetwork", self.network).step_logits, clips)
+            return self.apply(cast("FramewiseNetwork", self.scoring_network).frame_logits, clips)
         return self.clip_logits(clips)
 
     def clip_logits(self, clips: Tensor) -> NDArray[np.float32]:
         """Logits [b classes] of uint8 clips [b c t h w], whatever the task."""
-        return self.apply(self.network, clips)
+        return self.apply(self.scoring_network, clips)
 
     def frame_plan(self) -> Plan:
-        """Which clips of a video a network of task `frame` is shown.
+        """The function that plans the clips of a video for task `frame`.
 
         Raises:
-            CheckpointError: the network has no answer at each frame, or spreads its frames.
+            CheckpointError: the network has no logits at each frame, or spreads its frames over a window.
         """
-        if not isinstance(self.network, StepNetwork) or self.spec.sampling == "spread":
+        if not isinstance(self.network, FramewiseNetwork) or self.spec.sampling == "spread":
             do = "train it with --task frame, which takes care of that"
             raise CheckpointError("this network cannot answer at each frame", self.network.variant, do)
         return partial(plan_frames, causal=isinstance(self.network, StreamingNetwork))
 
     def in_torch(self) -> Scorer:
-        """Itself."""
+        """This scorer."""
         return self
 
     def frame_scorer(self) -> FrameScorer | None:
-        """The network in two steps, where it looks at each frame alone."""
-        parts = self.network.frame_parts()
+        """See `ClipScorer.frame_scorer`."""
+        parts = self.scoring_network.frame_parts()
         return None if parts is None else FrameScorer(self, parts)
 
     def apply(
         self, function: Callable[[Tensor], Tensor], clips: Tensor, at_once: int | None = None, *, whole: bool = False
     ) -> NDArray[np.float32]:
-        """What `function` makes of uint8 clips [b c t h w], normalised, some at a time: its rows, joined.
+        """Normalise uint8 clips [b c t h w], pass them to a function in batches, and concatenate its rows.
 
         Args:
-            function: on clips as the network takes them.
+            function: takes normalised clips on the device.
             clips: any number.
-            at_once: most of them; None is a batch.
-            whole: fill up the last ones to as many, because kernels are chosen by the size of a batch and round in
-                different ways: each row is then the same to the bit, whichever came with it.
+            at_once: largest number of clips in a batch; None is the scorer's batch size.
+            whole: fill up the last batch. Kernels are chosen by batch size and round differently; with whole batches the row
+                of a clip is the same to the bit, whichever clips share its batch.
         """
         at_once = at_once or self.batch_size
-        parts = torch.split(clips, at_once)
+        parts = list(torch.split(clips, at_once))
         if whole:
-            parts = (*parts[:-1], _filled(parts[-1], at_once))
-        return np.concatenate([self._of_pixels(function, part) for part in parts])[: len(clips)]
+            missing = at_once - len(parts[-1])
+            parts[-1] = torch.cat([parts[-1], clips[:1].expand(missing, *clips.shape[1:])])
+
+        def normalized(pixels: Tensor) -> Tensor:
+            return function(normalize(pixels, self.spec).contiguous(memory_format=torch.channels_last_3d))
+
+        return np.concatenate([self.run(normalized, part) for part in parts])[: len(clips)]
 
     def run(self, function: Callable[..., Tensor], *inputs: Tensor | None) -> NDArray[np.float32]:
-        """What `function` makes of tensors as they are, on the device and in the number format."""
+        """Call a function with tensors as they are, on the device and in the scorer's precision."""
         moved = [None if value is None else value.to(self.device, non_blocking=True) for value in inputs]
-        with self._computing():
+        with torch.inference_mode(), autocast(self.device, self.precision):
             return function(*moved).float().cpu().numpy()
-
-    def _of_pixels(self, function: Callable[[Tensor], Tensor], clips: Tensor) -> NDArray[np.float32]:
-        with self._computing():
-            pixels = normalize(clips.to(self.device, non_blocking=True), self.spec)
-            return function(pixels.contiguous(memory_format=torch.channels_last_3d)).float().cpu().numpy()
-
-    @contextlib.contextmanager
-    def _computing(self) -> Iterator[None]:
-        quick = QuickConvolutions() if self._is_slow_alone else contextlib.nullcontext()
-        with torch.inference_mode(), autocast(self.device, self.precision), quick:
-            yield
 
 
 class FrameScorer:
-    """Scores clips frame by frame.
+    """Encodes frames one by one and joins their vectors, so that overlapping clips share frames.
 
     Args:
         scorer: holds the network in torch.
-        parts: the network's two steps.
-        encode: computes the first step in place of torch.
+        parts: the network's frame network and the functions that join vectors.
+        encode: replaces the frame network in torch.
     """
 
     def __init__(self, scorer: Scorer, parts: FrameParts, encode: Encode | None = None) -> None:
         self._scorer, self._parts, self._encode = scorer, parts, encode
         self.num_clips = scorer.batch_size
         self.num_frames = scorer.batch_size * scorer.spec.clip_len
-        """Most frames that go through the frame network at once: as many as a batch of clips has."""
+        """Largest number of frames at once: as many as a batch of clips has."""
 
     def encode(self, frames: UInt8[Tensor, "n c 1 h w"]) -> NDArray[np.float32]:
-        """A vector [n f] for each frame."""
+        """A vector [n f] of each frame."""
         if self._encode is not None:
             return self._encode(frames)
         return self._scorer.apply(self._parts.encode, frames, self.num_frames)
@@ -217,26 +224,26 @@ class FrameScorer:
 
     def logits(self, encoded: Float[Tensor, "b t f"]) -> NDArray[np.float32]:
         """Logits [b classes] of clips; [b t classes] for task `frame`."""
-        join = self._parts.join_steps if self._scorer.task == "frame" else self._parts.join
+        join = self._parts.join_frames if self._scorer.task == "frame" else self._parts.join
         assert join is not None
         return self._scorer.run(lambda rows: self._scorer.network.classifier(join(rows)), encoded)
 
 
-def _filled(clips: Tensor, count: int) -> Tensor:
-    return torch.cat([clips, clips[:1].expand(count - len(clips), *clips.shape[1:])])
-
-
 def to_scores(logits: NDArray[np.float32], multi_label: bool) -> NDArray[np.float32]:
-    """Softmax over the last axis, or the sigmoid where a video may carry several labels, in float32."""
+    """Softmax over the last axis, or sigmoids if a video may have several labels, in float32."""
     values = torch.from_numpy(logits).float()
     return cast("NDArray[np.float32]", (values.sigmoid() if multi_label else values.softmax(dim=-1)).numpy())
 
 
 def check_numbers(values: NDArray[np.float32], path: str) -> None:
-    """Make sure that what a network says of a film, or of a stream, are numbers.
+    """Check that outputs of a network are finite.
+
+    Args:
+        values: scores or features.
+        path: the video or network, for the message.
 
     Raises:
-        CheckpointError: they are not.
+        CheckpointError: a value is NaN or infinite.
     """
     if not np.isfinite(values).all():
         do = "the network has diverged (train it again with a lower learning rate) or needs --precision f32"

@@ -1,7 +1,7 @@
-"""A network as one graph from pixels to scores: what exported files hold, and what other engines run.
+"""Trace a network to one graph from pixels to logits or scores, for exported files and for OpenVINO.
 
-Normalisation is part of the graph, so that a program that runs it needs no mean and no deviation: it gives the bytes of
-a decoder. The number of clips is left open; their length and size are the network's.
+Normalisation is part of the graph, so a program that runs it passes a decoder's bytes and needs no mean and no deviation. The
+number of clips is open; clip length and frame size are those of the network.
 """
 
 from __future__ import annotations
@@ -22,49 +22,49 @@ from kinema.errors import OutputError
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from kinema.models.network import Network, StepNetwork
+    from kinema.models.network import FramewiseNetwork, Network
     from kinema.weights.checkpoint import ModelCard
 
-Ending = Literal["logits", "scores"]
+GraphOutput = Literal["logits", "scores"]
 
 
 class PixelGraph(nn.Module):
-    """A network that takes pixels.
+    """A network with normalisation before it and, for scores, softmax or sigmoid after it.
 
     Args:
         network: in evaluation mode.
-        card: says whether it is asked at each frame, and whether scores are sigmoids or a softmax.
-        ending: what comes out.
+        card: gives the task, and says whether scores are sigmoids or a softmax.
+        output: what the graph returns.
     """
 
-    def __init__(self, network: Network, card: ModelCard, ending: Ending) -> None:
+    def __init__(self, network: Network, card: ModelCard, output: GraphOutput) -> None:
         super().__init__()
         self.network, self.per_frame = network, card.task == "frame"
         scores = nn.Sigmoid() if card.multi_label else nn.Softmax(dim=-1)
-        self.ending = scores if ending == "scores" else nn.Identity()
+        self.activation = scores if output == "scores" else nn.Identity()
         self.mean = nn.Buffer(torch.tensor(network.spec.mean).mul(255).view(-1, 1, 1, 1))
         self.std = nn.Buffer(torch.tensor(network.spec.std).mul(255).view(-1, 1, 1, 1))
 
     def forward(self, clip: UInt8[Tensor, "b c t h w"]) -> Float[Tensor, "b *t classes"]:
-        """Logits or scores [b classes]; [b t classes] of a network that is asked at each frame."""
+        """Logits or scores [b classes]; [b t classes] for task `frame`."""
         pixels = (clip.to(torch.float32) - self.mean) / self.std
-        logits = cast("StepNetwork", self.network).step_logits(pixels) if self.per_frame else self.network(pixels)
-        return self.ending(logits)
+        logits = cast("FramewiseNetwork", self.network).frame_logits(pixels) if self.per_frame else self.network(pixels)
+        return self.activation(logits)
 
 
-def trace(network: Network, card: ModelCard, ending: Ending, *, static_batch: bool = False) -> ExportedProgram:
-    """The graph of a network, for any number of clips, or for one with `static_batch`.
+def trace(network: Network, card: ModelCard, output: GraphOutput, *, static_batch: bool = False) -> ExportedProgram:
+    """Trace a network with torch.export.
 
     Args:
-        network: on the CPU, in evaluation mode; it is left as it is.
+        network: on the CPU, in evaluation mode; it is not changed.
         card: see `PixelGraph`.
-        ending: see `PixelGraph`.
-        static_batch: for programs that cannot run graphs of open shape.
+        output: see `PixelGraph`.
+        static_batch: fix the batch size to one clip, for programs that cannot run graphs with an open batch size.
 
     Raises:
-        OutputError: it takes decisions that depend on what it sees, which no graph can hold.
+        OutputError: the network cannot be traced, such as one whose operations depend on the values of a clip.
     """
-    graph = PixelGraph(prune(network), card, ending).eval()
+    graph = PixelGraph(prune(network), card, output).eval()
     clips = torch.zeros(1 if static_batch else 2, *network.spec.shape, dtype=torch.uint8)
     dims = None if static_batch else ({0: torch.export.Dim.DYNAMIC},)
     try:
@@ -75,7 +75,7 @@ def trace(network: Network, card: ModelCard, ending: Ending, *, static_batch: bo
 
 
 def cannot_convert(name: str, target: str, error: Exception) -> OutputError:
-    """What went wrong in one line; libraries say it on fifty."""
+    """An error of one line for a failed conversion; libraries report it on many lines, which go to the debug log."""
     log = logging.getLogger("kinema")
     log.debug("converting %s failed", name, exc_info=error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
@@ -85,10 +85,10 @@ def cannot_convert(name: str, target: str, error: Exception) -> OutputError:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what converters say of their own workings from the user.
+    """Silence warnings and log messages of converters.
 
-    torch warns that recurrent layers hold their weights twice. OpenVINO logs to the root logger through functions that
-    would give it a handler for good.
+    torch warns that recurrent layers hold their weights twice. OpenVINO logs through functions of the module `logging`,
+    which add a handler to the root logger if it has none; the null handler here prevents that.
     """
     root, silent = logging.getLogger(), logging.NullHandler()
     before = logging.root.manager.disable

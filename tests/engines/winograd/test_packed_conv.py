@@ -34,15 +34,16 @@ def kind(request) -> tuple[nn.Conv2d | nn.Conv3d, tuple[int, ...]]:
 
 @pytest.fixture
 def calls(monkeypatch) -> list[torch.Size]:
-    """Shapes of what was computed with filters in their order."""
+    """Shapes of inputs that were computed with packed filters."""
     done: list[torch.Size] = []
-    compute = PackedConv._in_order
+    has_few = PackedConv._has_few_positions
 
-    def counted(conv: PackedConv, x: Tensor) -> Tensor:
-        done.append(x.shape)
-        return compute(conv, x)
+    def counted(conv: PackedConv, x: Tensor) -> bool:
+        packs = has_few(conv, x)
+        done.extend([x.shape] if packs else [])
+        return packs
 
-    monkeypatch.setattr(PackedConv, "_in_order", counted)
+    monkeypatch.setattr(PackedConv, "_has_few_positions", counted)
     return done
 
 

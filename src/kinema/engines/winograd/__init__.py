@@ -1,1 +1,1 @@
-"""Convolutions in float32 by Winograd's algorithm, for `--engine winograd` alone: nothing else imports this package."""
+"""Winograd convolutions in float32 on a CPU; imported only if `--engine winograd` is requested."""

@@ -1,7 +1,7 @@
-"""The layers of `winograd`: convolutions of 3 x 3 over space, and of 3 over time alone.
+"""Winograd convolutions: layers with filters of 3 x 3 over space, or of 3 over time alone.
 
-A layer is cut into blocks whose numbers stay near the core that computes them, each in a thread by itself (`workers`).
-Inputs of a block are transformed, multiplied with the filters and summed over channels, and the sums transformed back.
+The output of a layer is cut into blocks that fit into a core's cache; each is computed by one thread (`threads`): its inputs
+are transformed, multiplied with the filters and summed over channels, and the sums are transformed back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from math import ceil, prod
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -32,19 +31,19 @@ _LEAST_TIME_OUTPUTS = 256
 _LEAST_TIME_PRODUCTS = 75_000_000
 _TIME_ROWS = 512
 _FILTER_TRANSFORM = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # times 24
-_making = threading.Lock()
+_transforming = threading.Lock()
 
 
 class WinogradConv(PackedConv):
     """A convolution with filters of 3 x 3 over space, for inference.
 
-    It computes as `PackedConv` does where gradients are wanted, in other formats than float32, on other devices than CPUs,
-    and where a call is too small to pay. Its filters are transformed in the first call that pays, to four times their
-    size; the weights must stay as they are from then on.
+    It computes like `PackedConv` if gradients are needed, in other precisions than float32, on other devices than CPUs, and
+    for small inputs. The first large input makes transformed filters, four times as large as the weights; the weights must
+    not be changed from then on.
 
     Args:
-        conv: one that `suits`; its weights are shared.
-        relu: whether a rectifier follows.
+        conv: a convolution that `suits`; its weights are shared.
+        relu: whether a ReLU follows.
 
     Raises:
         OutputError: the transforms cannot be compiled here.
@@ -62,76 +61,74 @@ class WinogradConv(PackedConv):
 
     @classmethod
     def suits(cls, conv: nn.Conv2d | nn.Conv3d) -> bool:
-        """Whether it keeps the size of pictures, step by step, and has channels enough to pay."""
+        """Whether a convolution keeps the size of frames, has stride 1, and has enough channels to be faster this way."""
         *time, height, width = conv.kernel_size
         return (height, width) == (3, 3) and all(length % 2 for length in time) and _keeps_size(conv)
 
     def forward(self, x: Float[Tensor, "b c *t h w"]) -> Float[Tensor, "b d *t h w"]:
-        """As `nn.Conv2d` or `nn.Conv3d`, with channels side by side in memory."""
+        """As `nn.Conv2d` or `nn.Conv3d`; the output is channels-last."""
         if not (self._can_take(x) and self._is_enough(x)):
             return super().forward(x)
         last = x.movedim(1, -1).contiguous()
-        clips, filters = self._clips(last), self._made()
+        # Filters that see one frame take each frame as a clip of its own.
+        sees_time = self._axes == 1 or self.weight[0, 0].numel() > 9
+        clips, filters = last if sees_time else last.view(-1, 1, *last.shape[-3:]), self._transformed()
         out = torch.empty(*clips.shape[:-1], len(self.weight))
         share_out(functools.partial(self._compute, clips, filters, out), self._blocks(clips))
         return out.view(*last.shape[:-1], -1).movedim(-1, 1)
 
     def _is_enough(self, x: Tensor) -> bool:
-        """Whether enough outputs share the filters, fill at least half of their tiles, and take longer than sharing them out.
+        """Whether the outputs are many, fill at least half of their tiles, and take longer than starting the threads.
 
-        With 512 channels, 2 frames of 7 x 7 take 13 ms, all of it for reading filters, and 4.8 as `PackedConv`. 4 of 14 x 14 take
-        31, and 43 by torch; with 32 channels these are 0.6 and 0.7, of which 0.3 are threads'.
+        With 512 channels, 2 frames of 7 x 7 take 13 ms, all of it for reading filters, and 4.8 ms as `PackedConv`. 4 frames of
+        14 x 14 take 31 ms, and 43 ms in torch; with 32 channels 0.6 and 0.7 ms, of which the threads take 0.3 ms.
         """
-        num_pictures = x.shape[0] * prod(x.shape[2:-2])
-        num_outputs, num_tiles = num_pictures * prod(x.shape[-2:]), num_pictures * _tiles(*x.shape[-2:])
+        num_frames = x.shape[0] * prod(x.shape[2:-2])
+        num_outputs, num_tiles = num_frames * prod(x.shape[-2:]), num_frames * _tiles(*x.shape[-2:])
         return (
             num_outputs >= max(_LEAST_OUTPUTS, _TILE * _TILE * num_tiles / 2)
             and num_outputs * self.weight.numel() >= _LEAST_PRODUCTS
         )
 
-    def _clips(self, last: Tensor) -> Tensor:
-        """Inputs as [b t h w c], where filters see one frame as single ones."""
-        return last if self.weight[0, 0].numel() > 9 else last.view(-1, 1, *last.shape[-3:])
-
-    def _made(self) -> Products:
-        """The filters with what multiplies them."""
-        with _making, torch.inference_mode(False), torch.no_grad():
+    def _transformed(self) -> Products:
+        """The transformed filters, made at the first call."""
+        with _transforming, torch.inference_mode(False), torch.no_grad():
             if self.filters is None:
                 size = (self.weight[0, 0].numel() // 3**self._axes, self._points, self.weight.shape[1])
                 self.filters = kind_of_products()(functools.partial(transformed, self.weight, self._axes), size)
         return self.filters
 
     def _blocks(self, clips: Tensor) -> Iterator[Block]:
-        """Cut the output of clips [b t h w c] into tiles, the same ones of each frame."""
+        """Blocks of the output of clips [b t h w c]: tiles, the same in each frame."""
         num_clips, frames, height, width, inputs = clips.shape
         return _blocks(num_clips * _tiles(height, width), frames, inputs, len(self.weight))
 
     def _compute(self, clips: Tensor, filters: Products, out: Tensor, block: Block) -> None:
-        """A block of the output [b t h w d] of clips [b t h w c]."""
+        """Compute a block of the output [b t h w d] of clips [b t h w c]."""
         sizes, tiles, pitches = clips.shape[1:4], (block.first, block.count), (clips.shape[-1], out.shape[-1])
         bias = self.zeros if self.bias is None else self.bias.contiguous()
         data, inverse = transforms()[self._axes]
-        patches = filters.room(block)
+        patches = filters.allocate(block)
         shape = _Shape(*sizes, pitches[0], pitches[0], *tiles, patches.step, patches.row)
         data(shape, clips.data_ptr(), self.zeros.data_ptr(), patches.numbers.data_ptr())
-        sums = filters.sums(patches, block)
+        sums = filters.multiply(patches, block)
         shape = _Shape(*sizes, block.outputs, pitches[1], *tiles, sums.step, sums.row)
         bias, out = bias[block.channel :], out[..., block.channel :]
         inverse(shape, sums.numbers.data_ptr(), bias.data_ptr(), self.relu, out.data_ptr())
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy gets: not the filters in their order, which cannot be copied."""
+    def __getstate__(self) -> dict[str, object]:
+        """State for a copy, without the transformed filters, which cannot be copied."""
         return super().__getstate__() | {"filters": None}
 
 
 class WinogradTimeConv(WinogradConv):
-    """A convolution with filters of 3 over time alone, for inference, as `WinogradConv`; its filters take twice their size."""
+    """A `WinogradConv` with filters of 3 over time alone; transformed filters are twice as large as the weights."""
 
     _axes, _points = 1, 6
 
     @classmethod
     def suits(cls, conv: nn.Conv2d | nn.Conv3d) -> bool:
-        """Whether it keeps the size of clips and has channels enough to pay: 64 to 128 do, 64 to 64 as good as not."""
+        """Whether a convolution keeps the size of clips and has enough channels: 64 to 128 gains, 64 to 64 hardly."""
         channels = (conv.in_channels, conv.out_channels)
         return (
             conv.kernel_size == (3, 1, 1)
@@ -141,10 +138,10 @@ class WinogradTimeConv(WinogradConv):
         )
 
     def _is_enough(self, x: Tensor) -> bool:
-        """Whether outputs are many, and products at least one and a half times as many without the transforms.
+        """Whether the outputs are many, and torch needs at least 1.5 times as many multiplications.
 
-        Torch leaves out products with what lies before and behind the clip. So 4, 7, 8 and 10 frames are enough, and 3, 5, 6
-        and 9 are not: with 256 channels 4 of 14 x 14 take 2.4 ms by torch and 1.9, but 6 take 3.9 and 3.6 (one thread).
+        Torch skips products with the padding before and after the clip. So 4, 7, 8 and 10 frames are enough, and 3, 5, 6 and 9
+        are not: with 256 channels, 4 frames of 14 x 14 take 2.4 ms in torch and 1.9 here, but 6 take 3.9 and 3.6 (one thread).
         """
         frames, num_outputs = x.shape[2], x.shape[0] * prod(x.shape[2:])
         return (
@@ -153,11 +150,8 @@ class WinogradTimeConv(WinogradConv):
             and num_outputs * self.weight.numel() >= _LEAST_TIME_PRODUCTS
         )
 
-    def _clips(self, last: Tensor) -> Tensor:
-        return last
-
     def _blocks(self, clips: Tensor) -> Iterator[Block]:
-        """Cut the output of clips [b t h w c] into pixels of four frames."""
+        """Blocks of the output of clips [b t h w c]: pixels of four frames."""
         num_clips, frames, height, width, _ = clips.shape
         tiles, threads = num_clips * ceil(frames / _TILE) * height * width, torch.get_num_threads()
         count = ceil(tiles / threads / ceil(tiles / threads / _TIME_ROWS))
@@ -166,10 +160,10 @@ class WinogradTimeConv(WinogradConv):
 
 
 def transformed(weight: Float[Tensor, "d c *size"], axes: int) -> Float[Tensor, "t points c d"]:
-    """Filters as they are multiplied, computed in float64.
+    """Transform filters; computed in float64, returned in float32.
 
     Args:
-        weight: of 3 over each axis that is transformed, which come last but for those of length 1.
+        weight: filters of length 3 over each transformed axis; these axes come last, except for axes of length 1.
         axes: 2 for space, 1 for time.
     """
     outputs, inputs = weight.shape[:2]
@@ -193,10 +187,10 @@ def _keeps_size(conv: nn.Conv2d | nn.Conv3d) -> bool:
 
 
 def _blocks(tiles: int, frames: int, inputs: int, outputs: int) -> Iterator[Block]:
-    """Cut tiles of each frame for the threads of torch.
+    """Cut the tiles of each frame into blocks for torch's threads.
 
-    The more filters there are to read, the more rows of the matrix products share them. Where there are too few rows for all
-    threads, each takes its part of the output channels instead and so of the filters.
+    With more filters to read, blocks have more rows, which share the filters. If there are too few rows for all threads, each
+    thread computes a range of the output channels instead, and reads only its filters.
     """
     threads = torch.get_num_threads()
     num_blocks = ceil(tiles * frames / min(max(inputs, _LEAST_ROWS), _MOST_ROWS))
@@ -213,7 +207,7 @@ def _blocks(tiles: int, frames: int, inputs: int, outputs: int) -> Iterator[Bloc
 
 
 def _tiles(height: int, width: int) -> int:
-    """Tiles that cover a picture."""
+    """Number of tiles that cover a frame."""
     return ceil(height / _TILE) * ceil(width / _TILE)
 
 
@@ -231,10 +225,10 @@ _Transform = Callable[..., None]
 
 @functools.cache
 def transforms() -> dict[int, tuple[_Transform, _Transform]]:
-    """Those of data and back, by how many axes they are along.
+    """Functions that transform inputs, and sums back, by the number of transformed axes.
 
     Raises:
-        OutputError: they cannot be compiled here.
+        OutputError: the C code cannot be compiled here.
     """
     library = load_native("winograd.c")
     shape, pointer = ctypes.POINTER(_Shape), ctypes.c_void_p

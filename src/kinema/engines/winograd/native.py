@@ -1,8 +1,8 @@
-"""C files of this package, compiled by the system's compiler when they are first needed and kept: $KINEMA_HOME/native.
+"""Compile C files of this package with the system's compiler when they are first needed; cache: $KINEMA_HOME/native.
 
-A compiled file belongs to the source, the flags, and the compiler with all that it says about the processor, so that a folder
-which several machines share serves each of them. It is checked by checksum whenever it is loaded, because a damaged one
-could take the whole process down. The folder may be deleted at any time.
+The cache key covers the source, the flags, the compiler's version and what it says about the processor, so that machines of
+different kinds can share the folder. The checksum of a library is compared at every load, because a damaged library can crash
+the process. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -28,22 +28,27 @@ log = logging.getLogger("kinema")
 
 _FLAGS = ("-O3", "-ffp-contract=fast", "-shared", "-fPIC")
 _WINDOWS = os.name == "nt"
-_PATIENCE_S = 120.0
+_TIMEOUT_S = 120.0
 _DO = "install gcc or clang, or name a compiler in CC"
 
 
 def load_native(name: str) -> ctypes.CDLL:
-    """The library that a C file makes, compiled if it is not kept or damaged.
+    """Load the library of a C file; compile it first if it is not in the cache or damaged.
 
     Args:
-        name: of a file beside this one.
+        name: name of a file beside this one.
 
     Raises:
-        OutputError: there is no compiler, it failed, or what it made cannot be kept or loaded; says which of them.
+        OutputError: there is no compiler, it failed, or the library cannot be written or loaded.
     """
     source = Path(__file__).with_name(name)
     compiler = _compiler()
-    flags, target = _target(compiler)
+    flags: tuple[str, ...] = ("-march=native", *_FLAGS)
+    try:
+        target = _target(compiler, flags)
+    except OutputError:  # not every compiler knows -march=native
+        flags = _FLAGS
+        target = _target(compiler, flags)
     words = [source.read_text(encoding="utf-8"), *flags, target, processor()]
     key = hashlib.sha256("\0".join(words).encode()).hexdigest()
     library = cache_folder() / "native" / f"{key}.so"
@@ -51,8 +56,14 @@ def load_native(name: str) -> ctypes.CDLL:
         library.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(library.with_suffix(".lock")):
             if not _is_whole(library):
-                _make(library, [*compiler, *flags], source)
-            return _load(library)
+                with whole_file(library) as temporary:
+                    _run([*compiler, *flags, "-o", str(temporary), str(source)])
+                    checksum = _checksum(temporary)
+                write_text(library.with_suffix(".sha256"), checksum)
+            try:
+                return ctypes.CDLL(str(library))
+            except OSError as error:
+                raise OutputError("cannot load what was compiled", library, str(error)) from error
     except OSError as error:
         raise write_error(error, library) from error
 
@@ -66,69 +77,47 @@ def _compiler() -> list[str]:
             raise OutputError("no such C compiler", f"CC={wanted[0]}", _DO)
         return wanted
     if sys.platform == "darwin" and subprocess.run(["xcode-select", "-p"], capture_output=True, check=False).returncode:
-        raise OutputError("no C compiler", do="run xcode-select --install")  # cc would ask for it in a window
+        raise OutputError("no C compiler", do="run xcode-select --install")  # `cc` would open a window to install it
     found = next((path for path in map(shutil.which, ("cc", "gcc", "clang")) if path), None)
     if found is None:
         raise OutputError("no C compiler", do=_DO)
     return [found]
 
 
-def _target(compiler: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Flags that a compiler takes, and what it then defines: its version and what the processor can do."""
-    flags = ("-march=native", *_FLAGS)
-    try:
-        return flags, _run([*compiler, *flags, "-dM", "-E", "-x", "c", os.devnull])
-    except OutputError:
-        return _FLAGS, _run([*compiler, *_FLAGS, "-dM", "-E", "-x", "c", os.devnull])
-
-
-def _make(library: Path, command: Sequence[str], source: Path) -> None:
-    with whole_file(library) as temporary:
-        _run([*command, "-o", str(temporary), str(source)])
-        checksum = _checksum(temporary)
-    write_text(_checksum_file(library), checksum)
+def _target(compiler: Sequence[str], flags: Sequence[str]) -> str:
+    """Macros that a compiler defines with these flags: its version and the processor's instruction sets."""
+    return _run([*compiler, *flags, "-dM", "-E", "-x", "c", os.devnull])
 
 
 def _run(command: Sequence[str]) -> str:
-    """What a compiler prints.
+    """Run a compiler and return what it prints.
 
     Raises:
-        OutputError: it failed; with the first line of what it said.
+        OutputError: the compiler failed; the message has its first line of error output.
     """
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S, errors="replace"
+            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, errors="replace"
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise OutputError("the C compiler cannot be run", command[0], str(error)) from error
     if done.returncode:
-        said = next(iter(done.stderr.strip().splitlines()), f"exit status {done.returncode}")
-        raise OutputError("the C compiler failed", command[0], said)
+        reason = next(iter(done.stderr.strip().splitlines()), f"exit status {done.returncode}")
+        raise OutputError("the C compiler failed", command[0], reason)
     return done.stdout
-
-
-def _load(library: Path) -> ctypes.CDLL:
-    try:
-        return ctypes.CDLL(str(library))
-    except OSError as error:
-        raise OutputError("cannot load what was compiled", library, str(error)) from error
 
 
 def _is_whole(library: Path) -> bool:
     try:
-        whole = _checksum(library) == _checksum_file(library).read_text(encoding="utf-8")
+        is_whole = _checksum(library) == library.with_suffix(".sha256").read_text(encoding="utf-8")
     except FileNotFoundError:
         return False
     except ValueError:
-        whole = False
-    if not whole:
-        log.warning("%s: damaged, and made again", library)
-    return whole
+        is_whole = False
+    if not is_whole:
+        log.warning("%s: damaged; it is compiled again", library)
+    return is_whole
 
 
 def _checksum(library: Path) -> str:
     return hashlib.sha256(library.read_bytes()).hexdigest()
-
-
-def _checksum_file(library: Path) -> Path:
-    return library.with_suffix(".sha256")

@@ -1,10 +1,11 @@
-"""The products of Winograd's convolutions: a matrix product for each of 36 or 6 points, summed over channels and time.
+"""Matrix products of Winograd convolutions: one for each of 36 or 6 points, summed over channels and time.
 
-Two ways lead to them. Torch's batched matrix products keep the points apart. One convolution of oneDNN in as many groups as
-there are points takes them side by side, and sums over time as well. On processors of Intel the first are as fast as the
-processor is; on others their library leaves half of the registers' width unused. Therefore it is measured once which is the
-quicker. A thread's GFLOPS on an AMD EPYC of the fifth generation: 64 channels on 16 frames 99 -> 194, 128 on 8 95 -> 208, 256
-on 4 92 -> 180, over time alone 100 -> 240; r3d_18 158 -> 100 ms and r2plus1d_18 190 -> 131 ms a clip with two threads.
+There are two implementations. `BatchedProducts` uses torch's batched matrix products, with a matrix per point.
+`GroupedProducts` uses one convolution of oneDNN with a group of channels per point, which also sums over time. The first
+reaches the processor's peak on Intel; on other processors its library uses only half of the registers' width. So the faster
+one is measured once per process. GFLOPS of a thread on an AMD EPYC of the fifth generation, batched -> grouped: 64 channels on
+16 frames 99 -> 194, 128 on 8 95 -> 208, 256 on 4 92 -> 180, over time alone 100 -> 240; with two threads r3d_18 158 -> 100 ms
+per clip, r2plus1d_18 190 -> 131 ms.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from torch import Tensor
 
 from kinema.engines.winograd.packed_conv import HAS_ONEDNN
 
-LANES = 16  # more than any processor's
+LANES = 16
+"""Floats in a vector register, at most."""
 _PAGE = 1024  # of float32
 _CLEARLY = 1.25
 _POINTS, _ROWS, _CHANNELS = 36, 128, 64
@@ -30,7 +32,7 @@ _POINTS, _ROWS, _CHANNELS = 36, 128, 64
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is computed at a time: tiles, the same ones of each frame, and output channels."""
+    """A part of a layer's output: `count` tiles from `first`, the same in each frame, and `outputs` channels from `channel`."""
 
     frames: int
     first: int
@@ -40,13 +42,13 @@ class Block:
 
     @property
     def rows(self) -> int:
-        """Of its matrices."""
+        """Rows of the block's matrices."""
         return self.frames * self.count
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """Numbers of points, rows and channels, and how many lie from one point, and from one row, to the next."""
+class Matrices:
+    """Memory of one matrix per point; `step` floats lie between the starts of matrices, `row` between those of rows."""
 
     numbers: Tensor
     step: int
@@ -54,34 +56,34 @@ class Room:
 
 
 class Products(Protocol):
-    """Multiplies patches with the filters that it keeps."""
+    """Multiplies transformed inputs with transformed filters, which it keeps."""
 
-    def room(self, block: Block) -> Room:
-        """Memory for the patches of a block, a row for each tile of each frame; the thread's own until its next block."""
+    def allocate(self, block: Block) -> Matrices:
+        """Memory for a block's inputs, a row per tile and frame; the thread reuses it for its next block."""
 
-    def sums(self, patches: Room, block: Block) -> Room:
+    def multiply(self, patches: Matrices, block: Block) -> Matrices:
         """Sums over channels and time for the block's output channels."""
 
 
 class BatchedProducts:
-    """One matrix product for each point and each of the filters' steps of time.
+    """A batched matrix product for each position of the filters in time.
 
     Args:
-        filters: makes them, [t points c d].
+        filters: gives the transformed filters, [t points c d].
         size: t, points, c.
     """
 
     def __init__(self, filters: Callable[[], Float[Tensor, "t points c d"]], size: tuple[int, int, int]) -> None:
         self.filters, self.size = filters(), size
 
-    def room(self, block: Block) -> Room:
-        """As `Products`; behind the patches there is room for the sums."""
+    def allocate(self, block: Block) -> Matrices:
+        """See `Products`; the memory behind the inputs is for the sums."""
         _, points, inputs = self.size
         steps = _step(block.rows * inputs), _step(block.rows * block.outputs)
-        return Room(_scratch.take(points * sum(steps)), steps[0], inputs)
+        return Matrices(_scratch.take(points * sum(steps)), steps[0], inputs)
 
-    def sums(self, patches: Room, block: Block) -> Room:
-        """As `Products`."""
+    def multiply(self, patches: Matrices, block: Block) -> Matrices:
+        """See `Products`."""
         (taps, points, inputs), rows, outputs = self.size, block.rows, block.outputs
         step, middle = _step(rows * outputs), taps // 2
         before = patches.numbers.as_strided((points, rows, inputs), (patches.step, inputs, 1))
@@ -89,19 +91,20 @@ class BatchedProducts:
         filters = self.filters.narrow(-1, block.channel, outputs)
         torch.bmm(before, filters[middle], out=sums)
         for tap, of_tap in enumerate(filters):
+            # A filter beside the middle sees frames earlier or later, which are rows `shift` apart.
             shift = abs(tap - middle) * block.count
             if 0 < shift < rows:
                 early, late = slice(0, rows - shift), slice(shift, rows)
                 here, there = (early, late) if tap > middle else (late, early)
                 sums[:, here].baddbmm_(before[:, there], of_tap)
-        return Room(sums, step, outputs)
+        return Matrices(sums, step, outputs)
 
 
 class GroupedProducts:
-    """One convolution over frames and tiles, with a group of channels for each point; oneDNN's.
+    """One convolution of oneDNN over frames and tiles, with a group of channels for each point.
 
     Args:
-        filters: makes them, [t points c d]; called once for each part of the output channels that blocks have.
+        filters: gives the transformed filters, [t points c d]; called once per range of output channels.
         size: t, points, c.
     """
 
@@ -109,34 +112,30 @@ class GroupedProducts:
         self.filters, (taps, self.points, self.inputs) = filters, size
         self._packed: dict[tuple[int, int], Tensor] = {}
         self._packing = threading.Lock()
-        self._how = ([taps // 2, 0], [1, 1], [1, 1], self.points)
+        self._options = ([taps // 2, 0], [1, 1], [1, 1], self.points)
 
-    def room(self, block: Block) -> Room:
-        """As `Products`."""
+    def allocate(self, block: Block) -> Matrices:
+        """See `Products`."""
         width = self.points * self.inputs
-        return Room(_scratch.take(block.rows * width)[: block.rows * width], self.inputs, width)
+        return Matrices(_scratch.take(block.rows * width)[: block.rows * width], self.inputs, width)
 
-    def sums(self, patches: Room, block: Block) -> Room:
-        """As `Products`; in memory of its own."""
+    def multiply(self, patches: Matrices, block: Block) -> Matrices:
+        """See `Products`; the result has its own memory."""
         x = patches.numbers.view(1, block.frames, block.count, patches.row).permute(0, 3, 1, 2)
-        convolve: Any = torch.ops.mkldnn._convolution_pointwise
-        out = convolve(x, self._filters(x, block), None, *self._how, "none", [], "")
-        return Room(out.permute(0, 2, 3, 1).contiguous(), block.outputs, self.points * block.outputs)
-
-    def _filters(self, x: Tensor, block: Block) -> Tensor:
-        """Those of the block's output channels, in oneDNN's order."""
-        part = (block.channel, block.outputs)
+        channels = (block.channel, block.outputs)
         with self._packing, torch.inference_mode(False), torch.no_grad():
-            if part not in self._packed:
-                filters = self.filters().narrow(-1, *part).permute(1, 3, 2, 0).flatten(0, 1)[..., None].contiguous()
+            if channels not in self._packed:  # pack these filters in oneDNN's memory order
+                filters = self.filters().narrow(-1, *channels).permute(1, 3, 2, 0).flatten(0, 1)[..., None].contiguous()
                 pack: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
-                self._packed[part] = pack(filters.to_mkldnn(), *self._how, x.shape)
-        return self._packed[part]
+                self._packed[channels] = pack(filters.to_mkldnn(), *self._options, x.shape)
+        convolve: Any = torch.ops.mkldnn._convolution_pointwise
+        out = convolve(x, self._packed[channels], None, *self._options, "none", [], "")
+        return Matrices(out.permute(0, 2, 3, 1).contiguous(), block.outputs, self.points * block.outputs)
 
 
 @functools.cache
 def kind_of_products() -> type[BatchedProducts] | type[GroupedProducts]:
-    """The quicker one on this machine, measured once; the batched ones if it is a matter of chance, so that it stays the same."""
+    """The faster implementation on this machine, measured once; without a clear winner always `BatchedProducts`."""
     if not HAS_ONEDNN:
         return BatchedProducts
     size, block = (1, _POINTS, _CHANNELS), Block(1, 0, _ROWS, 0, _CHANNELS)
@@ -147,25 +146,26 @@ def kind_of_products() -> type[BatchedProducts] | type[GroupedProducts]:
 
 
 def _seconds(products: Products, block: Block) -> float:
-    patches = products.room(block)
+    """Time to multiply one block."""
+    patches = products.allocate(block)
     patches.numbers.zero_()
     started = time.perf_counter()
-    products.sums(patches, block)
+    products.multiply(patches, block)
     return time.perf_counter() - started
 
 
 def _step(size: int) -> int:
-    """Numbers from one of the matrices to the next; a multiple of a page would let them share lines of the cache."""
+    """Floats from one matrix to the next: not a multiple of a page, or matrices would compete for the same cache lines."""
     return (size // _PAGE + 1) * _PAGE + LANES
 
 
 class _Scratch(threading.local):
-    """A thread's memory, kept from call to call, because fresh pages take long."""
+    """A thread's memory, reused between calls, because the first use of new pages is slow."""
 
     _memory: Tensor | None = None
 
     def take(self, size: int) -> Tensor:
-        """At least that many numbers, of any value."""
+        """At least that many floats of any value."""
         if self._memory is None or len(self._memory) < size:
             self._memory = torch.empty(size)
         return self._memory

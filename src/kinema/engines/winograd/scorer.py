@@ -1,30 +1,25 @@
-"""A network in torch whose convolutions are computed with fewer multiplications; see `winograd`."""
+"""Scorer in torch whose convolutions need fewer multiplications; see `kinema.engines.winograd.replace`."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from kinema.engines.fold_norms import FoldedScorer, folded
 from kinema.engines.winograd.replace import with_winograd
-from kinema.models.network import sharing_weights
+from kinema.models.network import Network, sharing_weights
 
 
 class WinogradScorer(FoldedScorer):
-    """As `FoldedScorer`, in float32 on a CPU."""
+    """A `FoldedScorer` with Winograd convolutions, in float32 on a CPU. Arguments: see `Scorer`.
+
+    Raises:
+        OutputError: the C code of the convolutions cannot be compiled here.
+    """
 
     engine = "winograd"
 
-    def compiled(self) -> WinogradScorer:
-        """Itself, once its layers are known to run here.
-
-        Raises:
-            OutputError: they cannot be compiled.
-        """
-        self._folded()
-        return self
-
-    def _folded(self) -> Any:
-        if self._fast is None:
-            self._fast = sharing_weights(folded(self.network))
-            with_winograd(self._fast)
-        return self._fast
+    def __init__(
+        self, network: Network, *, task: str, device: str, precision: str, batch_size: int | None = None
+    ) -> None:
+        super().__init__(network, task=task, device=device, precision=precision, batch_size=batch_size)
+        replaced = sharing_weights(folded(self.network))
+        with_winograd(replaced)
+        self._folded = self.for_scoring(replaced)

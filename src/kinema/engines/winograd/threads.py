@@ -1,7 +1,7 @@
-"""Threads of Python in which torch computes alone.
+"""Run pieces of work in Python threads, in each of which torch computes with one thread.
 
-Where a piece of work is short, waking OpenMP's threads for each of its steps costs more than they save, the more so as they
-sleep while they wait (`OMP_WAIT_POLICY`). With these, each piece is computed by one thread from its first step to its last.
+For short pieces of work, waking OpenMP's threads at every operation costs more than they save, even more if they sleep while
+they wait (`OMP_WAIT_POLICY`). Here, one thread computes all operations of a piece.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def share_out(compute: Callable[[Piece], None], pieces: Iterable[Piece]) -> None
     """Compute all pieces, without gradients, in as many threads as torch would use here.
 
     Raises:
-        Exception: the first one that `compute` raised, when all threads are done.
+        Exception: the first error of `compute`, when all threads have ended.
     """
     waiting, threads = deque(pieces), torch.get_num_threads()
     if threads == 1:
@@ -51,26 +51,26 @@ def _work_off(compute: Callable[[Piece], None], waiting: deque[Piece]) -> None:
 
 @functools.cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads that have been told to compute alone.
+    """Threads in each of which torch computes with one thread.
 
-    Telling one so holds for it and for all that start later, whoever starts them. Therefore they all start here, and what
-    held for new threads before is then told to one that ends at once.
+    `torch.set_num_threads` in one thread also sets the number for all threads that start later. So all threads of the pool
+    start here, and then a thread that ends at once restores the previous number for new threads.
 
     Args:
-        process: the one that they belong to, since a fork of it has none of them.
-        threads: how many.
+        process: id of the process; part of the cache key, because a forked process has none of the threads.
+        threads: number of threads.
     """
+
+    def compute_alone() -> None:
+        torch.get_num_threads()  # the first call in a thread fixes its number, so it must come before set_num_threads
+        torch.set_num_threads(1)
+
     usual = _in_new_thread(torch.get_num_threads)
-    pool = ThreadPoolExecutor(threads, "kinema", _compute_alone)
+    pool = ThreadPoolExecutor(threads, "kinema", compute_alone)
     all_started = threading.Barrier(threads)
     wait([pool.submit(all_started.wait) for _ in range(threads)])
     _in_new_thread(lambda: torch.set_num_threads(usual))
     return pool
-
-
-def _compute_alone() -> None:
-    torch.get_num_threads()  # in a new thread torch settles this when it is first asked, whatever it was told before
-    torch.set_num_threads(1)
 
 
 def _in_new_thread(act: Callable[[], Result]) -> Result:

@@ -1,29 +1,29 @@
-/* The transforms of Winograd's convolutions F(4x4, 3x3) over space and F(4, 3) over time, for channels last and in float32.
+/* Transforms of the Winograd convolutions F(4x4, 3x3) over space and F(4, 3) over time, channels last, in float32.
  *
  * Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks": 4 x 4 outputs of a 3 x 3 filter are
  *
  *     Y = A^T [ (G g G^T) * (B^T d B) ] A
  *
- * where d are the 6 x 6 inputs that they see, g is the filter, and * multiplies number by number: 36 products in place of
- * 144. Summed over channels, each of the 36 places is a matrix product of its own, which a matrix library does between the
- * two functions here. The filters G g G^T are made once, elsewhere.
+ * where d are the 6 x 6 inputs of the filter, g is the filter, and * multiplies number by number: 36 products instead of
+ * 144. Summed over channels, each of the 36 points is a matrix product, which a matrix library computes between the two
+ * functions here. The filters G g G^T are transformed once, elsewhere.
  *
- *     winograd_data      pictures [clips frames height width channels] -> B^T d B, of [36 frames count channels]
- *     winograd_inverse   sums of products [36 frames count channels]   -> A^T m A + bias, into the pictures
+ *     winograd_data      frames [clips frames height width channels] -> B^T d B, of [36 frames count channels]
+ *     winograd_inverse   sums of products [36 frames count channels] -> A^T m A + bias, written to the frames
  *
- * The 36 numbers of a tile may lie side by side or far apart. Both work on a block of `count` tiles of 4 x 4 outputs, of each frame the same ones. Tiles are numbered row by row through
- * a frame, and on through the frames at the same time in further clips. Outputs at the edges of a picture may fill a part
- * of their tile only, and what lies outside of a picture is zero.
+ * The 36 numbers of a tile may be adjacent or far apart. Both functions compute a block: `count` tiles of 4 x 4 outputs, the
+ * same tiles in each frame. Tiles are numbered row by row in a frame, and on through the frames at the same time in further
+ * clips. At the edges of a frame, outputs may fill only a part of their tile; inputs outside of a frame are zero.
  *
- * Over time it is the same along one axis: a tile is a pixel in 4 frames, Y = A^T [ (G g) * (B^T d) ], 6 products in place of
- * 12. Tiles are numbered through the pixels of a frame, on through the frames, 4 at a time, and on through the clips.
+ * Over time it is the same along one axis: a tile is a pixel in 4 frames, Y = A^T [ (G g) * (B^T d) ], 6 products instead of
+ * 12. Tiles are numbered through the pixels of a frame, then through the frames, 4 at a time, then through the clips.
  *
  *     winograd_time_data      clips [clips frames height width channels] -> B^T d, as [6 count channels]
- *     winograd_time_inverse   sums of products [6 count channels]        -> A^T m + bias, into the clips
+ *     winograd_time_inverse   sums of products [6 count channels]        -> A^T m + bias, written to the clips
  *
- * Channels are computed LANES at a time. Where their number is no multiple of LANES, the last ones overlap the ones before
- * them and some are computed twice, which is harmless, since nothing that is read is written to. There must be LANES of
- * them at least; nothing checks that here.
+ * LANES channels are computed at a time. If their number is not a multiple of LANES, the last vector overlaps the one before
+ * it and some channels are computed twice, which is harmless, because inputs and outputs are separate memory. There must be
+ * at least LANES channels; this is not checked here.
  */
 #include <stdint.h>
 
@@ -47,18 +47,18 @@ typedef float Anywhere __attribute__((vector_size(4 * LANES), aligned(4), may_al
 
 typedef struct {
     int64_t frames, height, width; /* of each clip */
-    int64_t channels, pitch;       /* how many to compute; floats from one pixel to the next */
+    int64_t channels, pitch;       /* number to compute; floats from one pixel to the next */
     int64_t first, count;          /* the tiles of this block */
     int64_t step, row;             /* floats from one of the 36 or 6 matrices to the next; from one tile to the next */
 } Block;
 
 typedef struct {
-    int64_t clip, row, column; /* where the outputs of a tile begin */
+    int64_t clip, row, column; /* position of the first output of a tile */
 } Place;
 
 typedef struct {
-    int64_t clip, frame, pixel; /* where the outputs of a tile over time begin */
-} Moment;
+    int64_t clip, frame, pixel; /* position of the first output of a tile over time */
+} TimePlace;
 
 static inline Vector load(const float *from) { return *(const Anywhere *)from; }
 static inline void store(float *to, Vector value) { *(Anywhere *)to = value; }
@@ -71,13 +71,13 @@ static inline Place place_of(const Block *block, int64_t tile) {
     return (Place){clip, rest / across * 4, rest % across * 4};
 }
 
-static inline Moment moment_of(const Block *block, int64_t tile) {
+static inline TimePlace time_place_of(const Block *block, int64_t tile) {
     int64_t pixels = block->height * block->width, groups = (block->frames + 3) / 4;
     int64_t clip = tile / (groups * pixels), rest = tile % (groups * pixels);
-    return (Moment){clip, rest / pixels * 4, rest % pixels};
+    return (TimePlace){clip, rest / pixels * 4, rest % pixels};
 }
 
-/* B^T d: along one side of the inputs of a tile. */
+/* B^T d: along one axis of a tile's inputs. */
 static inline void transform_data(const Vector d[6], Vector out[6]) {
     Vector even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
     Vector even_far = d[4] - d[2], odd_far = 2 * (d[3] - d[1]);
@@ -89,7 +89,7 @@ static inline void transform_data(const Vector d[6], Vector out[6]) {
     out[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
 
-/* A^T m: along one side of the products of a tile. */
+/* A^T m: along one axis of a tile's products. */
 static inline void transform_inverse(const Vector m[6], Vector out[4]) {
     Vector even = m[1] + m[2], odd = m[1] - m[2];
     Vector even_far = m[3] + m[4], odd_far = m[3] - m[4];
@@ -99,10 +99,10 @@ static inline void transform_inverse(const Vector m[6], Vector out[4]) {
     out[3] = odd + 8 * odd_far + m[5];
 }
 
-/* Nothing below zero; what is no number stays none. */
+/* ReLU; NaN stays NaN. */
 static inline Vector rectified(Vector value) { return (Vector)((Mask)value & ~(Mask)(value < (Vector){0})); }
 
-/* The 36 pixels that a tile sees; `outside` in place of those that are not in the picture. */
+/* The 36 input pixels of a tile; `outside` instead of pixels outside of the frame. */
 static inline void find_pixels(const Block *block, Place place, const float *frame, const float *outside,
                                const float *pixels[6][6]) {
     for (int i = 0; i < 6; i++)
@@ -114,17 +114,17 @@ static inline void find_pixels(const Block *block, Place place, const float *fra
 }
 
 /* Args:
- *     pictures: [clips frames height width channels].
- *     outside: as many zeros as there are channels.
+ *     frames: [clips frames height width channels].
+ *     outside: a zero for each channel.
  *     patches: [36 frames count channels], `step` apart; written.
  */
-EXPORTED void winograd_data(const Block *block, const float *pictures, const float *outside, float *patches) {
+EXPORTED void winograd_data(const Block *block, const float *frames, const float *outside, float *patches) {
     int64_t channels = block->channels, size = block->height * block->width * block->pitch;
     for (int64_t t = 0; t < block->frames; t++)
         for (int64_t k = 0; k < block->count; k++) {
             Place place = place_of(block, block->first + k);
             const float *pixels[6][6];
-            find_pixels(block, place, pictures + (place.clip * block->frames + t) * size, outside, pixels);
+            find_pixels(block, place, frames + (place.clip * block->frames + t) * size, outside, pixels);
             float *patch = patches + (t * block->count + k) * block->row;
             for (int64_t next = 0; next < channels; next += LANES) {
                 int64_t channel = least(next, channels - LANES);
@@ -147,18 +147,18 @@ EXPORTED void winograd_data(const Block *block, const float *pictures, const flo
 /* Args:
  *     products: [36 frames count channels], `step` apart.
  *     bias: [channels].
- *     rectify: whether what is below zero becomes zero.
- *     pictures: [clips frames height width channels]; the block's part of it is written.
+ *     rectify: whether a ReLU follows.
+ *     frames: [clips frames height width channels]; the block's part is written.
  */
 EXPORTED void winograd_inverse(const Block *block, const float *products, const float *bias, int rectify,
-                               float *pictures) {
+                               float *frames) {
     int64_t channels = block->channels, size = block->height * block->width * block->pitch;
     for (int64_t t = 0; t < block->frames; t++)
         for (int64_t k = 0; k < block->count; k++) {
             Place place = place_of(block, block->first + k);
             int64_t rows = least(4, block->height - place.row), columns = least(4, block->width - place.column);
             const float *product = products + (t * block->count + k) * block->row;
-            float *corner = pictures + (place.clip * block->frames + t) * size +
+            float *corner = frames + (place.clip * block->frames + t) * size +
                             (place.row * block->width + place.column) * block->pitch;
             for (int64_t next = 0; next < channels; next += LANES) {
                 int64_t channel = least(next, channels - LANES);
@@ -184,16 +184,16 @@ EXPORTED void winograd_inverse(const Block *block, const float *products, const 
 
 /* Args:
  *     clips: [clips frames height width channels].
- *     outside: as many zeros as there are channels.
+ *     outside: a zero for each channel.
  *     patches: [6 count channels], `step` apart; written.
  */
 EXPORTED void winograd_time_data(const Block *block, const float *clips, const float *outside, float *patches) {
     int64_t channels = block->channels, size = block->height * block->width * block->pitch;
     for (int64_t k = 0; k < block->count; k++) {
-        Moment moment = moment_of(block, block->first + k);
-        const float *first = clips + moment.clip * block->frames * size + moment.pixel * block->pitch, *pixels[6];
+        TimePlace place = time_place_of(block, block->first + k);
+        const float *first = clips + place.clip * block->frames * size + place.pixel * block->pitch, *pixels[6];
         for (int i = 0; i < 6; i++) {
-            int64_t frame = moment.frame + i - 1;
+            int64_t frame = place.frame + i - 1;
             pixels[i] = frame >= 0 && frame < block->frames ? first + frame * size : outside;
         }
         float *patch = patches + k * block->row;
@@ -210,17 +210,17 @@ EXPORTED void winograd_time_data(const Block *block, const float *clips, const f
 /* Args:
  *     products: [6 count channels], `step` apart.
  *     bias: [channels].
- *     rectify: whether what is below zero becomes zero.
- *     clips: [clips frames height width channels]; the block's part of it is written.
+ *     rectify: whether a ReLU follows.
+ *     clips: [clips frames height width channels]; the block's part is written.
  */
 EXPORTED void winograd_time_inverse(const Block *block, const float *products, const float *bias, int rectify,
                                     float *clips) {
     int64_t channels = block->channels, size = block->height * block->width * block->pitch;
     for (int64_t k = 0; k < block->count; k++) {
-        Moment moment = moment_of(block, block->first + k);
-        int64_t frames = least(4, block->frames - moment.frame);
+        TimePlace place = time_place_of(block, block->first + k);
+        int64_t frames = least(4, block->frames - place.frame);
         const float *product = products + k * block->row;
-        float *first = clips + (moment.clip * block->frames + moment.frame) * size + moment.pixel * block->pitch;
+        float *first = clips + (place.clip * block->frames + place.frame) * size + place.pixel * block->pitch;
         for (int64_t next = 0; next < channels; next += LANES) {
             int64_t channel = least(next, channels - LANES);
             Vector m[6], out[4], added = load(bias + channel);
