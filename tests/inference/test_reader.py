@@ -8,7 +8,7 @@ import pytest
 
 from kinema.clips.windows import WindowOptions
 from kinema.errors import VideoError
-from kinema.inference.reader import ClipReader, Clips, Done, Opened, ReadAhead, read_frames
+from kinema.inference.reader import ClipReader, ClipViews, ReadAhead, VideoEnd, VideoStart, read_frames
 from kinema.types import InputSpec
 from kinema.video import open_video
 
@@ -27,8 +27,8 @@ def numbers_in(views, read_count) -> list[int]:
 @pytest.mark.parametrize("options", [{}, {"step_s": 0.2}, {"num_clips": 3}])
 def test_every_clip_shows_the_planned_frames(counting_video, read_count, spec, options) -> None:
     opened, *clips, done = clips_of(counting_video, spec, **options)
-    assert isinstance(opened, Opened)
-    assert done == Done(0)
+    assert isinstance(opened, VideoStart)
+    assert done == VideoEnd(0)
     planned = sorted(zip(opened.windows.owner.tolist(), opened.windows.frames.tolist(), strict=True))
     assert sorted((clip.window, numbers_in(clip.views, read_count)) for clip in clips) == planned
 
@@ -46,7 +46,7 @@ def test_sparse_frames_are_the_right_ones(counting_video, read_count) -> None:
 
 def test_damaged_frames_are_replaced_by_the_one_before(damaged_video, caplog) -> None:
     opened, *clips, done = clips_of(damaged_video)
-    assert done == Done(0, damage="1 frame could not be decoded")
+    assert done == VideoEnd(0, damage="1 frame could not be decoded")
     assert len(clips) == len(opened.windows.frames)
     assert "left out" in caplog.text
 
@@ -57,16 +57,16 @@ def test_frames_that_are_lost_in_the_middle_are_told_in_the_end(damaged_video, b
     items = list(ClipReader(spec, WindowOptions(step_s=0.04), by_frame=by_frame).read(0, str(damaged_video)))
     with open_video(damaged_video) as video:
         num_whole = len(list(video.iterate()))
-    assert items[-1] == Done(0, damage=f"{120 - num_whole} frames could not be decoded")
+    assert items[-1] == VideoEnd(0, damage=f"{120 - num_whole} frames could not be decoded")
 
 
 @pytest.mark.parametrize("by_frame", [False, True])
 def test_lost_frames_are_told_where_others_are_left_out_on_purpose(damaged_video, counting_video, by_frame) -> None:
     reader = ClipReader(SPEC.with_(frame_stride=1), WindowOptions(step_s=0.04), by_frame=by_frame, fast_seek="nonref")
     *_, done = reader.read(0, str(damaged_video))
-    assert done == Done(0, damage="2 frames could not be decoded")
+    assert done == VideoEnd(0, damage="2 frames could not be decoded")
     *_, done = reader.read(0, str(counting_video))
-    assert done == Done(0)
+    assert done == VideoEnd(0)
 
 
 def test_a_bad_file_is_done_with_an_error(text_file) -> None:
@@ -86,8 +86,8 @@ def test_only_some_clips_wait_however_slow_the_network_is() -> None:
     def read(number, path):
         for window in range(100):
             made.append(window)
-            yield Clips(number, window, None)
-        yield Done(number)
+            yield ClipViews(number, window, None)
+        yield VideoEnd(number)
 
     with ReadAhead(read, ["a"], num_threads=1, depth=3) as items:
         next(iter(items))
@@ -102,5 +102,5 @@ def test_items_of_several_films_all_arrive(counting_video, short_video, text_fil
         reader.read, [str(p) for p in (counting_video, text_file, short_video)], num_threads=2, depth=4
     ) as items:
         found = list(items)
-    assert sorted(item.number for item in found if isinstance(item, Done)) == [0, 1, 2]
-    assert {item.number for item in found if isinstance(item, Clips)} == {0, 2}
+    assert sorted(item.number for item in found if isinstance(item, VideoEnd)) == [0, 1, 2]
+    assert {item.number for item in found if isinstance(item, ClipViews)} == {0, 2}

@@ -1,1 +1,1 @@
-"""Running trained networks: on data sets, on files of any length, and live."""
+"""Run trained networks on files of any length and on live streams."""

@@ -1,6 +1,6 @@
-"""Rows of scores or features of interleaved videos, put together; results come out in the order of the videos.
+"""Sort the outputs of interleaved videos by video, and give one result per video, in the order of the videos.
 
-`run_videos` is the one loop that reads files. What it makes of them is the collector's: timelines here, features in
+`run_videos` is the only loop that reads files. A collector decides what becomes of the outputs: timelines here, features in
 `kinema.inference.features`.
 """
 
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from kinema.errors import KinemaError
-from kinema.inference.reader import Clips, Done, Frames, Item, Opened, ReadAhead
+from kinema.inference.reader import ClipViews, FrameViews, Item, ReadAhead, VideoEnd, VideoStart
 from kinema.predictions import Failure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kinema.inference.batching import Row, SharedFrames, WholeClips
+    from kinema.inference.batching import Batcher, ClipOutput
     from kinema.predictions import Prediction
 
 Result = TypeVar("Result")
@@ -29,16 +29,16 @@ State = TypeVar("State")
 
 @dataclass(slots=True)
 class OpenVideo(Generic[State]):
-    """A video that is being read: how it is looked at, the collector's own state, and the clips that wait for scores."""
+    """A video that is being read: its first and last item, the collector's state, and the number of clips without output."""
 
-    opened: Opened | None = None
+    start: VideoStart | None = None
     state: State | None = None
-    done: Done | None = None
+    end: VideoEnd | None = None
     num_waiting: int = 0
 
 
 class Collector(ABC, Generic[State, Result]):
-    """Sorts the rows of interleaved videos and gives the finished videos in order.
+    """Collects the outputs of interleaved videos and gives the results of finished videos in order.
 
     Args:
         paths: of all videos, in order.
@@ -49,61 +49,61 @@ class Collector(ABC, Generic[State, Result]):
         self._next = 0
 
     @abstractmethod
-    def begin(self, opened: Opened) -> State:
-        """What is kept of a video while it is read."""
+    def begin(self, start: VideoStart) -> State:
+        """State of a video without any output yet."""
 
     @abstractmethod
-    def note(self, state: State, opened: Opened, row: Row) -> None:
-        """Keep the row of a clip."""
+    def note(self, state: State, start: VideoStart, output: ClipOutput) -> None:
+        """Add the output of a clip to the state of its video."""
 
     @abstractmethod
-    def conclude(self, state: State, opened: Opened, path: str, damage: str) -> Result:
-        """The result of a video whose rows are all there; `damage` says what of it could not be read."""
+    def conclude(self, state: State, start: VideoStart, path: str, damage: str) -> Result:
+        """Result of a video with all outputs; `damage` says which part of it could not be read."""
 
     def discard(self, state: State) -> None:
-        """Free what is kept of a video that gives no result."""
+        """Free the state of a video that gives no result."""
 
     def take(self, item: Item) -> None:
-        """A video begins or ends, or clips of it wait for the network."""
+        """Follow an item: a video starts or ends, or clips wait for the network."""
         video = self.videos.setdefault(item.number, OpenVideo())
-        if isinstance(item, Opened):
-            video.opened, video.state = item, self.begin(item)
-        elif isinstance(item, Clips):
+        if isinstance(item, VideoStart):
+            video.start, video.state = item, self.begin(item)
+        elif isinstance(item, ClipViews):
             video.num_waiting += 1
-        elif isinstance(item, Frames):
-            video.num_waiting += len(item.looks)
+        elif isinstance(item, FrameViews):
+            video.num_waiting += len(item.clips)
         else:
-            video.done = item
+            video.end = item
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Keep the rows of clips."""
-        for row in rows:
-            video = self.videos[row.number]
-            assert video.opened is not None
+    def add(self, outputs: Iterable[ClipOutput]) -> None:
+        """Add the outputs of clips to the states of their videos."""
+        for output in outputs:
+            video = self.videos[output.number]
+            assert video.start is not None
             assert video.state is not None
-            self.note(video.state, video.opened, row)
+            self.note(video.state, video.start, output)
             video.num_waiting -= 1
 
     def is_blocked(self, count: int) -> bool:
-        """Whether more than `count` videos wait for one that has been read and is not scored."""
+        """Whether more than `count` videos are open and the next result lacks only outputs of clips that were read."""
         video = self.videos.get(self._next)
-        return video is not None and video.done is not None and len(self.videos) > count
+        return video is not None and video.end is not None and len(self.videos) > count
 
     def finished(self) -> Iterator[Result | Failure]:
-        """The next videos that are done."""
-        while (video := self.videos.get(self._next)) and video.done and not video.num_waiting:
+        """Results of the next videos that are complete."""
+        while (video := self.videos.get(self._next)) and video.end and not video.num_waiting:
             path = self.paths[self._next]
             del self.videos[self._next]
             self._next += 1
-            if video.done.error is None and video.opened is not None and video.state is not None:
-                yield self.conclude(video.state, video.opened, path, video.done.damage)
+            if video.end.error is None and video.start is not None and video.state is not None:
+                yield self.conclude(video.state, video.start, path, video.end.damage)
                 continue
             if video.state is not None:
                 self.discard(video.state)
-            yield Failure(path, video.done.error or KinemaError("not one clip", path))
+            yield Failure(path, video.end.error or KinemaError("not one clip", path))
 
     def close(self) -> None:
-        """Free what is kept of the videos that are not finished."""
+        """Free the states of unfinished videos."""
         for video in self.videos.values():
             if video.state is not None:
                 self.discard(video.state)
@@ -111,20 +111,20 @@ class Collector(ABC, Generic[State, Result]):
 
 def run_videos(
     read: Callable[[int, str], Iterator[Item]],
-    batchers: Sequence[WholeClips | SharedFrames],
+    batchers: Sequence[Batcher],
     collector: Collector[State, Result],
     *,
     num_threads: int,
     batch_size: int,
 ) -> Iterator[Result | Failure]:
-    """Read videos ahead of the network, score their clips in batches, and give the results in the order of the videos.
+    """Read videos ahead of the network, compute their clips in batches, and give the results in the order of the videos.
 
     Args:
         read: gives the items of a video, such as `ClipReader.read`.
-        batchers: turn items into rows.
-        collector: knows the videos' paths, and turns rows into results.
-        num_threads: videos that are read at once.
-        batch_size: clips in a batch, which bounds what waits in memory.
+        batchers: turn items into outputs.
+        collector: knows the paths of the videos, and turns outputs into results.
+        num_threads: videos that are read at the same time.
+        batch_size: clips in a batch; sets how many items wait in memory.
     """
     paths = collector.paths
     if not paths:
@@ -149,7 +149,7 @@ def run_videos(
 
 @dataclass(slots=True)
 class _Sums:
-    """Sums of scores over the views of each window [windows classes], and how many there are [windows]."""
+    """Sums of scores over the views of each window [windows classes], and numbers of views [windows]."""
 
     scores: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -160,35 +160,35 @@ class Timelines(Collector[_Sums, "Prediction"]):
 
     Args:
         paths: of all videos, in order.
-        num_classes: of the scores.
-        predict: makes a prediction of a path, how it was looked at, what is missing, and scores [windows classes].
+        num_classes: length of a row of scores.
+        predict: makes a prediction from path, plan, damage and scores [windows classes].
     """
 
     def __init__(
         self,
         paths: Sequence[str],
         num_classes: int,
-        predict: Callable[[str, Opened, str, NDArray[np.float32]], Prediction],
+        predict: Callable[[str, VideoStart, str, NDArray[np.float32]], Prediction],
     ) -> None:
         super().__init__(paths)
         self._num_classes, self._predict = num_classes, predict
 
-    def begin(self, opened: Opened) -> _Sums:
-        """No scores yet."""
-        num_windows = len(opened.windows.spans_s)
+    def begin(self, start: VideoStart) -> _Sums:
+        """Sums of zero."""
+        num_windows = len(start.windows.spans_s)
         return _Sums(np.zeros((num_windows, self._num_classes)), np.zeros(num_windows, np.int64))
 
-    def note(self, state: _Sums, opened: Opened, row: Row) -> None:
+    def note(self, state: _Sums, start: VideoStart, output: ClipOutput) -> None:
         """Add the scores [v classes] of a clip's views, or [v t classes] at each of its frames."""
-        summed = row.values.sum(axis=0)
-        if opened.windows.steps is None:
-            state.scores[row.window] += summed
-            state.counts[row.window] += len(row.values)
+        summed = output.values.sum(axis=0)
+        if start.windows.frame_owner is None:
+            state.scores[output.window] += summed
+            state.counts[output.window] += len(output.values)
         else:
-            windows = opened.windows.steps[row.window]
+            windows = start.windows.frame_owner[output.window]
             state.scores[windows[windows >= 0]] += summed[windows >= 0]
-            state.counts[windows[windows >= 0]] += len(row.values)
+            state.counts[windows[windows >= 0]] += len(output.values)
 
-    def conclude(self, state: _Sums, opened: Opened, path: str, damage: str) -> Prediction:
-        """The prediction for the mean scores."""
-        return self._predict(path, opened, damage, (state.scores / state.counts[:, None]).astype(np.float32))
+    def conclude(self, state: _Sums, start: VideoStart, path: str, damage: str) -> Prediction:
+        """Prediction from the mean scores."""
+        return self._predict(path, start, damage, (state.scores / state.counts[:, None]).astype(np.float32))

@@ -1,7 +1,7 @@
-"""How videos are predicted and how their features are extracted: the options that travel from a flag to the loop.
+"""Options of prediction and of feature extraction, which travel whole from a command's flags to the loop.
 
 Each dataclass has a `TypedDict` of the same fields, so that editors complete and type checkers check the keyword
-arguments of `Predictor`; a test holds the two together. No torch here.
+arguments of `Predictor`; a test compares the two. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from kinema.localization.smoothing import check_size
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PredictOptions:
-    """How a film is predicted.
+    """How a video is predicted.
 
     Args:
-        rolling: average the last so many predictions, 1 is off.
+        rolling: number of predictions in the rolling average; 1 is off.
         step_s: seconds between predictions; None chooses by the network's clip length.
-        window_s: for networks that spread their frames, the length of film they see at once; None is the network's own.
-        num_clips: clips that a spread network sees of each window, or least number of clips of a dense one.
+        window_s: for networks that spread their frames, the length of video in a window; None is the network's own.
+        num_clips: clips of each window for spread networks; least number of clips of a video for dense networks.
         num_crops: 1 (centre) or 3 (left, centre, right), whose scores are averaged.
-        min_segment_s: shorter segments go to their neighbours.
-        min_score: times whose best score is lower belong to no segment.
-        fast_seek: "none" decodes every frame that is wanted. "nonref" leaves out those that no other frame refers to,
-            "keyframes" all but those that decode by themselves; the nearest frame before stands for one that is left out.
-        share_frames: a network that looks at each frame alone gets each once, where windows overlap; False gives it whole
-            clips, for comparison.
-        readers: films that are read at once; None chooses by cores and device.
-        decode_threads: threads of each film's decoder; None chooses by its size.
+        min_segment_s: shorter segments are merged into their neighbours.
+        min_score: times with a lower best score belong to no segment.
+        fast_seek: "none" decodes all needed frames. "nonref" skips frames that no other frame refers to, "keyframes" all
+            but keyframes; the nearest earlier decoded frame replaces a skipped frame.
+        share_frames: encode each frame once, if the network encodes frames alone and windows overlap; False computes
+            whole clips, for comparison.
+        readers: videos that are read at the same time; None chooses by cores and device.
+        decode_threads: threads of each video's decoder; None chooses by the size of its frames.
     """
 
     rolling: int = 1
@@ -55,12 +55,12 @@ class PredictOptions:
         self.windows()
 
     def windows(self) -> WindowOptions:
-        """The part that chooses windows."""
+        """The options that place windows."""
         return WindowOptions(self.step_s, self.num_clips, self.window_s)
 
     @classmethod
     def of(cls, options: PredictOptions | None = None, **overrides: Unpack[PredictOverrides]) -> PredictOptions:
-        """Options, the usual ones where there are none, with some fields changed."""
+        """Change some fields of options; None stands for the defaults."""
         return replace(options or cls(), **overrides)
 
 
@@ -82,13 +82,13 @@ class PredictOverrides(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeatureOptions:
-    """Which clips of a film, and which vector of each.
+    """Which clips of a video, and which vector of each.
 
     Args:
-        layer: a module's name; None is the network's own features.
+        layer: name of a module; None is the network's own features.
         pool: how maps become a vector: "mean", "max" or "none".
         step_s: seconds between clips; None chooses by the network's clip length.
-        window_s: for networks that spread their frames, the length of film they see at once; None is the network's own.
+        window_s: for networks that spread their frames, the length of video in a window; None is the network's own.
     """
 
     layer: str | None = None
@@ -102,7 +102,7 @@ class FeatureOptions:
 
     @classmethod
     def of(cls, options: FeatureOptions | None = None, **overrides: Unpack[FeatureOverrides]) -> FeatureOptions:
-        """Options, the usual ones where there are none, with some fields changed."""
+        """Change some fields of options; None stands for the defaults."""
         return replace(options or cls(), **overrides)
 
 

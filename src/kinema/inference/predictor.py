@@ -1,4 +1,4 @@
-"""`Predictor`: a trained network that takes files of any length and says what happens in them, and when.
+"""`Predictor`: a trained network that predicts what happens in files of any length, and when.
 
     model = kinema.load("runs/slow_fusion-1/best")
     prediction = model("match.mp4", rolling=5)
@@ -23,11 +23,11 @@ from kinema.engines.exported import is_exported, open_exported
 from kinema.engines.options import EngineOptions, EngineOverrides, LoadOverrides
 from kinema.engines.scorer import ClipScorer, Scorer, check_numbers, to_scores
 from kinema.errors import UsageError
-from kinema.inference.batching import SharedFrames, WholeClips
+from kinema.inference.batching import Batcher, SharedFrames, WholeClips
 from kinema.inference.collectors import Timelines, run_videos
 from kinema.inference.features import VideoFeatures, extract_many
 from kinema.inference.options import FeatureOptions, FeatureOverrides, PredictOptions, PredictOverrides
-from kinema.inference.reader import ClipReader, Opened
+from kinema.inference.reader import ClipReader, VideoStart
 from kinema.localization.segments import SegmentOptions, merge_segments
 from kinema.localization.smoothing import rolling_average
 from kinema.machine import num_cores
@@ -50,16 +50,16 @@ class Predictor:
     """A network with its labels, ready for files.
 
     Args:
-        network: its `spec` says which input it wants; it is moved to the device. Or a scorer in its place, such as an
-            exported file, whose device, precision and batch size are its own.
-        card: names the classes, and says what the network is asked.
-        options: what computes the network, where, in which number format, and how many clips at once.
-        overrides: fields of `options` to change, such as `engine="torch"`, `device="cpu"`.
+        network: is moved to the device. Or a scorer, such as an exported file, which has its own device, precision and
+            batch size.
+        card: labels and task of the network.
+        options: engine, device, precision and batch size.
+        overrides: fields of `options` to change: engine, device, precision, batch_size.
 
     Raises:
-        UsageError: no such device, precision or engine.
-        MissingExtra: the network sees optical flow, and OpenCV is not there.
-        CheckpointError: the card says that it answers at each frame, and it cannot.
+        UsageError: there is no such device, precision or engine.
+        MissingExtra: the network needs optical flow, and OpenCV is not installed.
+        CheckpointError: the card's task is `frame`, and the network has no logits at each frame.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Predictor:
 
         Args:
             source: its path.
-            options: how; see `PredictOptions`.
+            options: see `PredictOptions`.
             overrides: fields of `options` to change: rolling, step_s, window_s, num_clips, num_crops, min_segment_s,
                 min_score, fast_seek, share_frames, readers, decode_threads.
 
@@ -120,21 +120,21 @@ class Predictor:
         options: PredictOptions | None = None,
         **overrides: Unpack[PredictOverrides],
     ) -> Iterator[Prediction | Failure]:
-        """Predict videos, in their order; one that cannot be read gives a `Failure` and the rest goes on.
+        """Predict videos, in their order; a video that cannot be read gives a `Failure` and does not stop the others.
 
         Args:
             sources: paths of files or folders of images.
-            options: how; see `PredictOptions`.
+            options: see `PredictOptions`.
             overrides: fields of `options` to change, as for `__call__`.
 
         Raises:
-            UsageError: `fast_seek` for a network that sees optical flow.
+            UsageError: `fast_seek` does not go together with optical flow.
         """
         how = PredictOptions.of(options, **overrides)
         if how.fast_seek != "none" and self.spec.has_flow:
             raise UsageError("optical flow needs neighbouring frames", self.card.variant, "leave out --fast-seek")
         paths, size = [os.fspath(source) for source in sources], self.scorer.batch_size
-        batchers: list[WholeClips | SharedFrames] = [WholeClips(partial(self._scored, self.scorer), size)]
+        batchers: list[Batcher] = [WholeClips(partial(self._scored, self.scorer), size)]
         by_frame = self.scorer.frame_scorer() if how.share_frames and not self.spec.has_flow else None
         if by_frame is not None:
             batchers.append(SharedFrames(by_frame, partial(self._scored, by_frame.logits)))
@@ -147,10 +147,11 @@ class Predictor:
         return run_videos(reader.read, batchers, timelines, num_threads=num_threads, batch_size=size)
 
     def _conclude(
-        self, options: PredictOptions, path: str, opened: Opened, damage: str, raw: NDArray[np.float32]
+        self, options: PredictOptions, path: str, start: VideoStart, damage: str, raw: NDArray[np.float32]
     ) -> Prediction:
+        """The prediction for raw scores [windows classes]."""
         check_numbers(raw, path)
-        spans = opened.windows.spans_s
+        spans = start.windows.spans_s
         timeline = Timeline(
             scores=rolling_average(raw, options.rolling),
             times_s=spans.mean(axis=1),
@@ -164,7 +165,7 @@ class Predictor:
             path=path,
             labels=self.labels,
             scores=raw.mean(axis=0),
-            span=TimeSpan(0.0, max(opened.info.duration_s, float(spans[-1, 1]))),
+            span=TimeSpan(0.0, max(start.info.duration_s, float(spans[-1, 1]))),
             timeline=timeline,
             segments=merge_segments(timeline, merging),
             damage=damage,
@@ -177,15 +178,15 @@ class Predictor:
         options: FeatureOptions | None = None,
         **overrides: Unpack[FeatureOverrides],
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """What the network makes of each clip of a video before it names a class.
+        """Extract a vector for each clip of a video, by default the input of the classifier.
 
         Args:
             source: its path.
-            options: which clips, and which vector of each; see `FeatureOptions`.
+            options: see `FeatureOptions`.
             overrides: fields of `options` to change: layer, pool, step_s, window_s.
 
         Returns:
-            features [n f] and the span that each clip covers, start and end in seconds, [n 2].
+            features [n f], and start and end of each clip in seconds, [n 2].
 
         Raises:
             VideoError: it cannot be read.
@@ -203,11 +204,11 @@ class Predictor:
         options: FeatureOptions | None = None,
         **overrides: Unpack[FeatureOverrides],
     ) -> Iterator[VideoFeatures | Failure]:
-        """Features of videos, in their order; one that cannot be read gives a `Failure` and the rest goes on.
+        """Features of videos, in their order; a video that cannot be read gives a `Failure` and does not stop the others.
 
         Args:
             sources: paths of files or folders of images.
-            options: which clips, and which vector of each; see `FeatureOptions`.
+            options: see `FeatureOptions`.
             overrides: fields of `options` to change, as for `features`.
         """
         paths = [os.fspath(source) for source in sources]
@@ -226,9 +227,9 @@ class Predictor:
             return to_scores(logits(given), self.card.multi_label)
 
     def _num_threads(self) -> int:
-        """Videos decoded at once: on a CPU the network needs the cores too.
+        """Videos that are decoded at the same time; on a CPU the network needs cores too.
 
-        Two at least where OpenVINO or ONNX Runtime computes: on two cores a seventh quicker, in torch a twentieth slower.
+        At least two with OpenVINO or ONNX Runtime: on two cores that is 14 % faster than one, but 5 % slower in torch.
         """
         cores = num_cores()
         if self.scorer.device.type != "cpu":
@@ -247,16 +248,16 @@ def load(
     """Load a trained network.
 
     Args:
-        path: a checkpoint folder, a run folder with `best/` in it, the name of published weights, which are downloaded
-            when they are first asked for, or a file of `kinema export` (.onnx, .xml).
+        path: a checkpoint folder, a run folder that contains `best/`, the name of published weights (downloaded at the
+            first use), or a file of `kinema export` (.onnx, .xml).
         device: "auto", "cpu", "cuda" …
-        options: what computes the network, in which number format, and how many clips at once.
-        progress: called with the bytes of a download that are there, and all there will be (0: not known).
-        overrides: fields of `options` to change: engine, precision, batch_size; an exported file is its own engine.
+        options: engine, precision and batch size.
+        progress: called with the downloaded bytes and their total (0: unknown).
+        overrides: fields of `options` to change: engine, precision, batch_size; an exported file has its own engine.
 
     Raises:
-        CheckpointError: missing, damaged or made for something else.
-        DownloadError: published weights cannot be fetched.
+        CheckpointError: the checkpoint is missing, damaged or made for something else.
+        DownloadError: published weights cannot be downloaded.
     """
     how = EngineOptions.of(options, **overrides)
     if device != "auto":

@@ -1,8 +1,8 @@
-"""From files to clips: decoding and transforming in threads, ahead of the network, in constant memory.
+"""Read files as clips: threads decode and transform ahead of the network, in constant memory.
 
-Each frame is decoded, shrunk and cropped once, however many clips share it, and forgotten when the last of them has
-gone out; a network that looks at each frame alone gets it once, too. So memory holds one window of frames and a short
-queue of clips, for ten seconds of film as for two hours.
+Each frame is decoded, resized and cropped once, however many clips share it, and dropped when the last of these clips is
+complete. A network that encodes each frame alone gets each frame once too. So memory holds the frames of one window and a
+short queue of clips, for ten seconds of video as for two hours.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kinema.clips.flow import with_channels
 from kinema.clips.transforms import decode_size, view_transform
 from kinema.clips.windows import Plan, WindowOptions, Windows, plan_windows
 from kinema.errors import KinemaError, UnreadableVideo
-from kinema.inference.clip_completion import Arrivals
+from kinema.inference.clip_completion import ClipCompletion, CompleteClip
 from kinema.video import cut_off, open_video
 from kinema.video.flow import with_followers
 
@@ -38,14 +38,14 @@ log = logging.getLogger("kinema")
 _CHUNK_BYTES = 32 << 20
 _CHUNK_FRAMES = 32
 _DENSE = 1.5
-"""Frames are read one after the other where at most this many are read for each one wanted."""
+"""Largest number of frames read per wanted frame for which a video is read from start to end instead of by seeking."""
 _SHARED = 0.9
-"""Clips are looked at frame by frame where at most this share of their frames is left when each is counted once."""
+"""Largest share of distinct frames in a plan for which frames are encoded one by one instead of in clips."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A film that could be opened, and how it will be looked at."""
+class VideoStart:
+    """Video `number` is open; `windows` is the plan of its clips."""
 
     number: int
     info: VideoInfo
@@ -53,8 +53,8 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Clips:
-    """The views uint8 [v c t h w] of one clip of film `number`; `window` is the window it belongs to."""
+class ClipViews:
+    """The views uint8 [v c t h w] of one clip of video `number`, which belongs to window `window`."""
 
     number: int
     window: int
@@ -62,48 +62,48 @@ class Clips:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """Film `number` is over, or failed; `damage` says what is missing of it."""
+class FrameClip:
+    """A clip of `window` whose `frames` have all arrived. No later clip needs a frame before `first_needed`."""
+
+    window: int
+    frames: list[int]
+    first_needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameViews:
+    """The views uint8 [v c n h w] of n frames of video `number`, their numbers, and the clips that they complete."""
+
+    number: int
+    indices: list[int]
+    views: Tensor
+    clips: list[FrameClip]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoEnd:
+    """Video `number` ended or failed; `damage` says which part of it could not be read."""
 
     number: int
     error: KinemaError | None = None
     damage: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A clip of `window` is complete; it is made of `frames`, each of which has come. None before `first` is needed again."""
-
-    window: int
-    frames: list[int]
-    first: int
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """The views uint8 [v c n h w] of n frames of film `number`, by their numbers, and the clips that are complete with them."""
-
-    number: int
-    indices: list[int]
-    views: Tensor
-    looks: list[Look]
-
-
-Item = Opened | Clips | Frames | Done
+Item = VideoStart | ClipViews | FrameViews | VideoEnd
 
 
 @dataclass(frozen=True, slots=True)
 class ClipReader:
-    """Reads films as a network wants them.
+    """Reads videos as the input of a network.
 
     Args:
-        spec: how the network wants to be fed.
-        windows: how densely to look.
+        spec: input of the network.
+        windows: how densely windows are placed.
         num_crops: 1 (centre) or 3.
-        plan: chooses the clips; None is `plan_windows`.
-        by_frame: the network can look at each frame alone; films whose clips share frames are then read as `Frames`.
-        fast_seek: which frames are decoded at all; not for optical flow, which needs neighbours.
-        decode_threads: threads of each film's decoder; None chooses by its size.
+        plan: plans the clips; None is `plan_windows`.
+        by_frame: the network can encode each frame alone; videos whose clips share frames are then read as `FrameViews`.
+        fast_seek: which frames may be skipped by the decoder; not for optical flow, which needs neighbouring frames.
+        decode_threads: threads of each video's decoder; None chooses by the size of its frames.
     """
 
     spec: InputSpec
@@ -115,93 +115,76 @@ class ClipReader:
     decode_threads: int | None = None
 
     def read(self, number: int, path: str) -> Iterator[Item]:
-        """The items of one film, in order of time: opened, clips, done. Never raises: errors are in the last item."""
+        """Items of one video in order of time: start, clips or frames, end. Never raises: the last item has the error."""
         try:
             with open_video(path, threads=self.decode_threads) as video:
                 plan = (self.plan or plan_windows)(self.spec, video.times_s, video.info.duration_s, self.windows)
-                yield Opened(number, video.info, plan)
-                yield from self._items(number, video, plan)
-                yield Done(number, damage=_damage(video))
+                yield VideoStart(number, video.info, plan)
+                # Encoding frame by frame pays if clips share frames, or if few frames are decoded.
+                shares = self.fast_seek != "none" or len(np.unique(plan.frames)) <= _SHARED * plan.frames.size
+                read, found = self._frames if self.by_frame and shares else self._clips, False
+                for item in read(number, video, plan):
+                    found = True
+                    yield item
+                if not found:
+                    raise UnreadableVideo("no frame of this video can be decoded", video.info.path, "export it again")
+                lost = video.num_damaged
+                frames = f"{lost} frame{'s' if lost > 1 else ''} could not be decoded" if lost else ""
+                damage = " and ".join(filter(None, (cut_off(video.info, video.promised_s), frames)))
+                yield VideoEnd(number, damage=damage)
         except KinemaError as error:
-            yield Done(number, error)
-        except Exception as error:  # one bad file must not end a run over a million
+            yield VideoEnd(number, error)
+        except Exception as error:  # one bad file must not end a run over a million files
             log.debug("reading %s failed", path, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
-            yield Done(number, UnreadableVideo(f"cannot be read ({reason})", path, "convert it with ffmpeg"))
+            yield VideoEnd(number, UnreadableVideo(f"cannot be read ({reason})", path, "convert it with ffmpeg"))
 
-    def _items(self, number: int, video: Video, plan: Windows) -> Iterator[Item]:
-        """The pixels of a film, whole clips or frames."""
-        found = False
-        read = self._frames if self._is_shared(plan.frames) else self._clips
-        for item in read(number, video, plan):
-            found = True
-            yield item
-        if not found:
-            raise UnreadableVideo("no frame of this video can be decoded", video.info.path, "export it again")
+    def _clips(self, number: int, video: Video, plan: Windows) -> Iterator[ClipViews]:
+        """Each clip as soon as its last frame arrives."""
+        completion, kept = ClipCompletion(plan.frames), dict[int, Tensor]()
 
-    def _is_shared(self, frames: NDArray[np.int64]) -> bool:
-        """Whether it pays to look at frames instead of clips: because clips have many in common, or few are decoded."""
-        if not self.by_frame:
-            return False
-        return self.fast_seek != "none" or len(np.unique(frames)) <= _SHARED * frames.size
-
-    def _clips(self, number: int, video: Video, plan: Windows) -> Iterator[Clips]:
-        """Each clip as soon as its last frame is there."""
-        arrivals, kept = Arrivals(plan.frames), dict[int, Tensor]()
-
-        def clip(complete: tuple[int, list[int]]) -> Clips:
-            views = torch.stack([kept[index] for index in complete[1]], dim=2)
-            while next(iter(kept)) < arrivals.kept[0]:
+        def clip_views(clip: CompleteClip) -> ClipViews:
+            views = torch.stack([kept[index] for index in clip.frames], dim=2)
+            while next(iter(kept)) < completion.kept[0]:
                 del kept[next(iter(kept))]
-            return Clips(number, int(plan.owner[complete[0]]), views)
+            return ClipViews(number, int(plan.owner[clip.row]), views)
 
         for indices, views in self._views(video, np.unique(plan.frames)):
             for index, view in zip(indices, views.unbind(dim=2), strict=True):
                 kept[index] = view
-                yield from map(clip, arrivals.add(index))
+                yield from map(clip_views, completion.add(index))
         if kept:
-            yield from map(clip, arrivals.rest())  # the end of the film is damaged, or not decoded
+            yield from map(clip_views, completion.finish())  # the last frames are damaged or were skipped
 
-    def _frames(self, number: int, video: Video, plan: Windows) -> Iterator[Frames]:
-        """Frames as they come, never more at once than a clip has, and which clips they complete."""
-        arrivals = Arrivals(plan.frames)
+    def _frames(self, number: int, video: Video, plan: Windows) -> Iterator[FrameViews]:
+        """Frames in groups of at most a clip's length, with the clips that they complete."""
+        completion = ClipCompletion(plan.frames)
 
-        def looks(complete: Iterator[tuple[int, list[int]]]) -> list[Look]:
-            return [Look(int(plan.owner[clip]), indices, arrivals.kept[0]) for clip, indices in complete]
+        def complete(clips: Iterable[CompleteClip]) -> list[FrameClip]:
+            return [FrameClip(int(plan.owner[clip.row]), clip.frames, completion.kept[0]) for clip in clips]
 
-        nothing: Tensor | None = None
+        empty: Tensor | None = None
         for indices, views in self._views(video, np.unique(plan.frames)):
             for first in range(0, len(indices), self.spec.clip_len):
-                part = indices[first : first + self.spec.clip_len]
-                complete = [look for index in part for look in looks(arrivals.add(index))]
-                yield Frames(number, part, views[:, :, first : first + len(part)], complete)
-            nothing = views[:, :, :0]
-        if nothing is not None and (rest := looks(arrivals.rest())):
-            yield Frames(number, [], nothing, rest)
+                group = indices[first : first + self.spec.clip_len]
+                clips = [clip for index in group for clip in complete(completion.add(index))]
+                yield FrameViews(number, group, views[:, :, first : first + len(group)], clips)
+            empty = views[:, :, :0]
+        if empty is not None and (rest := complete(completion.finish())):
+            yield FrameViews(number, [], empty, rest)
 
     def _views(self, video: Video, wanted: NDArray[np.int64]) -> Iterator[tuple[list[int], Tensor]]:
-        """Frame numbers and views [v c n h w]; resizing and cropping run on some frames at once."""
-        view = view_transform(self.spec, self.num_crops)
-        for indices, frames in self._channels(video, wanted):
-            yield indices, view(torch.from_numpy(frames).permute(0, 3, 1, 2))
-
-    def _channels(self, video: Video, wanted: NDArray[np.int64]) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-        """Frame numbers and pixels [n h w c]; with flow, one frame at a time."""
-        size, count = decode_size(self.spec, train=False), video.info.num_frames
+        """Frame numbers and views [v c n h w], resized and cropped some frames at a time; with flow, one at a time."""
+        view, size = view_transform(self.spec, self.num_crops), decode_size(self.spec, train=False)
         if not self.spec.has_flow:
-            yield from read_frames(video, wanted, size, self.fast_seek)
+            for indices, pixels in read_frames(video, wanted, size, self.fast_seek):
+                yield indices, view(torch.from_numpy(pixels).permute(0, 3, 1, 2))
             return
+        count = video.info.num_frames
         chunks = read_frames(video, with_followers(wanted, count), size)
-        frames = (frame for numbers, pixels in chunks for frame in zip(numbers, pixels, strict=True))
-        for number, channels in with_channels(frames, count, self.spec, set(wanted.tolist())):
-            yield [number], channels[None]
-
-
-def _damage(video: Video) -> str:
-    """What could not be seen of a film that has been read; empty for a whole one."""
-    lost = video.num_damaged
-    frames = f"{lost} frame{'s' if lost > 1 else ''} could not be decoded" if lost else ""
-    return " and ".join(filter(None, (cut_off(video.info, video.promised_s), frames)))
+        frames = (frame for indices, pixels in chunks for frame in zip(indices, pixels, strict=True))
+        for index, channels in with_channels(frames, count, self.spec, set(wanted.tolist())):
+            yield [index], view(torch.from_numpy(channels[None]).permute(0, 3, 1, 2))
 
 
 def read_frames(
@@ -213,7 +196,7 @@ def read_frames(
         video: an open video.
         wanted: frame numbers, ascending.
         size: as the decoder takes it.
-        fast_seek: other than "none", what comes are the frames that stand for those: see `Video.frames_near`.
+        fast_seek: other than "none", the frames that replace the wanted ones are decoded: see `Video.frames_near`.
     """
     if fast_seek != "none":
         yield from _chunks(video.frames_near(wanted, fast_seek, size))
@@ -244,8 +227,8 @@ def _chunks(frames: Iterable[tuple[int, NDArray[np.uint8]]]) -> Iterator[tuple[l
 
 
 def _sparse(video: Video, wanted: NDArray[np.int64], size: Size) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-    num_frames = _CHUNK_FRAMES
-    start = 0
+    """Seek to each frame; the size of the first chunk's frames sets that of the other chunks."""
+    num_frames, start = _CHUNK_FRAMES, 0
     while start < len(wanted):
         part = wanted[start : start + num_frames]
         numbers, frames = _readable(video, part, size)
@@ -256,7 +239,7 @@ def _sparse(video: Video, wanted: NDArray[np.int64], size: Size) -> Iterator[tup
 
 
 def _readable(video: Video, part: NDArray[np.int64], size: Size) -> tuple[list[int], NDArray[np.uint8]]:
-    """Those frames that can be decoded; the others are left out with a warning."""
+    """The frames that can be decoded; the others are left out with a warning."""
     try:
         return part.tolist(), video.frames_at(part, size)
     except UnreadableVideo as error:
@@ -273,16 +256,22 @@ def _readable(video: Video, part: NDArray[np.int64], size: Size) -> tuple[list[i
 
 
 class ReadAhead:
-    """Reads several films in threads; iterate over it for their items. Leaving its block ends the threads.
+    """Reads videos in threads; iterate over it for their items. Leaving its context ends the threads.
 
-    Items of one film come in order; films come interleaved where there are several threads.
+    Items of one video come in order; with several threads, the items of videos are interleaved.
+
+    Args:
+        read: gives the items of a video by number and path.
+        paths: paths of the videos.
+        num_threads: videos that are read at the same time.
+        depth: length of the queue; readers wait while it is full.
     """
 
     def __init__(
         self, read: Callable[[int, str], Iterator[Item]], paths: Sequence[str], *, num_threads: int, depth: int
     ) -> None:
         self._read, self._paths = read, iter(enumerate(paths))
-        self._left = len(paths)
+        self._num_left = len(paths)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._queue: queue.Queue[Item] = queue.Queue(maxsize=depth)
@@ -300,26 +289,24 @@ class ReadAhead:
             thread.join()
 
     def __iter__(self) -> Iterator[Item]:
-        while self._left:
+        while self._num_left:
             item = self._queue.get()
-            self._left -= isinstance(item, Done)
+            self._num_left -= isinstance(item, VideoEnd)
             yield item
 
-    def is_idle(self) -> bool:
-        """Whether no item is waiting."""
-        return self._queue.empty()
-
     def _work(self) -> None:
-        while (job := self._next()) is not None:
+        """Read videos until none is left or the context is left."""
+        while not self._stop.is_set():
+            with self._lock:
+                job = next(self._paths, None)
+            if job is None:
+                return
             for item in self._read(*job):
                 if not self._put(item):
                     return
 
-    def _next(self) -> tuple[int, str] | None:
-        with self._lock:
-            return None if self._stop.is_set() else next(self._paths, None)
-
     def _put(self, item: Item) -> bool:
+        """Queue an item; False if the threads shall end. The timeout lets a full queue be left."""
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)

@@ -1,7 +1,7 @@
-"""Drawing what a network says onto the film itself: label and score below, a ribbon of the segments, a moving mark.
+"""Draw a prediction onto its video: label and score, a ribbon of the segments below, and a mark at the current time.
 
-One frame is in memory at a time. The film is written at its own mean rate; where frames are unevenly spaced, they are
-repeated or left out so that time runs true.
+One frame is in memory at a time. The new video has the mean frame rate of the original; if frames are unevenly spaced,
+they are repeated or left out so that times stay right.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kinema.charts import PALETTE, REST
+from kinema.charts import OTHER, PALETTE
 from kinema.video import open_video
 from kinema.video.writer import VideoWriter
 
@@ -43,16 +43,17 @@ class Painter:
         self.band = max(1, min(max(28, round(self.height * 0.11)), self.height // 2))
         self.ends_s = self.timeline.cells_s[:, 1]
         self.font = ImageFont.load_default(max(self.band * 0.46, 4))
-        self.colours = _colours(prediction)
+        best = [label for label, _ in prediction.top(len(PALETTE) - 1)]
+        self.colours = dict(zip(best, PALETTE, strict=False))
         self.ribbon = self._draw_ribbon()
-        self._shown = -1
+        self._row = -1
         self._strip: Frame = np.empty((0, 0, 3), np.uint8)
 
     def paint(self, frame: Frame, time_s: float) -> Frame:
         """A copy of the frame [h w c] with the label of that time drawn onto it."""
         row = min(int(np.searchsorted(self.ends_s, time_s, side="right")), len(self.ends_s) - 1)
-        if row != self._shown:  # text is drawn when it changes, not for every frame
-            self._shown, self._strip = row, self._draw_strip(row)
+        if row != self._row:  # text is drawn when it changes, not for every frame
+            self._row, self._strip = row, self._draw_strip(row)
         painted = frame.copy()
         bottom = self.height - self.ribbon.shape[0]
         area = painted[bottom - self.band : bottom]
@@ -70,7 +71,7 @@ class Painter:
         image = Image.new("RGB", (self.width, self.band), _BAND)
         draw = ImageDraw.Draw(image)
         edge = round(self.band * 0.3)
-        draw.rectangle((0, 0, round(self.width * score), max(2, self.band // 12)), fill=self.colours.get(label, REST))
+        draw.rectangle((0, 0, round(self.width * score), max(2, self.band // 12)), fill=self.colours.get(label, OTHER))
         number = f"{score:.0%}"
         room = self.width - 3 * edge - draw.textlength(number, self.font)
         draw.text((edge, self.band / 2), _fitted(label, room, draw, self.font), _INK, self.font, anchor="lm")
@@ -78,62 +79,57 @@ class Painter:
         return np.asarray(image)
 
     def _draw_ribbon(self) -> Frame:
-        """The segments in their colours over the length of the film, [r w c]."""
+        """The segments in their colours over the length of the video, [r w c]."""
         image = Image.new("RGB", (self.width, max(1, self.band // 4)), _BAND)
         draw = ImageDraw.Draw(image)
         scale = self.width / self.prediction.span.duration_s
         for segment in self.prediction.segments:
             box = (segment.span.start_s * scale, 0, segment.span.end_s * scale, image.height)
-            draw.rectangle(box, fill=self.colours.get(segment.label, REST))
+            draw.rectangle(box, fill=self.colours.get(segment.label, OTHER))
         return np.asarray(image)
 
 
 def render(prediction: Prediction, path: str | Path, advance: Callable[[int], None] = lambda count: None) -> None:
-    """Write the film of a prediction with labels drawn onto it, whole or not at all.
+    """Write the video of a prediction with labels drawn onto it, completely or not at all.
 
     Args:
-        prediction: of a file that is still there.
-        path: where to; the ending chooses the container (.mp4, .webm, .mkv, .gif).
+        prediction: its video file must still exist.
+        path: the new file; its ending chooses the container (.mp4, .webm, .mkv, .gif).
         advance: called with the number of frames written since the last call.
 
     Raises:
-        VideoError: the film cannot be read.
-        OutputError: the new one cannot be written.
+        VideoError: the video cannot be read.
+        OutputError: the new file cannot be written.
     """
     with open_video(prediction.path) as video:
         size = (video.info.height, video.info.width)
         painter = Painter(prediction, size)
         with VideoWriter(path, video.info.fps, size) as writer:
-            for time_s, frame in _steady(video.iterate(), video.info.fps, video.info.num_frames):
+            for time_s, frame in _evenly_spaced(video.iterate(), video.info.fps, video.info.num_frames):
                 writer.write(painter.paint(frame, time_s))
                 advance(1)
 
 
-def _steady(frames: Iterator[tuple[int, float, Frame]], fps: float, count: int) -> Iterator[tuple[float, Frame]]:
-    """Time and frame at a constant rate: `count` frames, or as many as there is time for."""
+def _evenly_spaced(frames: Iterator[tuple[int, float, Frame]], fps: float, count: int) -> Iterator[tuple[float, Frame]]:
+    """Time and frame at a constant rate: `count` frames, or more if the last frame is later than that."""
     written = 0
-    shown: Frame | None = None
+    current: Frame | None = None
     for _, time_s, frame in frames:
-        while shown is not None and (written + 0.5) / fps < time_s:
-            yield written / fps, shown
+        while current is not None and (written + 0.5) / fps < time_s:
+            yield written / fps, current
             written += 1
-        shown = frame
-    while shown is not None and written < max(count, 1):
-        yield written / fps, shown
+        current = frame
+    while current is not None and written < max(count, 1):
+        yield written / fps, current
         written += 1
 
 
 def _fitted(
     text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> str:
-    """The text, shortened with dots where it is too long."""
+    """The text; if it is longer than `room` pixels, its beginning and dots."""
     if draw.textlength(text, font) <= room:
         return text
     while len(text) > 1 and draw.textlength(text + "…", font) > room:
         text = text[:-1]
     return text + "…"
-
-
-def _colours(prediction: Prediction) -> dict[str, str]:
-    order = [label for label, _ in prediction.top(len(PALETTE) - 1)]
-    return dict(zip(order, PALETTE, strict=False))

@@ -12,8 +12,7 @@ import torch
 from kinema.clips.transforms import normalize, view_transform
 from kinema.engines.scorer import to_scores
 from kinema.errors import CheckpointError, VideoError
-from kinema.inference.live.frames import MOST_WAITING, DueFrames, Steps, watch_steps
-from kinema.inference.live.types import goes_frame_by_frame
+from kinema.inference.live.frames import MOST_WAITING, DueFrames, FrameSchedule, watch_frames
 from kinema.inference.predictor import Predictor
 from kinema.models import build
 from kinema.types import InputSpec
@@ -57,7 +56,7 @@ def offline(predictor: Predictor, places: list[int]) -> np.ndarray:
     spec = predictor.network.spec
     clip = view_transform(spec)(torch.from_numpy(FRAMES[places]).permute(0, 3, 1, 2))
     with torch.inference_mode():
-        return to_scores(predictor.network.step_logits(normalize(clip, spec))[0].numpy(), False)
+        return to_scores(predictor.network.frame_logits(normalize(clip, spec))[0].numpy(), False)
 
 
 DENSE = [
@@ -73,7 +72,7 @@ DENSE = [
 @pytest.mark.parametrize(("spec", "places"), DENSE, ids=str)
 def test_a_stream_gives_what_the_offline_run_gives(spec, places):
     predictor = make_predictor(**spec)
-    found = list(watch_steps(predictor, FakeStream(), wait=True))
+    found = list(watch_frames(predictor, FakeStream(), wait=True))
     assert [round(live.time_s * 25) for live in found] == places
     np.testing.assert_allclose([live.raw for live in found], offline(predictor, places), atol=1e-5)
     assert found[-1].dropped == 0
@@ -82,33 +81,38 @@ def test_a_stream_gives_what_the_offline_run_gives(spec, places):
 
 def test_a_source_slower_than_the_network_learned_shows_frames_again():
     predictor = make_predictor(sampling="dense", fps=20.0)
-    found = list(watch_steps(predictor, FakeStream(fps=10.0, num_frames=5), wait=True))
+    found = list(watch_frames(predictor, FakeStream(fps=10.0, num_frames=5), wait=True))
     again = offline(predictor, [0, 1, 1, 2, 2, 3, 3, 4, 4])
     np.testing.assert_allclose([live.raw for live in found], again[[0, 2, 4, 6, 8]], atol=1e-5)
 
 
 def test_a_long_gap_costs_no_more_than_a_clip():
-    steps = Steps(InputSpec(fps=10, clip_len=8))
-    assert [steps.due(0, 5.0), steps.due(1, 5.1), steps.due(2, 1000.0), steps.due(3, 1000.1)] == [1, 1, 8, 1]
+    schedule = FrameSchedule(InputSpec(fps=10, clip_len=8))
+    assert [
+        schedule.repeats(0, 5.0),
+        schedule.repeats(1, 5.1),
+        schedule.repeats(2, 1000.0),
+        schedule.repeats(3, 1000.1),
+    ] == [1, 1, 8, 1]
 
 
 def test_every_step_counts_once_whatever_the_rates():
     for rate in (7.0, 10.0, 24.0, 29.97):
-        steps = Steps(InputSpec(fps=10, clip_len=8))
-        counts = [steps.due(number, number / rate) for number in range(round(60 * rate))]
+        schedule = FrameSchedule(InputSpec(fps=10, clip_len=8))
+        counts = [schedule.repeats(number, number / rate) for number in range(round(60 * rate))]
         assert abs(sum(counts) - 600) <= 2
 
 
 def test_scores_are_smoothed_over_the_last_predictions():
     predictor = make_predictor(sampling="dense")
-    found = list(watch_steps(predictor, FakeStream(num_frames=6), rolling=3, wait=True))
+    found = list(watch_frames(predictor, FakeStream(num_frames=6), rolling=3, wait=True))
     np.testing.assert_allclose(found[-1].scores, np.mean([live.raw for live in found[-3:]], axis=0), atol=1e-6)
 
 
 def test_latency_counts_from_the_arrival_of_a_frame():
     stream = FakeStream(num_frames=6)
     stream.arrived_s = time.monotonic() - 10
-    assert all(10 < live.latency_s < 30 for live in watch_steps(make_predictor(sampling="dense"), stream, wait=True))
+    assert all(10 < live.latency_s < 30 for live in watch_frames(make_predictor(sampling="dense"), stream, wait=True))
 
 
 def slow_down(predictor: Predictor, seconds: float) -> None:
@@ -133,7 +137,7 @@ def test_a_network_that_is_too_slow_drops_frames_and_sees_the_newest():
         return step(frame, state)
 
     predictor.network.step = slow
-    found = list(watch_steps(predictor, stream))
+    found = list(watch_frames(predictor, stream))
     assert found[-1].time_s == 199 / 25  # the newest is seen
     assert found[-1].dropped == 200 - len(found)
     assert found[-1].dropped > 50
@@ -143,14 +147,14 @@ def test_a_file_that_may_wait_loses_nothing():
     predictor = make_predictor(sampling="dense")
     slow_down(predictor, 0.01)
     stream = FakeStream(num_frames=40)
-    found = list(watch_steps(predictor, stream, wait=True))
+    found = list(watch_frames(predictor, stream, wait=True))
     assert len(found) == 40
     assert found[-1].dropped == 0
 
 
 def test_frames_wait_in_bounded_memory():
     stream = FakeStream(num_frames=10_000)
-    frames = DueFrames(stream, Steps(InputSpec()), wait=True)
+    frames = DueFrames(stream, FrameSchedule(InputSpec()), wait=True)
     time.sleep(0.1)
     frames.close()
     assert stream.num_given <= MOST_WAITING + 2
@@ -161,17 +165,12 @@ def test_a_broken_stream_is_an_error_after_what_came_before():
     stream = FakeStream(num_frames=3, error=VideoError("the camera is gone", "0"))
     found = []
     with pytest.raises(VideoError, match="gone"):
-        found.extend(watch_steps(make_predictor(sampling="dense"), stream, wait=True))
+        found.extend(watch_frames(make_predictor(sampling="dense"), stream, wait=True))
     assert stream.closed.is_set()
-
-
-def test_who_goes_frame_by_frame():
-    assert goes_frame_by_frame(build("causal_small", num_classes=2))
-    assert not goes_frame_by_frame(build("slow_fusion_tiny", num_classes=2))
 
 
 def test_scores_of_a_diverged_network_are_an_error():
     predictor = make_predictor()
     torch.nn.init.constant_(predictor.network.classifier.weight, float("nan"))
     with pytest.raises(CheckpointError, match="not numbers: causal_small"):
-        list(watch_steps(predictor, FakeStream()))
+        list(watch_frames(predictor, FakeStream()))

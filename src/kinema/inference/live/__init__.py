@@ -1,1 +1,1 @@
-"""Prediction of live sources: clip by clip, or frame by frame for networks that keep a state."""
+"""Predict live sources: cameras, pipes and network streams."""

@@ -1,4 +1,4 @@
-"""How fast a live prediction goes: how long answers take, how many there are a second, what was not seen. No torch here."""
+"""Statistics of live prediction: latency, predictions per second, dropped frames. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 
-_MOST = 1000  # a stream may run for weeks: latency and rate are those of the newest predictions
+_MOST = 1000  # a stream may run for weeks, so latency and rate are those of the newest predictions
 
 
-class Pace:
-    """Takes predictions as they come.
+class LatencyStats:
+    """Collects latencies and times of predictions.
 
     Args:
         clock: gives seconds.
@@ -25,19 +25,19 @@ class Pace:
         self.count = self.dropped = 0
         self._clock = clock
         self._latencies_s: deque[float] = deque(maxlen=_MOST)
-        self._moments_s: deque[float] = deque(maxlen=_MOST)
+        self._times_s: deque[float] = deque(maxlen=_MOST)
 
     def add(self, latency_s: float, dropped: int) -> None:
-        """Note a prediction: how long after its frame it came, and the frames dropped since the start."""
+        """Add a prediction: its latency, and the number of frames dropped since the start."""
         self.count, self.dropped = self.count + 1, dropped
         self._latencies_s.append(latency_s)
-        self._moments_s.append(self._clock())
+        self._times_s.append(self._clock())
 
     @property
     def per_s(self) -> float:
-        """Predictions a second; 0 before the second of them."""
-        passed_s = self._moments_s[-1] - self._moments_s[0] if self._moments_s else 0.0
-        return (len(self._moments_s) - 1) / passed_s if passed_s > 0 else 0.0
+        """Predictions per second; 0 before the second prediction."""
+        passed_s = self._times_s[-1] - self._times_s[0] if self._times_s else 0.0
+        return (len(self._times_s) - 1) / passed_s if passed_s > 0 else 0.0
 
     @property
     def latencies_s(self) -> dict[str, float]:
@@ -55,6 +55,6 @@ class Pace:
 
 
 def percentiles(latencies_s: Collection[float]) -> dict[str, float]:
-    """How long half, 95 and 99 of a hundred predictions took at most, in seconds."""
+    """p50, p95 and p99: the time that 50, 95 and 99 % of the latencies do not exceed, in seconds."""
     ordered = sorted(latencies_s)
     return {f"p{share}": ordered[math.ceil(len(ordered) * share / 100) - 1] for share in (50, 95, 99)}

@@ -1,8 +1,7 @@
-"""What live prediction takes and gives, whichever way the network looks at a stream."""
+"""Types of live prediction, and times that follow from a network's input."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -20,20 +19,20 @@ if TYPE_CHECKING:
     Frame = NDArray[np.uint8]
 
 USUAL_WINDOW_S = 2.0
-"""What a spread network sees at once where it does not say how long its examples were."""
+"""Window of a network that spreads its frames, if its input does not say how long its examples were."""
 
 EPSILON_S = 1e-3
 
 
 class Stream(Protocol):
-    """What `kinema.video.stream.open_stream` gives: time and frame [h w c], one after the other."""
+    """What `kinema.video.stream.open_stream` returns: an iterator over time and frame [h w c]."""
 
     num_dropped: int
 
     def __iter__(self) -> Iterator[tuple[float, Frame]]: ...
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,25 +50,20 @@ class LivePrediction:
     dropped: int
 
 
-def arrival_s(stream: Stream) -> float:
-    """When the frame that a stream gave last was there, by `time.monotonic`; now, where the stream does not say."""
-    return getattr(stream, "arrived_s", None) or time.monotonic()
-
-
-def reach_s(spec: InputSpec) -> float | None:
-    """Seconds from the first to the last frame of a clip; None where that depends on the source's frame rate."""
+def clip_span_s(spec: InputSpec) -> float | None:
+    """Seconds from the first to the last frame of a clip; None if that depends on the source's frame rate."""
     if spec.sampling == "spread":
         return spec.window_s or USUAL_WINDOW_S
     return None if spec.fps is None else (spec.clip_len - 1) * spec.frame_stride / spec.fps
 
 
-def step_s(spec: InputSpec) -> float | None:
-    """Seconds from one frame of a clip to the next; None where that depends on the source's frame rate."""
+def frame_interval_s(spec: InputSpec) -> float | None:
+    """Seconds from one frame of a clip to the next; None if that depends on the source's frame rate."""
     if spec.sampling == "spread":
         return (spec.window_s or USUAL_WINDOW_S) / spec.clip_len
     return None if spec.fps is None else spec.frame_stride / spec.fps
 
 
 def goes_frame_by_frame(network: Network) -> bool:
-    """Whether a live source is fed to the network frame by frame, not in clips."""
-    return isinstance(network, StreamingNetwork) and not network.spec.has_flow  # flow takes two frames
+    """Whether live frames go to the network one by one, not in clips; optical flow needs two frames."""
+    return isinstance(network, StreamingNetwork) and not network.spec.has_flow

@@ -12,9 +12,8 @@ import torch
 
 from kinema import models
 from kinema.clips.windows import WindowOptions
-from kinema.errors import UnknownName, UsageError
 from kinema.inference.predictor import Failure, Predictor
-from kinema.inference.reader import ClipReader, Clips, Frames
+from kinema.inference.reader import ClipReader, ClipViews, FrameViews
 from kinema.types import InputSpec
 from kinema.video import open_video
 from kinema.weights.checkpoint import ModelCard
@@ -65,11 +64,11 @@ def warmed(predictor: Predictor) -> Predictor:
 
 @pytest.fixture
 def make() -> Callable[..., tuple[Predictor, Counted]]:
-    def build(case: str, batch_size: int = 4, each_step: bool = False) -> tuple[Predictor, Counted]:
+    def build(case: str, batch_size: int = 4, task: str = "clip") -> tuple[Predictor, Counted]:
         torch.manual_seed(0)
         network = models.build(num_classes=len(LABELS), **NETWORKS[case])
         torch.nn.init.normal_(network.classifier.weight)
-        card = ModelCard.of(network, LABELS, each_step=each_step)
+        card = ModelCard.of(network, LABELS, task=task)
         counted = Counted(network)
         predictor = warmed(Predictor(network, card, device="cpu", precision="f32", batch_size=batch_size))
         counted.num_frames = counted.most = 0
@@ -144,7 +143,7 @@ def test_damage_is_read_around_as_with_whole_clips(make, damaged_video) -> None:
 
 
 def test_answers_at_each_frame_are_those_of_whole_clips(make, counting_video) -> None:
-    predictor, counted = make("recurrence both ways", each_step=True)
+    predictor, counted = make("recurrence both ways", task="frame")
     shared = predictor(counting_video)
     seen, counted.num_frames = counted.num_frames, 0
     check_same(shared, predictor(counting_video, share_frames=False))
@@ -153,7 +152,7 @@ def test_answers_at_each_frame_are_those_of_whole_clips(make, counting_video) ->
 
 def test_films_whose_windows_share_nothing_are_read_as_clips(counting_video) -> None:
     spec = InputSpec(clip_len=4, frame_stride=2, size=(16, 16))
-    for step_s, kind in ((None, Clips), (0.1, Frames)):
+    for step_s, kind in ((None, ClipViews), (0.1, FrameViews)):
         _, first, *_ = ClipReader(spec, WindowOptions(step_s), by_frame=True).read(0, str(counting_video))
         assert isinstance(first, kind)
 
@@ -217,41 +216,3 @@ def test_clips_show_the_nearest_decoded_frame_at_or_before(how, counting_video, 
     shown = [[read_count(f.permute(1, 2, 0).numpy()) for f in clip.views[0].unbind(dim=1)] for clip in clips]
     stand_ins = decoded[np.searchsorted(decoded, opened.windows.frames, side="right") - 1]
     assert shown == stand_ins.tolist()
-
-
-def test_fast_seek_and_optical_flow_do_not_go_together(two_part_film) -> None:
-    pytest.importorskip("cv2")
-    network = models.build("temporal_stream_small", num_classes=3)
-    predictor = Predictor(network, ModelCard.of(network, LABELS), device="cpu")
-    with pytest.raises(UsageError, match="neighbouring"):
-        predictor(two_part_film, fast_seek="keyframes")
-
-
-def test_a_misspelt_fast_seek_is_told(make_predictor, two_part_film) -> None:
-    with pytest.raises(UnknownName, match="keyframes"):
-        make_predictor()(two_part_film, fast_seek="keyframe")
-
-
-def test_a_film_read_by_frames_does_not_hold_up_those_read_as_clips(
-    make, counting_video, tmp_path, write_frames, draw_count, monkeypatch
-) -> None:
-    one_clip = write_frames(tmp_path / "four.mp4", map(draw_count, range(4)))
-    predictor, _ = make("late fusion", batch_size=4)
-    outcomes = predictor.predict_many([counting_video, *[one_clip] * 200], step_s=STEP_S, readers=1)
-    reached: list[int] = []
-    apply = predictor.scorer.apply
-    monkeypatch.setattr(
-        predictor.scorer, "apply",
-        lambda function, clips, *at_once: reached.append(len(clips) * (not at_once)) or apply(function, clips, *at_once),
-    )  # fmt: skip
-    assert next(outcomes).path == str(counting_video)
-    assert sum(reached) < 30
-    assert len(list(outcomes)) == 200
-    assert sum(reached) == 200
-    assert reached.count(4) > 45
-
-
-@pytest.mark.parametrize("wrong", [{"readers": 0}, {"decode_threads": 0}])
-def test_impossible_numbers_of_threads_are_told(wrong, make_predictor, two_part_film) -> None:
-    with pytest.raises(UsageError):
-        make_predictor()(two_part_film, **wrong)
