@@ -1,1 +1,1 @@
-"""Measurements of speed and memory, for `kinema bench`."""
+"""Measure speed and memory, for `kinema bench`."""

@@ -1,8 +1,9 @@
-"""One network of `kinema bench`, measured in a process of its own: memory and start-up are then its own as well.
+"""Measure a network of `kinema bench` in a process of its own, so that memory and start-up times are those of the network.
 
     python -m kinema.profiling.isolated '{"model": "slow_fusion_small", …}'
 
-prints one line of JSON, the fields of `Measured` or {"error"}. Nothing heavy is imported before the clock is read.
+prints one line of JSON: a `SpeedReport`, `{"start": StartTimes}`, or `{"error": message}`. Nothing heavy is imported before
+the clock is read.
 """
 
 from __future__ import annotations
@@ -12,129 +13,88 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import Any
 
-from kinema.choices import Engine, Precision
-from kinema.engines.options import EngineOptions
 from kinema.errors import KinemaError
 from kinema.machine import tune_process
-
-if TYPE_CHECKING:
-    from kinema.inference.predictor import Predictor
+from kinema.profiling.report import SpeedReport, SpeedRequest, StartTimes
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What to measure, and how.
+def measure_isolated(request: SpeedRequest) -> SpeedReport:
+    """Measure a network in a new process.
 
-    Args:
-        model: see `kinema.weights.named.open_network`.
-        engine: torch, openvino, winograd or auto.
-        device: see `Predictor`.
-        precision: see `Predictor`.
-        batch_size: clips that are scored together, and that a training step learns from.
-        seconds: for each figure.
-        train: time training steps as well.
-        only_start: time nothing but the start.
+    Raises:
+        KinemaError: the network cannot be opened or run like this, or the process died.
     """
-
-    model: str
-    engine: Engine = "auto"
-    device: str = "auto"
-    precision: Precision = "auto"
-    batch_size: int = 8
-    seconds: float = 2.0
-    train: bool = False
-    only_start: bool = False
-
-    def options(self) -> EngineOptions:
-        """What computes the network."""
-        return EngineOptions(
-            engine=self.engine, device=self.device, precision=self.precision, batch_size=self.batch_size
-        )
+    report = SpeedReport.from_json(_run(request))
+    if request.engine == "torch":
+        return report
+    # The first process may have converted the network, which is done once: measure the start of a second process.
+    return replace(report, start=StartTimes(**_run(replace(request, only_start=True))["start"]))
 
 
-def measured_apart(asked: Asked) -> dict[str, Any]:
-    """What a fresh process measures: the fields that `measured` gives, or {"error"}."""
-    found = _run_apart(asked)
-    if asked.engine != "torch" and "error" not in found:  # the first process may have had to convert the network
-        found["start"] = _run_apart(Asked(**{**asdict(asked), "only_start": True})).get("start")
+def _run(request: SpeedRequest) -> dict[str, Any]:
+    """Run this module as a program and return the JSON that it prints."""
+    command = [sys.executable, "-m", __name__, json.dumps({**asdict(request), "began_s": time.time()})]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        found = json.loads(ended.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        reason = next(reversed(ended.stderr.strip().splitlines()), "the process ended without a message")
+        if ended.returncode < 0:
+            name = signal.Signals(-ended.returncode).name
+            reason = f"the process was ended by {name}"
+            reason += ", perhaps for want of memory" if name == "SIGKILL" else ""
+        raise KinemaError(reason) from None
+    if "error" in found:
+        raise KinemaError(found["error"])
     return found
 
 
-def measured(asked: Asked, began_s: float) -> dict[str, Any]:
-    """Measure in this process.
+def measure(request: SpeedRequest, began_s: float) -> SpeedReport | StartTimes:
+    """Measure a network in this process; only its start, if that is requested.
 
     Args:
-        asked: what.
+        request: what to measure.
         began_s: when the process was started, by `time.time`.
 
     Raises:
-        KinemaError: the network cannot be had, or not run like this.
+        KinemaError: the network cannot be opened, or not run like this.
     """
     from kinema.inference.predictor import Predictor
     from kinema.profiling import speed
     from kinema.weights.named import open_network
 
     imported_s = time.time()
-    network, card = open_network(asked.model)
-    predictor = Predictor(network, card, asked.options())
+    network, card = open_network(request.model)
+    predictor = Predictor(network, card, request.engine_options())
     built_s = time.time()
-    speed.first_answer(predictor)
+    speed.score_first_clip(predictor)
     answered_s = time.time()
-    start = {"import_s": imported_s - began_s, "build_s": built_s - imported_s, "answer_s": answered_s - built_s}
-    found: dict[str, Any] = {"start": {**start, "total_s": answered_s - began_s}, **_running(predictor)}
-    if not asked.only_start:
-        found |= asdict(speed.measure_speed(predictor, asked.seconds))
-        found["train_clips_per_s"] = _training_pace(asked) if asked.train else None
-    return found
+    start = StartTimes(imported_s - began_s, built_s - imported_s, answered_s - built_s, answered_s - began_s)
+    if request.only_start:
+        return start
+    scorer, measured = predictor.scorer, speed.measure_speed(predictor, request.seconds)
+    trained = None
+    if request.train:
+        from kinema.profiling.one_step import train_clips_per_s  # not part of the start of a program that scores
 
-
-def _running(predictor: Predictor) -> dict[str, str]:
-    scorer = predictor.scorer
-    return {"engine": scorer.engine, "device": str(scorer.device), "precision": scorer.precision}
-
-
-def _training_pace(asked: Asked) -> float:
-    """Clips a second that training steps learn from, in torch, which is what trains."""
-    from kinema.profiling.one_step import training_step
-    from kinema.timing import median_s, times_s
-    from kinema.training.options import FitOptions
-    from kinema.weights.named import open_network
-
-    options = FitOptions(batch_size=asked.batch_size, precision=asked.precision)
-    step = training_step(open_network(asked.model)[0], options, asked.device)
-    return asked.batch_size / median_s(times_s(step, asked.seconds))
-
-
-def _run_apart(asked: Asked) -> dict[str, Any]:
-    """Run this module as a program."""
-    command = [sys.executable, "-m", __name__, json.dumps({**asdict(asked), "began_s": time.time()})]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    try:
-        return json.loads(ended.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        return {"error": _why(ended)}
-
-
-def _why(ended: subprocess.CompletedProcess[str]) -> str:
-    """Why a process came to its end without an answer."""
-    if ended.returncode < 0:
-        name = signal.Signals(-ended.returncode).name
-        return f"the process was ended by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")
-    return next(reversed(ended.stderr.strip().splitlines()), "the process ended without a word")
+        trained = train_clips_per_s(request)
+    return SpeedReport(start, scorer.engine, str(scorer.device), scorer.precision, measured, trained)
 
 
 def main(text: str) -> None:
-    """Measure what the JSON asks for, and print the answer."""
+    """Measure what the JSON requests, and print the result."""
     tune_process()
-    given = json.loads(text)
-    began_s = given.pop("began_s")
+    values = json.loads(text)
+    began_s = values.pop("began_s")
     try:
-        found = measured(Asked(**given), began_s)
+        measured = measure(SpeedRequest(**values), began_s)
     except KinemaError as error:
-        found = {"error": str(error)}
+        print(json.dumps({"error": str(error)}))
+        return
+    found = {"start": asdict(measured)} if isinstance(measured, StartTimes) else measured.to_json()
     print(json.dumps(found))
 
 

@@ -1,4 +1,4 @@
-"""One step of training on always the same clips of noise: what the loop computes for a batch, without the loop around it."""
+"""One training step on the same clips of noise each time: what the training loop computes for a batch, without the loop."""
 
 from __future__ import annotations
 
@@ -10,17 +10,27 @@ import torch
 from kinema.datasets.clips import Batch
 from kinema.models.device import channels_last, resolve_device, resolve_precision
 from kinema.models.network import Network
+from kinema.profiling.report import SpeedRequest
+from kinema.timing import median_s, times_s
 from kinema.training.losses import ClipLoss
 from kinema.training.objective import ClipObjective
 from kinema.training.optim import build_optimizer, gradient_norm
 from kinema.training.options import FitOptions
+from kinema.weights.named import open_network
+
+
+def train_clips_per_s(request: SpeedRequest) -> float:
+    """Clips per second of training steps, in torch, the only engine that trains."""
+    options = FitOptions(batch_size=request.batch_size, precision=request.precision)
+    step = training_step(open_network(request.model)[0], options, request.device)
+    return request.batch_size / median_s(times_s(step, request.seconds))
 
 
 def training_step(network: Network, options: FitOptions, device: str = "auto") -> Callable[[], float]:
-    """Move a network to its device, ready to learn, and give what takes a step and returns the loss.
+    """Prepare a network for training on its device, and return a function that takes a step and returns the loss.
 
     Args:
-        network: all of it learns.
+        network: all of its parameters learn.
         options: batch size, optimiser, precision.
         device: see `resolve_device`.
     """
@@ -34,8 +44,11 @@ def training_step(network: Network, options: FitOptions, device: str = "auto") -
     if options.compile:
         network.compile()
     scaler = torch.amp.GradScaler(place.type, enabled=precision == "fp16")
-    batch, rng = _noise(network, options.batch_size), np.random.default_rng(0)
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    generator, count, rng = torch.Generator().manual_seed(0), options.batch_size, np.random.default_rng(0)
+    clips = torch.randint(0, 256, (count, *network.spec.shape), dtype=torch.uint8, generator=generator)
+    targets = torch.randint(0, network.num_classes, (count,), generator=generator)
+    batch = Batch(clips, targets, torch.arange(count))
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
@@ -48,10 +61,3 @@ def training_step(network: Network, options: FitOptions, device: str = "auto") -
         return float(loss.detach())
 
     return step
-
-
-def _noise(network: Network, count: int) -> Batch:
-    generator = torch.Generator().manual_seed(0)
-    clips = torch.randint(0, 256, (count, *network.spec.shape), dtype=torch.uint8, generator=generator)
-    targets = torch.randint(0, network.num_classes, (count,), generator=generator)
-    return Batch(clips, targets, torch.arange(count))

@@ -1,13 +1,12 @@
-"""What a machine reaches at best: matrix products and copies, measured with torch.
+"""Measure the peaks of a machine with torch: matrix products and copies.
 
-A network is nothing but matrix products at its core, so that its multiply-adds a second by those of a large product say
-which share of the machine it uses. The fastest of several repetitions counts: a peak is what can be reached.
+Most of a network's work is matrix products. So its multiply-adds per second, divided by those of a large product, give the
+share of the machine that it uses. The fastest of several repetitions counts, because a peak is what can be reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 
@@ -21,28 +20,47 @@ _COPIED_ON_A_CPU = 1 << 24
 
 
 def matrix_gflops(device: str, precision: str, seconds: float) -> float:
-    """Billion multiplications and additions a second in a product of square matrices.
+    """Billion multiplications and additions per second in a product of square matrices.
 
-    The best of several sizes, up to that whose product lasts a hundredth of a second: small matrices stay in a CPU's cache,
-    large ones keep a GPU busy. On a GPU float32 is computed as cuDNN computes convolutions there, in TF32.
+    The best of several sizes, up to the first whose product takes 10 ms: small matrices fit into a CPU's cache, large ones
+    keep a GPU busy. On a GPU, float32 is computed in TF32, as in cuDNN's convolutions.
 
     Args:
         device: see `resolve_device`.
         precision: f32, bf16 or fp16.
-        seconds: how long to measure each size.
+        seconds: time for each size.
     """
     place, best = resolve_device(device), 0.0
-    with torch.inference_mode(), _as_in_convolutions(place):
-        for side in _SIDES:
-            taken = min(times_s(_product(place, precision, side), seconds))
-            best = max(best, 2 * side**3 / taken / 1e9)
-            if taken >= _LONGEST_S:
-                break
+    before = torch.get_float32_matmul_precision()
+    if place.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        with torch.inference_mode():
+            for side in _SIDES:
+                taken_s = min(times_s(_product(place, precision, side), seconds))
+                best = max(best, 2 * side**3 / taken_s / 1e9)
+                if taken_s >= _LONGEST_S:
+                    break
+    finally:
+        torch.set_float32_matmul_precision(before)
     return best
 
 
+def _product(device: torch.device, precision: str, side: int) -> Callable[[], None]:
+    """A function that multiplies two matrices."""
+    dtype = DTYPES.get(precision, torch.float32)
+    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    out = torch.empty(side, side, device=device, dtype=dtype)
+
+    def multiply() -> None:
+        torch.mm(left, right, out=out)
+        wait_for(device)
+
+    return multiply
+
+
 def memory_gb_s(device: str, seconds: float) -> float:
-    """Billion bytes a second that are read and written while a large block is copied."""
+    """Billion bytes per second that are read and written while a large block is copied."""
     place = resolve_device(device)
     count = _COPIED_ON_A_CPU if place.type == "cpu" else _COPIED
     source, target = torch.ones(count, device=place), torch.empty(count, device=place)
@@ -55,31 +73,8 @@ def memory_gb_s(device: str, seconds: float) -> float:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def _product(device: torch.device, precision: str, side: int) -> Callable[[], None]:
-    dtype = DTYPES.get(precision, torch.float32)
-    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    out = torch.empty(side, side, device=device, dtype=dtype)
-
-    def multiply() -> None:
-        torch.mm(left, right, out=out)
-        wait_for(device)
-
-    return multiply
-
-
-@contextmanager
-def _as_in_convolutions(device: torch.device) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -1,8 +1,7 @@
-"""How fast a network answers: many clips at once, one alone, and frame by frame where it can; no film is read."""
+"""Measure how fast a network scores: clips in batches, one clip alone, and frame by frame; no video is read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +9,11 @@ import torch
 
 from kinema.clips.windows import WindowOptions, plan_windows
 from kinema.engines.parity import probe_clips
-from kinema.inference.live.frames import Stepper
+from kinema.inference.live.frames import StreamingScorer
 from kinema.inference.live.latency import percentiles
 from kinema.inference.live.types import USUAL_WINDOW_S, goes_frame_by_frame
 from kinema.machine import peak_memory_mib
+from kinema.profiling.report import Speed
 from kinema.timing import median_s, times_s
 
 if TYPE_CHECKING:
@@ -23,20 +23,8 @@ if TYPE_CHECKING:
 _MINUTE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What was measured. Times are in seconds; a clip's are those of one clip alone, from bytes to scores."""
-
-    clips_per_s: float
-    clip_p50_s: float
-    clip_p95_s: float
-    step_p50_s: float | None
-    step_p95_s: float | None
-    memory_mib: float | None
-
-
-def first_answer(predictor: Predictor) -> None:
-    """Score one clip: what a program waits for after it was started."""
+def score_first_clip(predictor: Predictor) -> None:
+    """Score one clip, which is what a program waits for after its start."""
     predictor.score_clips(probe_clips(predictor.spec, 1))
 
 
@@ -44,40 +32,32 @@ def measure_speed(predictor: Predictor, seconds: float) -> Speed:
     """Time a network.
 
     Args:
-        predictor: its batch size is that of the clips a second.
-        seconds: for each of the figures.
+        predictor: its batch size is that of the clips per second.
+        seconds: time for each figure.
     """
     one = probe_clips(predictor.spec, 1)
-    alone = times_s(lambda: predictor.score_clips(one), seconds)
-    count = predictor.scorer.batch_size
+    alone = percentiles(times_s(lambda: predictor.score_clips(one), seconds))
+    count, device = predictor.scorer.batch_size, predictor.scorer.device
     many = probe_clips(predictor.spec, count)
     together = times_s(lambda: predictor.score_clips(many), seconds)
-    steps = _step_times(predictor, seconds) if goes_frame_by_frame(predictor.network) else []
-    share, step = percentiles(alone), percentiles(steps) if steps else {}
+    by_frame: dict[str, float] = {}
+    if goes_frame_by_frame(predictor.network):
+        score = StreamingScorer(predictor)
+        frame = np.zeros((*predictor.spec.size, predictor.spec.num_channels), np.uint8)
+        by_frame = percentiles(times_s(lambda: score(frame), seconds))
+    on_gpu = device.type == "cuda"
     return Speed(
         clips_per_s=count / median_s(together),
-        clip_p50_s=share["p50"],
-        clip_p95_s=share["p95"],
-        step_p50_s=step.get("p50"),
-        step_p95_s=step.get("p95"),
-        memory_mib=_memory_mib(predictor.scorer.device),
+        clip_p50_s=alone["p50"],
+        clip_p95_s=alone["p95"],
+        step_p50_s=by_frame.get("p50"),
+        step_p95_s=by_frame.get("p95"),
+        memory_mib=torch.cuda.max_memory_allocated(device) / 2**20 if on_gpu else peak_memory_mib(),
     )
 
 
 def clips_a_minute(spec: InputSpec, fps: float) -> int:
-    """Clips that `kinema predict` looks at in a minute of film, with its usual steps."""
+    """Number of clips that `kinema predict` scores in a minute of video, with its default windows."""
     times = np.arange(round(_MINUTE_S * fps)) / fps
     window_s = USUAL_WINDOW_S if spec.sampling == "spread" and not spec.window_s else None
     return len(plan_windows(spec, times, _MINUTE_S, WindowOptions(window_s=window_s)).frames)
-
-
-def _step_times(predictor: Predictor, seconds: float) -> list[float]:
-    step = Stepper(predictor)
-    frame = np.zeros((*predictor.spec.size, predictor.spec.num_channels), np.uint8)
-    return times_s(lambda: step(frame), seconds)
-
-
-def _memory_mib(device: torch.device) -> float | None:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return peak_memory_mib()
