@@ -80,7 +80,12 @@ COMMANDS = {
 
 The list of commands is printed from here without an import of these modules; a test compares summaries and docstrings."""
 
-HEADINGS = {"DataOptions": "Data", "ModelOptions": "Network and its input", "FitOptions": "Learning"}
+HEADINGS = {
+    "DataOptions": "Data",
+    "ModelOptions": "Network and its input",
+    "FitOptions": "Learning",
+    "EngineOptions": "Engine",
+}
 """Settings classes whose flags have their own heading in the help."""
 
 CommandFunction = Callable[..., int]
@@ -151,7 +156,7 @@ def as_command(function: CommandFunction) -> CommandFunction:
 
 def shown_default(value: object) -> str | None:
     """The default in the help; None for settings that are not set by default."""
-    return None if value is None or value is False or value == () else str(value)
+    return None if value is None or value is False or value in ((), []) else str(value)
 
 
 def build_app(wanted: Container[str] = COMMANDS) -> App:

@@ -149,7 +149,7 @@ def demo(config: DemoConfig = DemoConfig()) -> int:
             write_motion_set(
                 folder / "videos" / kind, config.per_class, num_validation, config.seed, kind, advance=advance
             )  # fmt: skip
-    results = {}
+    results: dict[str, list[NetworkResult]] = {}
     for kind, epochs in (("motion", config.motion_epochs), ("appearance", config.appearance_epochs)):
         title = TITLES[kind][0].lower() + TITLES[kind][1:]
         log.info("videos of %s (%s): four networks learn from them", kind, title)

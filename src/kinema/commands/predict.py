@@ -205,7 +205,8 @@ def _open_predictor(config: PredictConfig) -> Predictor:
     else:
         trained = open_trained(str(config.model))
     check_flow(trained[0].spec, config.flow_method)
-    return Predictor(*trained, config)
+    network, card = trained
+    return Predictor(network, card, config)
 
 
 class _Results:

@@ -80,7 +80,7 @@ class Task(Protocol):
     card_task: str
     """The task in the cards of trained networks: networks are evaluated by the task of their card."""
 
-    uses_clip_scores = True
+    uses_clip_scores: bool = True
     """Whether a network is judged by its scores of clips. Every engine computes these; without them it is torch only."""
 
     def headline(self, figures: Mapping[str, float]) -> str:
@@ -109,6 +109,7 @@ class Task(Protocol):
         Raises:
             ConfigError: they do not.
         """
+        return  # without a statement the method would be abstract
 
     def training_inputs(
         self, parts: Parts, config: TrainConfig, network: Network, card: ModelCard, progress: Progress

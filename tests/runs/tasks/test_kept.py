@@ -16,7 +16,7 @@ import torch
 
 from kinema import cli
 from kinema.datasets.synthetic import write_motion_set
-from kinema.runs import features as encoding
+from kinema.runs import features
 from kinema.training.state import load_state
 from kinema.weights.checkpoint import load_checkpoint
 
@@ -30,14 +30,12 @@ def films(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def looked_at(monkeypatch) -> list[int]:
-    """How many views went through the frozen part, call by call."""
-    counts: list[int] = []
-    encode = encoding._encode
-    monkeypatch.setattr(
-        encoding, "_encode", lambda scorer, data, found: (counts.append(len(found)), encode(scorer, data, found))
-    )
-    return counts
+def computed(monkeypatch) -> list[Path]:
+    """The files of the views that the frozen part has computed."""
+    places: list[Path] = []
+    write = features.write_features
+    monkeypatch.setattr(features, "write_features", lambda place, rows: (places.append(place), write(place, rows)))
+    return places
 
 
 def train(films: Path, out: Path, *extra: str, transfer: str = "head") -> int:
@@ -45,15 +43,15 @@ def train(films: Path, out: Path, *extra: str, transfer: str = "head") -> int:
     return cli.run(words)
 
 
-def test_the_encoder_sees_each_video_once_and_the_next_run_none(films, tmp_path, looked_at):
+def test_the_encoder_sees_each_video_once_and_the_next_run_none(films, tmp_path, computed):
     keep = ["--keep-features", str(tmp_path / "kept")]
     assert train(films, tmp_path / "a", *keep) == 0
-    assert sum(looked_at) == 24  # 16 for training, 8 for validation
-    looked_at.clear()
+    assert len(computed) == 24  # 16 for training, 8 for validation
+    computed.clear()
     assert train(films, tmp_path / "b", *keep, "--model-args", "head=mean") == 0
-    assert sum(looked_at) == 0, "another head on the same encoder needs nothing new"
+    assert len(computed) == 0, "another head on the same encoder needs nothing new"
     assert train(films, tmp_path / "c", *keep, "--feature-views", "3") == 0
-    assert sum(looked_at) == 32, "two more views of 16 training videos"
+    assert len(computed) == 32, "two more views of 16 training videos"
 
 
 def test_what_comes_out_is_a_whole_network_that_judges_from_films_as_from_features(films, tmp_path):
@@ -104,11 +102,11 @@ def test_where_nothing_is_drawn_at_random_it_learns_what_learning_from_films_doe
     torch.testing.assert_close(weights[1], weights[0], rtol=0.02, atol=1e-3)
 
 
-def test_a_network_without_join_learns_its_classifier_from_features(films, tmp_path, looked_at):
+def test_a_network_without_join_learns_its_classifier_from_features(films, tmp_path, computed):
     command = ["train", str(films), "--model", "slow_fusion_tiny", "--transfer", "head", "--epochs", "2"]
     command += [*FAST[:-2], "--out", str(tmp_path / "run"), "--keep-features", str(tmp_path / "kept")]
     assert cli.run(command) == 0
-    assert sum(looked_at) == 24
+    assert len(computed) == 24
     assert load_checkpoint(tmp_path / "run" / "best")[0].variant == "slow_fusion_tiny"
 
 
