@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -90,3 +92,25 @@ def check_same_logits() -> Callable[..., None]:
             torch.testing.assert_close(ours(clips), expected, rtol=1e-4, atol=1e-4 * level)
 
     return check
+
+
+@pytest.fixture
+def published():
+    """A network as its publisher would give it: with its own classes, and batch norms that have seen something."""
+    torch.manual_seed(0)
+    model = timm.create_model("test_resnet", num_classes=6)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    return model.eval()
+
+
+@pytest.fixture
+def weights_file(published, tmp_path):
+    path = tmp_path / "published.safetensors"
+    save_file(
+        {name: value.half() if value.is_floating_point() else value for name, value in published.state_dict().items()},
+        path,
+    )
+    return str(path)

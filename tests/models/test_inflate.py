@@ -14,9 +14,8 @@ from kinema.errors import ConfigError, UnknownName
 from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
 from kinema.models.inflate import Inflation, inflate
-from kinema.models.layers.fold import Fold, Unfolded
+from kinema.models.layers.fold import Fold
 from kinema.models.layers.time_conv import InflatedConv, TimeConv, TimePool
-from kinema.models.shift import Shift
 
 BACKBONES = {
     "resnet18": {},
@@ -88,34 +87,6 @@ def test_weights_in_the_centre_see_a_video_frame_by_frame(kind: str, where: str)
         torch.testing.assert_close(network(fold.frames(clip)), expected, rtol=1e-4, atol=1e-4)
 
 
-@torch.no_grad()
-def test_inflated_filters_are_copies_that_add_up():
-    conv = nn.Conv2d(3, 5, 3, stride=2, padding=1)
-    for init in ("mean", "centre", "shift"):
-        inflated = InflatedConv(conv, 5, init, "zeros")
-        assert inflated.weight.shape == (5, 3, 5, 3, 3)
-        torch.testing.assert_close(inflated.weight.sum(2), conv.weight)
-    torch.testing.assert_close(InflatedConv(conv, 5, "mean", "zeros").weight[:, :, 0], conv.weight / 5)
-
-
-def test_shift_lays_an_eighth_of_the_filters_ahead_and_an_eighth_behind():
-    places = TimeConv(16).weight[:, 0, :, 0].argmax(1).tolist()
-    assert places == [2, 2, 0, 0, *[1] * 12]
-    clip = torch.randn(1, 16, 4, 2, 2)
-    torch.testing.assert_close(TimeConv(16)(clip), Shift(2)(clip))
-
-
-@torch.no_grad()
-def test_filter_over_time_is_a_depthwise_3d_convolution():
-    for padding in ("zeros", "replicate"):
-        time = TimeConv(6, 3, padding=padding)
-        nn.init.normal_(time.weight)
-        clip = torch.randn(2, 6, 5, 4, 3)
-        ends = clip if padding == "zeros" else torch.cat([clip[:, :, :1], clip, clip[:, :, -1:]], 2)
-        expected = nn.functional.conv3d(ends, time.weight[..., None], padding=(int(padding == "zeros"), 0, 0), groups=6)
-        torch.testing.assert_close(time(clip), expected)
-
-
 def test_which_convolutions_are_inflated():
     def chosen(name: str, **how) -> list[str]:
         with torch.device("meta"):
@@ -183,14 +154,6 @@ def test_folded_norms_stay_fixed_while_training():
     network = build("inflated", backbone="test_resnet", num_classes=2, fixed_norms=True).train()
     assert not any(module.training for module in network.modules() if isinstance(module, nn.BatchNorm2d))
     assert network.arguments["fixed_norms"]
-
-
-def test_layers_of_a_copy_know_the_clips_of_the_copy():
-    network = build("inflated", backbone="test_resnet", num_classes=2, spec={"size": (32, 32)}).eval()
-    twin = copy.deepcopy(network)
-    network.features(torch.zeros(3, 3, 2, 32, 32))
-    assert all(layer.fold is twin.fold for layer in twin.modules() if isinstance(layer, Unfolded))
-    assert (network.fold.num_clips, twin.fold.num_clips) == (3, 1)
 
 
 @pytest.mark.parametrize("kind", ["3d", "depthwise"])

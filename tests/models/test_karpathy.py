@@ -7,7 +7,7 @@ import torch
 
 from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.karpathy import ResponseNorm, Tower, stream_input
+from kinema.models.karpathy import ResponseNorm, Tower
 
 CONV1, CONV2, CONV3 = 96 * 3 * 11 * 11, 256 * 96 * 5 * 5, 384 * 256 * 3 * 3
 CONV4, CONV5 = 384 * 384 * 3 * 3, 256 * 384 * 3 * 3
@@ -41,11 +41,6 @@ def test_full_frame_tower_goes_54_27_14_7():
     assert outputs["towers.frame.conv5.pool"] == (256, 1, 7, 7)
 
 
-def test_both_streams_end_7x7x256():
-    outputs = {layer.name: layer.output for layer in summarize(build_without_weights("single_frame_multires")).layers}
-    assert outputs["towers.context.conv5.conv"] == outputs["towers.fovea.conv5.conv"] == (256, 1, 7, 7)
-
-
 def test_slow_fusion_goes_10_4_2_1_over_time():
     layers = {layer.name: layer for layer in summarize(build_without_weights("slow_fusion")).layers}
     convs = [layers[f"towers.frame.conv{index}.conv"] for index in (1, 2, 3)]
@@ -61,14 +56,6 @@ def test_late_fusion_sees_two_frames_15_apart_with_shared_weights():
 def test_pixels_go_in_minus_117():
     spec = build_without_weights("single_frame").spec
     assert (200 / 255 - spec.mean[0]) / spec.std[0] == pytest.approx(200 - 117)
-
-
-def test_context_is_the_whole_frame_at_half_size_and_fovea_its_centre():
-    clip = torch.arange(8 * 8, dtype=torch.float32).reshape(1, 1, 1, 8, 8)
-    assert torch.equal(stream_input("fovea", clip), clip[..., 2:6, 2:6])
-    assert stream_input("context", clip).shape == (1, 1, 1, 4, 4)
-    assert stream_input("context", clip)[0, 0, 0, 0, 0] == (0 + 1 + 8 + 9) / 4
-    assert stream_input("frame", clip) is clip
 
 
 def test_response_norm_does_not_divide_alpha_by_n():

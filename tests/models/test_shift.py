@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.inspection.summary import summarize
 from kinema.models import build, build_without_weights
-from kinema.models.network import Network, StreamingNetwork
-from kinema.models.online_shift import CausalShift, Past, running_weights
+from kinema.models.network import Network
 from kinema.models.shift import FROM_TSM, Shift, shifted_convs
 from kinema.models.state_dict import check_fit
 from kinema.weights.convert import convert
@@ -28,17 +27,6 @@ def test_shift_moves_channels_as_computed_by_hand():
     by_hand = numbers([[2, 3, 4, 0], [0, 5, 6, 7], [9, 10, 11, 12]])
     assert torch.equal(Shift(1)(clip), by_hand)
     assert torch.equal(Shift(1)(clip[:, :, :1]), numbers([[0], [0], [9]]))
-
-
-def test_causal_shift_takes_from_the_past_only():
-    clip = numbers([[1, 2, 3], [4, 5, 6]])
-    past = Past()
-    shift = CausalShift(1, past, "first")
-    assert torch.equal(shift(clip), numbers([[0, 1, 2], [4, 5, 6]]))
-    with past.going_on_from({"first": torch.full((1, 1, 1, 1), 9.0)}) as kept:
-        assert torch.equal(shift(clip), numbers([[9, 1, 2], [4, 5, 6]]))
-    assert kept["first"].item() == 3
-    assert torch.equal(shift(clip), numbers([[0, 1, 2], [4, 5, 6]]))  # nothing is left behind
 
 
 # Against a second implementation, with the names of the published files
@@ -139,90 +127,7 @@ def test_without_shifted_channels_tsm_is_tsn():
 # Streams
 
 
-def stream(name: str, **arguments) -> StreamingNetwork:
-    torch.manual_seed(0)
-    network = build(name, num_classes=3, **arguments).eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
-            module.running_mean.normal_(std=0.1)
-    nn.init.normal_(network.classifier.weight)
-    assert isinstance(network, StreamingNetwork)
-    return network
-
-
-STREAMS = {
-    "small": lambda **rest: stream("tsm_causal_small", spec={"size": (40, 48)}, width=8, **rest),
-    "resnet": lambda **rest: stream(
-        "tsm_causal", backbone="test_resnet", backbone_args={"zero_init_last": False}, spec={"size": (40, 48)}, **rest
-    ),
-    "mobilenet": lambda **rest: stream("tsm_causal", backbone="mobilenetv2_035", spec={"size": (40, 48)}, **rest),
-}
-
-
-@pytest.mark.parametrize("case", STREAMS)
-@torch.no_grad()
-def test_frame_by_frame_is_what_a_clip_at_once_gives(case: str):
-    network = STREAMS[case](memory=3)
-    clip = torch.randn(2, 3, 6, 40, 48)
-    state, logits = network.start(2), []
-    for frame in clip.unbind(2):
-        before = {name: value.clone() for name, value in state.items()}
-        answer, new = network.step(frame, state)
-        assert all(torch.equal(state[name], before[name]) for name in state)
-        assert {name: value.shape for name, value in new.items()} == {n: v.shape for n, v in state.items()}
-        logits.append(answer)
-        state = new
-    at_once = network.frame_logits(clip)
-    torch.testing.assert_close(torch.stack(logits, 1), at_once, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(network(clip), at_once[:, -1], rtol=1e-5, atol=1e-5)
-    assert (at_once[:, 1:] - at_once[:, :-1]).abs().amin(dim=(0, 1)).min() > 1e-6
-
-
-@torch.no_grad()
-def test_later_frames_change_nothing_before_them():
-    network = STREAMS["small"]()
-    clip, other = torch.randn(1, 3, 5, 40, 48), torch.randn(1, 3, 5, 40, 48)
-    mixed = torch.cat([clip[:, :, :3], other[:, :, 3:]], dim=2)
-    before, after = network.frame_logits(clip), network.frame_logits(mixed)
-    torch.testing.assert_close(before[:, :3], after[:, :3])
-    assert (before[:, 3] - after[:, 3]).abs().min() > 1e-5
-
-
-def test_start_leaves_the_network_as_it_was():
-    network = STREAMS["small"]().train()
-    network.stem.eval()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    state = network.start(4)
-    assert all(len(value) == 4 and not value.any() for value in state.values())
-    assert network.training
-    assert not network.stem.training
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
-
-def test_running_mean_forgets_after_so_many_frames():
-    expected = [[1, 0, 0, 0], [1 / 2, 1 / 2, 0, 0], [1 / 4, 1 / 4, 1 / 2, 0], [1 / 8, 1 / 8, 1 / 4, 1 / 2]]
-    torch.testing.assert_close(running_weights(4, 2), torch.tensor(expected))
-    torch.testing.assert_close(running_weights(4, 9)[-1], torch.full((4,), 1 / 4))
-
-
 # Consensus
-
-
-@torch.no_grad()
-def test_consensus_of_tsn():
-    def tsn(**how) -> Network:
-        return build("tsn", backbone="test_resnet", num_classes=3, spec={"size": (32, 32)}, **how).eval()
-
-    encoded = torch.tensor([[[1.0, 8.0], [3.0, 0.0], [2.0, -1.0], [0.0, 4.0]]])
-    short = torch.tensor([2])
-    assert tsn().join(encoded).tolist() == [[1.5, 2.75]]
-    assert tsn(consensus="max").join(encoded).tolist() == [[3, 8]]
-    assert tsn(consensus="top", top=2).join(encoded).tolist() == [[2.5, 6]]
-    assert tsn(consensus="top", top=3).join(encoded, short).tolist() == tsn().join(encoded, short).tolist() == [[2, 4]]
-    with pytest.raises(ConfigError, match="consensus"):
-        tsn(consensus="median")
-    with pytest.raises(ConfigError, match="at least"):
-        tsn(consensus="top", top=0)
 
 
 # What every use needs

@@ -160,7 +160,7 @@ FROM_PYTORCHVIDEO = (
 )
 
 
-def _variant(input: InputSpec, note: str, **arguments: float) -> Variant:
+def _variant(input: InputSpec, note: str, **arguments: int | float) -> Variant:
     return Variant(builder=X3D, arguments=arguments, input=input, paper="Feichtenhofer 2020", note=note)
 
 

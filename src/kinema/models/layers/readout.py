@@ -6,7 +6,7 @@ The result is the same for all states at once and for one state after the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,7 @@ from kinema.models.network import State
 Readout = Literal["last", "mean", "max"]
 
 
-def check_readout(readout: Readout) -> Readout:
+def check_readout(readout: str) -> Readout:
     """The readout itself.
 
     Raises:
@@ -25,7 +25,7 @@ def check_readout(readout: Readout) -> Readout:
     """
     if readout not in get_args(Readout):
         raise ValueError(f"a readout is one of {', '.join(get_args(Readout))}, got {readout=}")
-    return readout
+    return cast(Readout, readout)
 
 
 @dataclass(frozen=True, slots=True)
