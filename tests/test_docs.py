@@ -18,6 +18,7 @@ import kinema
 from kinema import cli, errors
 
 ROOT = Path(__file__).parents[1]
+MAPS = [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/explained/**/*.md"))]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 OTHER_PROGRAMS = {"--nproc-per-node", "--num-processes", "--logdir", "--index-url"}
 
@@ -298,19 +299,15 @@ def test_a_name_that_is_gone_would_be_noticed():
         resolve("kinema.cli.no_such_function")
 
 
-@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
-def test_files_and_folders_in_the_maps_exist(page: str):
-    found = list(_FILE.finditer((ROOT / page).read_text(encoding="utf-8")))
-    assert found
-    for match in found:
+@pytest.mark.parametrize("page", MAPS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_folders_in_the_maps_and_explanations_exist(page: Path):
+    for match in _FILE.finditer(prose_of(page)):
         path = match[1] or match[2]
         places = [ROOT, ROOT / "src/kinema", *(ROOT / "src/kinema").glob("*/"), *(ROOT / "src/kinema").glob("*/*/")]
         assert "/a/" in path or any((place / path).exists() for place in places), path
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/explained/**/*.md"))], ids=str
-)
+@pytest.mark.parametrize("page", MAPS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_classes_in_the_maps_and_explanations_exist(page: Path):
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/kinema").rglob("*.py"))
     defined = set(re.findall(r"^class (\w+)", sources, re.M))
