@@ -36,6 +36,7 @@ def new_figure(
     rows: int = 1,
     columns: int = 1,
     *,
+    title: str = "",
     height_ratios: Sequence[float] | None = None,
     sharex: bool = False,
     sharey: bool = False,
@@ -46,6 +47,8 @@ def new_figure(
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
     FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, color=INK, x=0.01, ha="left", fontsize=11, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios, sharex=sharex, sharey=sharey)
     for ax in grid.flat:
         ax.set_facecolor("none")
@@ -105,7 +108,7 @@ def timeline(
         title: title of the chart.
         colours: by label; None chooses them.
     """
-    figure, (lines, ribbon) = new_figure(9, 3.6, rows=2, height_ratios=(8, 1), sharex=True)
+    figure, (lines, ribbon) = new_figure(9, 3.6, rows=2, height_ratios=(8, 1), sharex=True, title=title)
     colours = colours or class_colours(labels)
     for column, label in enumerate(labels):
         if raw is not None:
@@ -123,8 +126,6 @@ def timeline(
     ribbon.grid(False)
     ribbon.spines["left"].set_visible(False)
     ribbon.set_xlabel("time in seconds", color=INK)
-    if title:
-        _title(figure, title)
     return figure
 
 
@@ -197,7 +198,7 @@ def bars(
         colours: by name, as in `timeline`; None gives all the same colour.
         limit: right end of the axis; None fits the data.
     """
-    figure, (ax,) = new_figure(8, 0.9 + 0.42 * len(rows))
+    figure, (ax,) = new_figure(8, 0.9 + 0.42 * len(rows), title=title)
     values = np.array([row[1] for row in rows], dtype=float)
     spread = np.abs(np.array([[row[1] - row[2], row[3] - row[1]] for row in rows], dtype=float).reshape(-1, 2).T)
     named = [(colours or {}).get(row[0], PALETTE[0]) for row in rows]
@@ -210,8 +211,6 @@ def bars(
     ax.grid(False, axis="y")
     for place, row in enumerate(rows):
         _write_value(ax, f"{row[1]:.3g}", max(row[1], row[3]), place)
-    if title:
-        _title(figure, title)
     return figure
 
 
@@ -224,7 +223,7 @@ def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str,
         right: label of the right axis, with the unit.
         title: title of the chart.
     """
-    figure, panels = new_figure(10, 1.3 + 0.42 * len(rows), columns=2, sharey=True)
+    figure, panels = new_figure(10, 1.3 + 0.42 * len(rows), columns=2, sharey=True, title=title)
     for ax, column, label in zip(panels, (1, 2), (left, right), strict=True):
         values = [float(row[column]) for row in rows]
         ax.barh(range(len(rows)), values, color=PALETTE[column - 1], height=0.62)
@@ -239,8 +238,6 @@ def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str,
         ax.set_xlabel(label, color=INK)
     panels[0].set_yticks(range(len(rows)), [row[0] for row in rows])
     panels[0].invert_yaxis()
-    if title:
-        _title(figure, title)
     return figure
 
 
@@ -277,20 +274,10 @@ def _write_value(ax: Axes, text: str, x: float, y: float) -> None:
     ax.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", color=INK, fontsize=9)
 
 
-def _title(figure: Figure, text: str) -> None:
-    figure.suptitle(text, color=INK, x=0.01, ha="left", fontsize=11, fontweight="bold")
-
-
 def _legend(ax: Axes, columns: int) -> None:
     ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=columns,
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        borderaxespad=0.2,
-    )
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9, labelcolor=INK, borderaxespad=0.2
+    )  # fmt: skip
 
 
 def class_colours(labels: Sequence[str]) -> dict[str, str]:
