@@ -268,7 +268,7 @@ def copied(source: str, target: Path) -> Path:
 def test_names_say_what_they_mean(published):
     with pytest.raises(UsageError, match="give --backbone hf:"):
         build("video_encoder")
-    with pytest.raises(UsageError, match="stands on an encoder of transformers: resnet50"):
+    with pytest.raises(UsageError, match="needs an encoder of transformers: resnet50"):
         build("video_encoder", backbone="resnet50")
     with pytest.raises(UsageError, match="late_fusion takes no encoder"):
         build("late_fusion", backbone="hf:facebook/vjepa2-vitl-fpc64-256")

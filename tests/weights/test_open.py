@@ -129,7 +129,7 @@ def test_training_starts_from_published_weights_with_a_new_classifier(films, tmp
     assert changed == {"classifier.weight", "classifier.bias"}
 
 
-def test_published_weights_can_be_fed_otherwise(films, tmp_path, capsys):
+def test_published_weights_can_have_another_input(films, tmp_path, capsys):
     command = [
         "train",
         str(films),

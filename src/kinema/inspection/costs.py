@@ -1,7 +1,7 @@
 """Parameters and multiply-adds of all networks, counted once and cached until the code that makes them changes.
 
-Counting some hundred networks layer by layer takes a quarter of a minute. The table has a few kilobytes and lies in the
-cache folder, under a name made from what it depends on: the source of the networks and the versions of torch and timm.
+Counting some hundred networks layer by layer takes a quarter of a minute. The table of a few kilobytes is cached
+under a name made from what it depends on: the source of the networks and the versions of torch and timm.
 """
 
 from __future__ import annotations

@@ -102,6 +102,6 @@ class Encoder(nn.Module):
         depths: dict[str, int | float] = {}
         for name, _ in self.core.named_parameters():
             inside = next((index for index, block in enumerate(blocks) if name.startswith(block)), None)
-            behind = any(part in _ENDINGS for part in name.split("."))
-            depths[name] = inside + 1 if inside is not None else len(blocks) if behind else 0
+            is_ending = any(part in _ENDINGS for part in name.split("."))
+            depths[name] = inside + 1 if inside is not None else len(blocks) if is_ending else 0
         return parts_in_order(self.core, depths)

@@ -140,7 +140,7 @@ State = dict[str, Tensor]
 
 
 class FramewiseNetwork(Network):
-    """A network with logits at every frame of its clip ("many to many"), beside those of the whole clip."""
+    """A network with logits at every frame of its clip ("many to many"), and logits of the whole clip."""
 
     @abstractmethod
     def frame_logits(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t classes"]:

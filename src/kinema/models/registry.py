@@ -182,7 +182,7 @@ def build_without_weights(name: str, **arguments: Any) -> Network:
 
 
 def is_network(name: str) -> bool:
-    """Whether `build` knows a network of that name: one of `VARIANTS`, or one that stands on an encoder."""
+    """Whether `build` can make a network of that name: one of `VARIANTS`, or one on an encoder of transformers."""
     return name in VARIANTS or name in ENCODER_VARIANTS
 
 
@@ -193,12 +193,12 @@ def _find(name: str) -> Variant:
     known, backbones = [*VARIANTS, *ENCODER_VARIANTS], list_backbones()
     near, near_backbone = nearest(name, [*known, *backbones]), nearest(name, backbones)
     do = f"Did you mean the backbone {near_backbone[0]}? " if near_backbone else ""
-    do += "`kinema models` lists them; a network of timm goes behind --backbone"
+    do += "`kinema models` lists them; give a network of timm as --backbone"
     raise UnknownName("network", name, known if not near or near[0] in known else [], do=do)
 
 
 def _trunk(name: str, variant: Variant, given: BackboneSource) -> BackboneSource | HubSource | None:
-    """The backbone or encoder that the network stands on; None if it has layers of its own."""
+    """The backbone or encoder of the network; None if it has its own layers."""
     if name in ENCODER_VARIANTS or is_hub_name(given.name):
         return _encoder(name, given)
     if not given.name:
@@ -220,7 +220,7 @@ def _encoder(name: str, given: BackboneSource) -> HubSource:
         raise UsageError(f"{name} takes no encoder of transformers", given.name, f"take {', '.join(ENCODER_VARIANTS)}")
     if not is_hub_name(given.name):
         do = f"give --backbone {HUB_PREFIX}NAME_OR_FOLDER, such as {HUB_PREFIX}facebook/vjepa2-vitl-fpc64-256"
-        raise UsageError(f"{name} stands on an encoder of transformers", given.name, do)
+        raise UsageError(f"{name} needs an encoder of transformers", given.name, do)
     if given.weights or given.fixed_norms:  # `pretrained` changes nothing: its published weights come anyway
         raise UsageError("an encoder comes with its own weights and norms", given.name, "leave other ones out")
     return HubSource(given.name, given.args)
@@ -247,7 +247,7 @@ def _construct(
 ) -> Network:
     """Call the builder, with members for a network that is made of others, and insert non-local blocks."""
     known = [key for key in inspect.signature(builder).parameters if key not in ("spec", "num_classes", "backbone")]
-    known += ["dropout"] if "members" in known and "dropout" not in known else []  # goes to the members
+    known += ["dropout"] if "members" in known and "dropout" not in known else []  # an argument of the members
     for key in arguments:
         if key not in known and key not in NONLOCAL_ARGUMENTS:
             raise UnknownName(f"argument of {name}", key, [*known, *NONLOCAL_ARGUMENTS])
@@ -279,7 +279,7 @@ def _build_member(spec: InputSpec, member: Mapping[str, Any], changes: Mapping[s
 
 
 def _remembered(network: Network, trunk: BackboneSource | HubSource | None) -> dict[str, Any]:
-    """What `build` needs, beside the spec and the network's own arguments, to make the same layers again."""
+    """Arguments of `build`, apart from the spec and the network's own, that make the same layers again."""
     remembered: dict[str, Any] = {"num_classes": network.num_classes}
     if trunk is not None:
         remembered |= {"backbone": trunk.name, "backbone_args": dict(trunk.args)}

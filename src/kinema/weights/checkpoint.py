@@ -39,7 +39,7 @@ class CardFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a network needs beside its weights, and where it comes from.
+    """What a network needs apart from its weights, and where it comes from.
 
     Args:
         variant: its name in `kinema.models.VARIANTS`.
@@ -190,7 +190,7 @@ def load_checkpoint(folder: str | Path) -> tuple[Network, ModelCard]:
         raise CheckpointError(error.what, folder / WEIGHTS, "restore the file, or train again") from error
     try:
         arguments = {**card.arguments, "num_classes": len(card.labels)}
-        # Given beside `arguments`, so that a card with `pretrained` or `backbone_weights` is a TypeError.
+        # Given in addition to `arguments`, so that a card with `pretrained` or `backbone_weights` is a TypeError.
         network = build(card.variant, spec=card.input.to_json(), pretrained=False, backbone_weights=None, **arguments)
     except (KinemaError, TypeError, ValueError) as error:
         do = "made by another version of kinema or timm: install that one, or train again"

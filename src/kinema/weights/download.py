@@ -88,7 +88,7 @@ def fetch(remote: Remote, target: Path, progress: Progress = lambda done, total:
 
 
 def remember(target: Path) -> None:
-    """Store the checksum of a file that could be loaded beside it, unless there is one."""
+    """Store the checksum of a file, after it could be loaded, as `NAME.sha256`, unless there is one."""
     if not _record(target).is_file():
         sha256, _ = checksums(target)
         write_text(_record(target), f"{sha256}  {target.name}\n")

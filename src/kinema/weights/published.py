@@ -1,8 +1,8 @@
 """Published weights by name: the URL of each file, its publisher's figures, and how it is loaded into one of our networks.
 
 Figures are the publisher's own, as shares, with the views in their name ("5 clips" are scored and averaged, "10x3" are
-10 clips of 3 crops). A checksum stands here only if the publisher gives one: torchvision puts the first eight digits of
-the SHA-256 into its file names, GitHub knows files by their git object; the others are compared with their first download.
+10 clips of 3 crops). Checksums are the publisher's: torchvision puts the first eight digits of the SHA-256 into its file
+names, GitHub gives the git object of a file; files without a checksum are compared with their first download.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def find_published(name: str) -> Weights:
 
 
 def published_names() -> list[str]:
-    """What `find_published` knows."""
+    """Names for `find_published`."""
     return [weights.name for weights in PUBLISHED]
 
 

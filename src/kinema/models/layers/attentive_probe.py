@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class ProbeAttention(nn.Module):
-    """Multi-head attention of queries to tokens; `projected` adds the linear layer behind it."""
+    """Multi-head attention of queries to tokens; `projected` adds an output layer."""
 
     def __init__(self, width: int, num_heads: int, projected: bool) -> None:
         super().__init__()
