@@ -84,12 +84,12 @@ def test_predicting_sees_what_judging_sees(films, flow_run):
     from kinema.clips.flow import channels_at
     from kinema.clips.transforms import decode_size, view_transform
     from kinema.clips.windows import WindowOptions, plan_windows
-    from kinema.inference.reader import ClipReader, Clips
+    from kinema.inference.reader import ClipReader, ClipViews
     from kinema.video import open_video
 
     spec = load_checkpoint(flow_run / "best")[0].spec
     film = str(next(films.glob("valid/up/*.mp4")))
-    (clip,) = [item.views for item in ClipReader(spec, WindowOptions()).read(0, film) if isinstance(item, Clips)]
+    (clip,) = [item.views for item in ClipReader(spec, WindowOptions()).read(0, film) if isinstance(item, ClipViews)]
     with open_video(film) as video:
         frames = plan_windows(spec, video.times_s, video.info.duration_s).frames[0]
         size = decode_size(spec, train=False)

@@ -86,12 +86,11 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
     check_flow(network.spec, config.flow_method)
     listed = open_for(card, data, config.format)
     part = part_name(listed, config.split)
-    examples = choose_part(listed, part, kept_back(folder))
+    hint = kept_back(folder)
+    examples = choose_part(listed, part, hint)
     learned_from = card.data.get("root")
     if part in ("all", "train") and learned_from and Path(str(learned_from)).resolve() == Path(listed.root).resolve():
-        log.warning(
-            "%s: the network learned from these videos; %s", data, kept_back(folder) or "take others to judge it"
-        )
+        log.warning("%s: the network learned from these videos; %s", data, hint or "take others to judge it")
     started = time.monotonic()
     evaluation = judge_network(network, card, examples, config, TerminalProgress())
     seconds = time.monotonic() - started

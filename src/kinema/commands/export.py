@@ -15,7 +15,6 @@ from kinema.files import check_folder
 from kinema.runs.options import parse_size
 
 if TYPE_CHECKING:
-    from kinema.datasets.dataset import DataSet
     from kinema.engines.export import Exported
     from kinema.engines.quantize import Calibration
     from kinema.weights.checkpoint import ModelCard
@@ -119,31 +118,28 @@ def _check_place(path: str, format: str) -> None:
 
 
 def read_calibration(card: ModelCard, path: str, num_clips: int) -> Calibration:
-    """The clips for int8; with their true classes if the data has the classes of the network."""
-    from kinema.runs.calibration import gather
+    """The clips for int8, with their true classes if the data has the classes of the network.
 
-    data, labelled = _open_data(card, path)
-    with TerminalProgress().count("reading clips", min(2 * num_clips, len(data))) as advance:
-        return gather(data, card.input, num_clips, labelled=labelled, advance=advance)
-
-
-def _open_data(card: ModelCard, path: str) -> tuple[DataSet, bool]:
-    """Videos, and whether their labels are true: videos in a folder without classes get an arbitrary label."""
+    Videos in a folder without classes get an arbitrary label, which is not used.
+    """
     from kinema.datasets.dataset import DataSet
     from kinema.labels import Labels
+    from kinema.runs.calibration import gather
     from kinema.runs.judge import open_for
     from kinema.runs.task import find_task
     from kinema.types import Example
     from kinema.video import list_media
 
     try:
-        return open_for(card, path), find_task(card.task).uses_clip_scores
+        data, labelled = open_for(card, path), find_task(card.task).uses_clip_scores
     except DataError as error:
         if not Path(path).is_dir():
             raise
         log.info("%s: hits are not counted, because the videos have no labels of the network (%s)", path, error.what)
-    examples = tuple(Example(video, card.labels[:1]) for video in list_media([path]))
-    return DataSet(path, path, examples, Labels(tuple(card.labels)), card.multi_label), False
+        examples = tuple(Example(video, card.labels[:1]) for video in list_media([path]))
+        data, labelled = DataSet(path, path, examples, Labels(tuple(card.labels)), card.multi_label), False
+    with TerminalProgress().count("reading clips", min(2 * num_clips, len(data))) as advance:
+        return gather(data, card.input, num_clips, labelled=labelled, advance=advance)
 
 
 def default_name(model: str, card: ModelCard, format: str) -> str:

@@ -31,6 +31,8 @@ log = logging.getLogger("kinema")
 
 _VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".gif")
 _REPORT = "report.html"
+_RENDER_FPS = 25
+"""Frames a second that progress bars expect of a drawn video."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,11 +247,17 @@ class _Results:
             else:
                 prediction.save(path)
         if config.render:
+            from kinema.inference.render import render
+
             is_file = self.single and Path(config.render).suffix.lower() in _VIDEO_ENDINGS
+            path = Path(config.render) if is_file else Path(config.render) / f"{name}.mp4"
+            num_frames = round(prediction.span.duration_s * _RENDER_FPS)
             try:
-                _render(prediction, Path(config.render) if is_file else Path(config.render) / f"{name}.mp4")
+                with TerminalProgress().count(f"drawing {path.name}", num_frames) as advance:
+                    render(prediction, path, advance)
             except VideoError as error:
                 return error
+            log.info("%s: written", path)
         if not prediction.damage:
             return None
         do = "the prediction is for what is left; copy it again"
@@ -278,11 +286,3 @@ class _Names:
             name, number = f"{stem}-{number}", number + 1
         self.given.add(name.lower())
         return name
-
-
-def _render(prediction: Prediction, path: Path) -> None:
-    from kinema.inference.render import render
-
-    with TerminalProgress().count(f"drawing {path.name}", round(prediction.span.duration_s * 25)) as advance:
-        render(prediction, path, advance)
-    log.info("%s: written", path)
