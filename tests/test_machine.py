@@ -36,7 +36,7 @@ print(keep_freed_memory(), fresh_pages())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")
 @pytest.mark.parametrize("setting", ["", "MALLOC_PERTURB_", "GLIBC_TUNABLES"])
-def test_freed_memory_is_kept_where_nobody_has_said_how(setting: str):
+def test_freed_memory_is_kept_unless_the_environment_says_how(setting: str):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
     command = [sys.executable, "-c", FRESH_PAGES]
     done = subprocess.run(

@@ -44,7 +44,7 @@ def test_the_ending_chooses_the_format(tmp_path, ending, start):
     assert (tmp_path / f"out.{ending}").read_text().startswith(start)
 
 
-def test_the_plot_is_a_picture(tmp_path):
+def test_the_plot_is_a_image(tmp_path):
     prediction().save(tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UsageError, match="ending"):

@@ -23,7 +23,7 @@ def test_an_error_ends_the_whole_and_keeps_its_words():
     assert multiprocessing.active_children() == []
 
 
-def test_a_killed_process_is_told_and_not_waited_for():
+def test_a_killed_process_is_reported_and_not_waited_for():
     with pytest.raises(KinemaError, match="killed"):
         list(process_map(os._exit, [9, 9, 9], 2))
     assert multiprocessing.active_children() == []

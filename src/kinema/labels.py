@@ -36,7 +36,7 @@ class Labels(Sequence[str]):
         object.__setattr__(self, "names", tuple(composed(name) for name in self.names))
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise DataError("a class name stands twice", ", ".join(twice), "give every class its own name")
+            raise DataError("a class name is listed twice", ", ".join(twice), "give every class its own name")
         object.__setattr__(self, "_index", {name: index for index, name in enumerate(self.names)})
 
     @classmethod

@@ -63,7 +63,7 @@ def keep_freed_memory() -> bool:
 
 
 def peak_memory_mib() -> float | None:
-    """Peak memory of this process in MiB; None if the system does not tell.
+    """Peak memory of this process in MiB; None if the system does not report it.
 
     Linux reports it in /proc. `getrusage` would include the process from which this one was forked.
     """
@@ -81,7 +81,7 @@ def peak_memory_mib() -> float | None:
 
 
 def processor() -> str:
-    """The name of the processor, as far as the system tells."""
+    """The name of the processor, as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -59,7 +59,7 @@ def test_another_size_or_a_changed_file_is_decoded_again(short_video, tmp_path, 
     assert len(decoded) == 3
 
 
-def test_pictures_written_anew_under_their_names_are_read_again(tmp_path):
+def test_images_written_anew_under_their_names_are_read_again(tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     cache = FrameCache(tmp_path / "cache")
@@ -71,7 +71,7 @@ def test_pictures_written_anew_under_their_names_are_read_again(tmp_path):
         assert set(cache.read(str(pictures), 32)[0].flat) == {level}
 
 
-def test_the_state_of_a_folder_is_that_of_its_pictures(tmp_path):
+def test_the_state_of_a_folder_is_that_of_its_images(tmp_path):
     for name in ("1.png", "2.png", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
     states = [file_state(str(tmp_path))]

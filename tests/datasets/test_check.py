@@ -108,7 +108,7 @@ def test_a_scaled_and_recompressed_copy_in_another_part_looks_alike(films, tmp_p
     assert check_data(open_data(tmp_path), near=False).near == ()
 
 
-def test_films_that_look_alike_within_one_part_or_group_are_no_problem(films):
+def test_videos_that_look_alike_within_one_part_or_group_are_no_problem(films):
     one, other, third = (
         str(films(name, seed, crf)) for name, seed, crf in (("1.mp4", 0, 14), ("2.mp4", 0, 30), ("3.mp4", 1, 14))
     )

@@ -86,7 +86,7 @@ def test_a_still_is_a_clip_of_one_frame(still_image, read_count):
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_broken_file_is_told_and_never_replaced(film, text_file, tmp_path, cached):
+def test_a_broken_file_is_reported_and_never_replaced(film, text_file, tmp_path, cached):
     cache = FrameCache(tmp_path) if cached else None
     gone = str(tmp_path / "gone.mp4")
     listed = data_of(Example(str(text_file), ("no",)), film, Example(gone, ("no",)))

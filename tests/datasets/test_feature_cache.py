@@ -41,7 +41,7 @@ def test_a_place_depends_on_video_span_view_and_network(film, tmp_path):
     assert len(others | {place}) == 5
 
 
-def test_a_picture_written_anew_has_another_place(tmp_path):
+def test_a_image_written_anew_has_another_place(tmp_path):
     (tmp_path / "1.png").write_bytes(b"x")
     os.utime(tmp_path, (1, 1))
     cache, example = FeatureCache(tmp_path / "kept", "network"), Example(str(tmp_path), ("a",))

@@ -73,7 +73,7 @@ def test_another_method_size_or_a_changed_file_is_computed_again(short_video, tm
     assert len(files_in(tmp_path / "cache")) == 4
 
 
-def test_a_picture_written_anew_has_another_place(tmp_path):
+def test_a_image_written_anew_has_another_place(tmp_path):
     (tmp_path / "1.png").write_bytes(b"x")
     os.utime(tmp_path, (1, 1))
     cache = FlowCache(tmp_path / "flow", "dis")
@@ -134,7 +134,7 @@ def test_frames_without_a_follower_are_left_out_with_their_times(damaged_video, 
     assert clips.shape == (1, 5, 3, 32, 32)
 
 
-def test_damaged_pictures_name_the_file_to_delete(short_video, tmp_path):
+def test_damaged_images_name_the_file_to_delete(short_video, tmp_path):
     cache = FlowCache(tmp_path, "dis")
     place = cache.read(str(short_video), decode_size(FLOW, train=False)).path
     data = bytearray(place.read_bytes())
@@ -145,7 +145,7 @@ def test_damaged_pictures_name_the_file_to_delete(short_video, tmp_path):
     assert "delete" in broken.reason
 
 
-def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
+def test_a_place_that_cannot_be_written_is_reported_at_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="--flow-cache"):
         FlowCache(tmp_path / "file" / "flow", "dis")

@@ -79,7 +79,7 @@ def test_spans_of_one_file_stay_together():
 
 
 @pytest.mark.parametrize("by", ["auto", "groups", "blocks"])
-def test_films_that_one_person_ties_stay_together(by):
+def test_videos_that_one_person_ties_stay_together(by):
     seen = {0: ("main", "left"), 1: ("main", "right")}  # who is in the two films of a pair
     spans = [
         Example(f"/toy/{film}.mp4", ("ab"[n % 2],), TimeSpan(n, n + 1), group=f"{film // 2}/{seen[film % 2][n % 2]}")

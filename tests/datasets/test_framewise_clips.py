@@ -55,7 +55,7 @@ def test_a_clip_depends_on_seed_epoch_and_number_alone(listed):
     assert any((one[(epoch, 0)].clips != one[(epoch + 1, 0)].clips).any() for epoch in range(3))
 
 
-def test_a_broken_video_is_told_apart(listed, empty_file):
+def test_a_broken_video_is_listed_separately(listed, empty_file):
     data = listed(("a", 1, 2), ("b", 3, 4), path=empty_file)
     clips = FramewiseClips(data, SPEC, temporal_labels(data), augment=PRESETS["none"])
     assert isinstance(clips[0], Broken)

@@ -16,7 +16,7 @@ def test_hidden_files_are_left_out(touch):
     assert len(data) == 2
 
 
-def test_ucf_file_names_tell_the_film(touch):
+def test_ucf_file_names_give_the_source(touch):
     data = open_data(touch("Diving/v_Diving_g01_c02.avi", "Biking/other.avi"))
     assert {example.group for example in data.examples} == {"Diving_g01", None}
 

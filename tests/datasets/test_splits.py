@@ -103,7 +103,7 @@ def people_in_films(num_films: int = 30) -> DataSet:
 
 
 @pytest.mark.parametrize("how", [{"by": "auto"}, {"by": "groups"}, {"by": "blocks"}, {"valid_groups": ["person11"]}])
-def test_films_that_one_person_ties_stay_together(how):
+def test_videos_that_one_person_ties_stay_together(how):
     data = people_in_films()
     parts = [{Path(e.path).stem for e in split_data(data, **how).part(p).examples} for p in ("train", "valid")]
     assert not parts[0] & parts[1]
@@ -134,7 +134,7 @@ def test_a_group_that_is_called_like_a_file_loses_nothing(tmp_path, monkeypatch)
     assert len(split.part("train")) + len(split.part("valid")) == 40
 
 
-def test_parts_of_its_own_that_tear_a_file_are_told_also_where_the_groups_are_whole(caplog):
+def test_parts_of_its_own_that_tear_a_file_are_reported_also_where_the_groups_are_whole(caplog):
     rows = [("a.mp4", "train", "p1"), ("./a.mp4", "valid", "p2"), ("b.mp4", "train", "p3"), ("b.mp4", "valid", "p3")]
     examples = [
         Example(path, (c,), TimeSpan(n, n + 1), split, who) for n, (path, split, who) in enumerate(rows) for c in "xy"
@@ -142,7 +142,7 @@ def test_parts_of_its_own_that_tear_a_file_are_told_also_where_the_groups_are_wh
     data = data_of(*examples)
     assert torn_groups(data) == [os.path.abspath("a.mp4"), "p3"]
     split_data(data)
-    assert "2 groups or files stand in two parts" in caplog.text
+    assert "2 groups or files are in two parts" in caplog.text
 
 
 @pytest.mark.parametrize("by", ["auto", "random", "blocks"])
@@ -213,7 +213,7 @@ def test_a_class_of_one_part_only_is_warned_of(caplog):
 
 def test_own_parts_that_tear_a_group_are_warned_of(caplog):
     split_data(data_of(*(Example(f"{p}{c}", (c,), split=p, group="one") for p in ("train", "valid") for c in "ab")))
-    assert "groups or files stand in two parts" in caplog.text
+    assert "groups or files are in two parts" in caplog.text
 
 
 def test_an_unknown_way_says_the_nearest():

@@ -22,7 +22,7 @@ def test_a_written_set_opens_with_parts_and_classes(tmp_path):
     assert sum(steps) == len(data) == 3 * len(MOTIONS)
 
 
-def test_the_same_seed_draws_the_same_films(tmp_path):
+def test_the_same_seed_draws_the_same_videos(tmp_path):
     def drawn(name: str, seed: int) -> np.ndarray:
         root = write_motion_set(tmp_path / name, 1, 1, seed=seed, num_frames=4)
         films = [open_video(path) for path in sorted(Path(root).rglob("*.mp4"))]
@@ -33,7 +33,7 @@ def test_the_same_seed_draws_the_same_films(tmp_path):
     assert np.abs(one - drawn("c", 4)).mean() > 20
 
 
-def test_no_film_stands_twice(tmp_path):
+def test_no_video_is_written_twice(tmp_path):
     films = [p.read_bytes() for p in Path(write_motion_set(tmp_path / "set", 2, 2, num_frames=4)).rglob("*.mp4")]
     assert len(set(films)) == len(films)
 

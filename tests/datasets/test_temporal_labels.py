@@ -79,5 +79,5 @@ def test_a_video_belongs_to_one_part_whatever_its_groups(listed):
     data = listed(("a", 1, 2, "train"), ("b", 3, 4, "valid"), ("a", 4, 4.5, "valid"), ("b", 0, 1, "train"))
     grouped = data.with_examples(replace(example, group=example.split) for example in data.examples)
     for torn in (data, grouped):
-        with pytest.raises(DataError, match="1 videos stand in two parts"):
+        with pytest.raises(DataError, match="1 videos are in two parts"):
             with_background(torn)

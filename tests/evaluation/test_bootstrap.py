@@ -36,14 +36,14 @@ def test_every_draw_has_as_many_videos_as_there_are(monkeypatch) -> None:
     assert [len(weights) for weights in seen] == [10, 10, 5]
 
 
-def test_what_comes_from_one_film_is_drawn_together() -> None:
+def test_what_comes_from_one_video_is_drawn_together() -> None:
     films, hits = np.repeat(np.arange(8), 50), np.repeat([1.0, 0.0] * 4, 50)
     low, high = intervals(mean_of(hits), [f"{film}.mp4" for film in films], num_draws=4000)["mean"]
     assert (low, high) == intervals(mean_of(hits[::50]), range(8), num_draws=4000)["mean"]
     assert high - low > 0.5
 
 
-def test_of_one_film_alone_its_spans_are_drawn() -> None:
+def test_of_one_video_alone_its_spans_are_drawn() -> None:
     low, high = intervals(mean_of(np.repeat([1.0, 0.0], 20)), ["film.mp4"] * 40)["mean"]
     assert high - low > 0.2
 

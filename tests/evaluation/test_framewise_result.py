@@ -53,7 +53,7 @@ def test_ignored_frames_are_not_counted():
     assert found.loss == pytest.approx(-np.log(0.8))
 
 
-def test_films_of_one_group_are_drawn_together():
+def test_videos_of_one_group_are_drawn_together():
     predicted = [[0, 1] if number // 50 % 2 else [1, 0] for number in range(400)]
     widths = [
         np.diff(evaluate_frames(films, LABELS).intervals["frame_accuracy"])[0]
@@ -75,7 +75,7 @@ def test_flicker_costs_segments_and_hardly_any_frames():
 
 
 def test_what_cannot_be_judged_says_so():
-    with pytest.raises(DataError, match="not one labelled frame"):
+    with pytest.raises(DataError, match="no labelled frame"):
         evaluate_frames([video([IGNORED], [0])], LABELS)
     with pytest.raises(DataError, match="3 scores do not fit 2 classes"):
         evaluate_frames([video([0], [0])], Labels(("a", "b")))

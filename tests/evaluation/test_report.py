@@ -85,7 +85,7 @@ def test_what_says_nothing_is_left_out() -> None:
     assert not re.search("0.000", page[page.index("never seen") :].split("</tr>")[0])
 
 
-def test_film_goes_into_the_page_as_data(tmp_path) -> None:
+def test_video_goes_into_the_page_as_data(tmp_path) -> None:
     film = tmp_path / "a.mp4"
     film.write_bytes(b"film")
     Report("A film").add_video(film, "look").write(tmp_path / "r.html")

@@ -90,7 +90,7 @@ def test_data_of_several_labels_have_no_confusion_even_where_each_video_has_one(
     assert set(result.figures) - set(result.intervals) == {"mean_average_precision"}
 
 
-def test_spans_of_one_film_are_no_independent_videos() -> None:
+def test_spans_of_one_video_are_no_independent_videos() -> None:
     scores = np.array([[0.9, 0.1, 0.0]], np.float32)
     of_films = [VideoScores(f"{i}", i // 50 % 2, scores, group=f"film {i // 50}") for i in range(400)]
     alone = [VideoScores(each.key, each.target, scores) for each in of_films]

@@ -53,7 +53,7 @@ def test_short_segments_go_to_the_neighbour_that_fits_better() -> None:
     assert spans(merge_segments(track, options)) == [(0, 3, "a"), (3, 7, "b")]
 
 
-def test_a_film_shorter_than_the_least_duration_has_no_segment() -> None:
+def test_a_video_shorter_than_the_least_duration_has_no_segment() -> None:
     assert merge_segments(timeline("a"), SegmentOptions(min_duration_s=2.0)) == ()
 
 
@@ -82,7 +82,7 @@ def test_segments_never_overlap_whatever_the_scores() -> None:
             assert one.span.end_s <= next_one.span.start_s
 
 
-def test_short_segments_of_a_film_of_hours_take_no_hours() -> None:
+def test_short_segments_of_a_video_of_hours_take_no_hours() -> None:
     scores = np.random.default_rng(0).random((50_000, 5), dtype=np.float32)
     edges = np.arange(len(scores) + 1) / 25
     track_spans = np.stack([edges[:-1], edges[1:]], axis=1)

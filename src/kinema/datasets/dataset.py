@@ -126,12 +126,12 @@ def make_data_set(
 def _check_examples(examples: tuple[Example, ...], root: str) -> None:
     """Check that examples exist, are unique and have a part either all or none."""
     if not examples:
-        raise DataError("nothing to learn from", root, "give videos with labels, such as DATA/CLASS/*.mp4")
+        raise DataError("no examples", root, "give videos with labels, such as DATA/CLASS/*.mp4")
     counted = Counter(replace(example, path=absolute_path(example)).key for example in examples)
     twice = [path_within(key, os.path.abspath(root)) for key, count in counted.items() if count > 1]
     if twice:
         do = "write several labels of one file in one row, as a;b, or give each row its start and end"
-        raise DataError(f"{len(twice)} examples stand there twice", f"{root}, {first_few(twice)}", do)
+        raise DataError(f"{len(twice)} examples are listed twice", f"{root}, {first_few(twice)}", do)
     missing = [example.key for example in examples if example.split is None]
     if missing and len(missing) < len(examples):
         do = "give every example a part (train, valid or test) or none of them"

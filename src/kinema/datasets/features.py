@@ -73,7 +73,7 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
         num_views: views of each example, including the first one.
 
     Attributes:
-        broken: reasons why examples could not be read, by index; filled by whoever fills the cache.
+        broken: reasons why examples could not be read, by index; filled by the code that fills the cache.
     """
 
     def __init__(

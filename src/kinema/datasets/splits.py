@@ -207,6 +207,6 @@ def _warn_of_parts(data: DataSet) -> DataSet:
             _log.warning("%s: classes with no example in the %s part: %s", data.root, other, first_few(alone, 10))
     torn = torn_groups(data)
     if torn:
-        what = "groups or files stand in two parts, so validation scores are too high"
+        what = "groups or files are in two parts, so validation scores are too high"
         _log.warning("%s: %d %s: %s", data.root, len(torn), what, first_few(torn))
     return data

@@ -114,7 +114,7 @@ def with_background(data: DataSet, name: str = BACKGROUND) -> DataSet:
     torn = sorted(path_within(path, data.root) for path, count in counts.items() if count > 1)
     if torn:
         do = "put all rows of a video into one part: rows of the other part would count as background"
-        raise DataError(f"{len(torn)} videos stand in two parts", f"{data.root}, {first_few(torn)}", do)
+        raise DataError(f"{len(torn)} videos are in two parts", f"{data.root}, {first_few(torn)}", do)
     if not name or name in data.labels:
         return data
     ends_s = {path: max(_end_s(span) for span, _ in found.spans) for path, found in labels.items()}

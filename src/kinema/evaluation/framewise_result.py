@@ -126,7 +126,7 @@ def evaluate_frames(
     scored = [video for video in videos if (video.targets != IGNORED).any()]
     if not scored:
         do = "check the times of the labels, and the files"
-        raise DataError("not one labelled frame could be scored", first_error(failures), do)
+        raise DataError("no labelled frame could be scored", first_error(failures), do)
     if scored[0].scores.shape[1] != len(labels):
         raise DataError(f"{scored[0].scores.shape[1]} scores do not fit {len(labels)} classes", scored[0].key)
     counts = tally_frames(scored, len(labels), background)

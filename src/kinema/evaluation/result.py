@@ -138,7 +138,7 @@ def evaluate_scores(
         DataError: no video has scores, or they have another number of classes than there are labels.
     """
     if not videos:
-        raise DataError("not one video could be scored", first_error(failures), "check the data with `kinema check`")
+        raise DataError("no video could be scored", first_error(failures), "check the data with `kinema check`")
     if videos[0].scores.shape[1] != len(labels):
         raise DataError(f"{videos[0].scores.shape[1]} scores do not fit {len(labels)} classes", videos[0].key)
     counts = tally(videos, len(labels), multi_label)

@@ -65,7 +65,7 @@ def test_what_lies_beside_videos_is_nothing_to_warn_of(touch, caplog):
     assert not caplog.records
 
 
-def test_a_folder_of_pictures_inside_a_class_is_one_video(touch):
+def test_a_folder_of_images_inside_a_class_is_one_video(touch):
     data = open_data(touch("a/film1/1.jpg", "a/film1/2.jpg", "b/film2/1.jpg"))
     assert [Path(example.path).name for example in data.examples] == ["film1", "film2"]
 

@@ -73,18 +73,18 @@ def test_a_wrong_row_is_named(manifest, row, message):
         open_data(manifest(f"path,label,start,end,split\nb.mp4,jump,,,train\n{row}\n"))
 
 
-def test_a_file_that_stands_twice_is_an_error_but_two_spans_of_it_are_not(manifest):
+def test_a_file_that_is_written_twice_is_an_error_but_two_spans_of_it_are_not(manifest):
     with pytest.raises(DataError, match="twice"):
         open_data(manifest("path,label\na.mp4,run\na.mp4,jump\n"))
     assert len(open_data(manifest("path,label,start,end\na.mp4,run,0,1\na.mp4,jump,1,2\n"))) == 2
 
 
 @pytest.mark.parametrize("other", ["./a.mp4", "x/../a.mp4", "FOLDER/a.mp4", "../NAME/a.mp4"])
-def test_a_file_spelt_in_two_ways_stands_twice(manifest, other):
+def test_a_file_spelt_in_two_ways_is_written_twice(manifest, other):
     path = manifest("")
     other = other.replace("FOLDER", str(path.parent)).replace("NAME", path.parent.name)
     path.write_text(f"path,label\na.mp4,run\n{other},jump\n")
-    with pytest.raises(DataError, match=r"1 examples stand there twice: .*, a\.mp4"):
+    with pytest.raises(DataError, match=r"1 examples are listed twice: .*, a\.mp4"):
         open_data(path)
 
 

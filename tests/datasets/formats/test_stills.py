@@ -9,6 +9,6 @@ def test_videos_among_stills_are_counted(touch, caplog):
     assert "left out 2 files that are no image by their endings: 2 .mp4" in caplog.text
 
 
-def test_pictures_in_class_folders_are_stills(touch):
+def test_images_in_class_folders_are_stills(touch):
     data = open_data(touch("train/a/1.jpg", "train/a/2.png", "train/b/1.jpg"))
     assert data.counts() == {"a": 2, "b": 1}

@@ -91,7 +91,7 @@ def _class_folders(root: str) -> Iterator[tuple[str | None, str]]:
         return
     if others:
         _log.warning("%s: left out folders that are no parts: %s", root, first_few(others))
-    # Two spellings of one part, such as val and valid, stand together, where the first of them stands.
+    # Folders with two spellings of one part, such as val and valid, are listed together.
     order = list(dict.fromkeys(PART_OF[name.lower()] for name in part_names))
     for name in sorted(part_names, key=lambda name: order.index(PART_OF[name.lower()])):
         top = os.path.join(root, name)

@@ -76,7 +76,7 @@ def list_sports1m(path: str, options: ListOptions) -> DataSet:
             num_torn += 1
             by_path[example.path] = max(other, example, key=lambda e: _PRECEDENCE[e.split])
     if num_torn:
-        _log.warning("%d videos stand in two lists: they are left out of train", num_torn)
+        _log.warning("%d videos are in two lists: they are left out of train", num_torn)
     return make_data_set("Sports-1M", path, by_path.values(), options.labels, own=names)
 
 
