@@ -101,3 +101,17 @@ def test_a_network_that_cannot_score_each_frame_has_no_frame_plan() -> None:
             Scorer(models.build(name, num_classes=2), device="cpu").frame_plan()
     dense = models.build("conv_rnn_small", num_classes=2, spec={"sampling": "dense"})
     assert callable(Scorer(dense, device="cpu").frame_plan())
+
+
+def test_layers_for_single_clips_are_those_of_a_copy_that_follows_the_weights() -> None:
+    network = models.build("slow_fusion_tiny", num_classes=2).eval()
+    with Scorer(network, device="cpu", precision="f32") as scorer:
+        assert scorer.scoring_network is scorer.scoring_network is not network
+        clip = torch.randint(0, 255, (1, *network.spec.shape), dtype=torch.uint8)
+        before = scorer(clip)
+        network.classifier.weight.data.mul_(2)
+        network.classifier.bias.data.mul_(2)
+        np.testing.assert_allclose(scorer(clip), 2 * before, rtol=1e-5)
+    for other, precision in (("single_frame_tiny", "bf16"), ("cnn_gru_small", "bf16"), ("conv_gru_small", "f32")):
+        plain = models.build(other, num_classes=2).eval()
+        assert Scorer(plain, device="cpu", precision=precision).scoring_network is plain

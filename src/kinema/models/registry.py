@@ -119,8 +119,8 @@ def build(
     backbone: str | None = None,
     pretrained: bool = False,
     backbone_weights: str | None = None,
-    backbone_args: Mapping[str, Any] | None = None,
-    spec: Mapping[str, Any] | None = None,
+    backbone_args: Mapping[str, object] | None = None,
+    spec: Mapping[str, object] | None = None,
     **arguments: Any,
 ) -> Network:
     """Build a network by its name, with random weights unless `pretrained` or `backbone_weights` is given.
@@ -149,24 +149,24 @@ def build(
     """
     variant = _find(name)
     fixed_norms = arguments.pop("fixed_norms", None)
-    given = BackboneSource(
+    source = BackboneSource(
         backbone or variant.backbone, bool(pretrained), backbone_weights or None, dict(backbone_args or {}), fixed_norms
     )
-    trunk = _trunk(name, variant, given)
-    constructor: dict[str, Any] = {"num_classes": num_classes}
+    trunk = _trunk(name, variant, source)
+    given: dict[str, object] = {"num_classes": num_classes}
     if trunk is None:
         builder, own, input = variant.builder, variant.arguments, variant.input
-        constructor["num_classes"] = variant.num_classes if num_classes is None else num_classes
+        given["num_classes"] = variant.num_classes if num_classes is None else num_classes
     else:
         builder, own, input = variant.on_backbone, variant.backbone_arguments, trunk.input(variant.input)
-        constructor["backbone"] = trunk
+        given["backbone"] = trunk
     assert builder is not None  # _trunk sees to it
-    constructor["spec"] = changed = _changed(input, spec)
+    changed = _changed(input, spec)
     if variant.input.clip_len == 1 != changed.clip_len:
         raise ConfigError(
             f"{name} takes single frames", f"clip_len={changed.clip_len}", "set it to 1, or take late fusion"
         )
-    network = _construct(name, builder, constructor, own, arguments)
+    network = _construct(name, builder, changed, given, own, arguments)
     network.variant = name
     network.arguments = {**arguments, **_remembered(network, trunk)}
     return network
@@ -226,7 +226,7 @@ def _encoder(name: str, given: BackboneSource) -> HubSource:
     return HubSource(given.name, given.args)
 
 
-def _changed(input: InputSpec, changes: Mapping[str, Any] | None) -> InputSpec:
+def _changed(input: InputSpec, changes: Mapping[str, object] | None) -> InputSpec:
     known = [field.name for field in fields(InputSpec)]
     for key in changes or {}:
         if key not in known:
@@ -241,24 +241,35 @@ def _changed(input: InputSpec, changes: Mapping[str, Any] | None) -> InputSpec:
 def _construct(
     name: str,
     builder: Callable[..., Network],
-    constructor: Mapping[str, Any],
-    own: Mapping[str, Any],
-    arguments: Mapping[str, Any],
+    spec: InputSpec,
+    given: Mapping[str, object],
+    own: Mapping[str, object],
+    arguments: Mapping[str, object],
 ) -> Network:
-    """Call the builder, with members for a network that is made of others, and insert non-local blocks."""
+    """Call the builder, with built members for a network that is made of others, and insert non-local blocks.
+
+    Args:
+        name: of the network.
+        builder: of its variant.
+        spec: the input.
+        given: the number of classes, and the backbone if there is one.
+        own: arguments of the variant.
+        arguments: of the caller, which override them.
+    """
     known = [key for key in inspect.signature(builder).parameters if key not in ("spec", "num_classes", "backbone")]
     known += ["dropout"] if "members" in known and "dropout" not in known else []  # an argument of the members
     for key in arguments:
         if key not in known and key not in NONLOCAL_ARGUMENTS:
             raise UnknownName(f"argument of {name}", key, [*known, *NONLOCAL_ARGUMENTS])
-    given = {**own, **arguments}
-    blocks = {NONLOCAL_ARGUMENTS[key]: given.pop(key) for key in NONLOCAL_ARGUMENTS if key in given}
+    layers: dict[str, Any] = {**own, **arguments}
+    blocks = {NONLOCAL_ARGUMENTS[key]: layers.pop(key) for key in NONLOCAL_ARGUMENTS if key in layers}
     try:
-        if "members" in given:
-            changes = {} if (dropout := given.pop("dropout", None)) is None else {"dropout": dropout}
-            changes["num_classes"] = constructor["num_classes"]
-            given["members"] = [_build_member(constructor["spec"], member, changes) for member in given["members"]]
-        network = builder(**constructor, **given)
+        if "members" in layers:
+            changes = {"num_classes": given["num_classes"]}
+            if (dropout := layers.pop("dropout", None)) is not None:
+                changes["dropout"] = dropout
+            layers["members"] = [_build_member(spec, member, changes) for member in layers["members"]]
+        network = builder(spec=spec, **given, **layers)
         if blocks:
             from kinema.models.nonlocal_block import insert_nonlocal
 
@@ -268,7 +279,7 @@ def _construct(
     return network
 
 
-def _build_member(spec: InputSpec, member: Mapping[str, Any], changes: Mapping[str, Any]) -> Network:
+def _build_member(spec: InputSpec, member: Mapping[str, Any], changes: Mapping[str, object]) -> Network:
     """One network of a fused one, for its part of the clip; see `fused.Fused` for what describes it."""
     name = member["variant"]
     if name not in VARIANTS:
@@ -278,9 +289,9 @@ def _build_member(spec: InputSpec, member: Mapping[str, Any], changes: Mapping[s
     return build(name, spec=own.to_json(), **{**member.get("arguments", {}), **changes})
 
 
-def _remembered(network: Network, trunk: BackboneSource | HubSource | None) -> dict[str, Any]:
+def _remembered(network: Network, trunk: BackboneSource | HubSource | None) -> dict[str, object]:
     """Arguments of `build`, apart from the spec and the network's own, that make the same layers again."""
-    remembered: dict[str, Any] = {"num_classes": network.num_classes}
+    remembered: dict[str, object] = {"num_classes": network.num_classes}
     if trunk is not None:
         remembered |= {"backbone": trunk.name, "backbone_args": dict(trunk.args)}
         remembered["fixed_norms"] = any(m.fixed_norms for m in network.modules() if isinstance(m, Backbone))
