@@ -62,7 +62,7 @@ def test_network_is_converted_once(conversions, caplog):
 
 
 @pytest.mark.parametrize("file", ["graph.bin", "graph.json"])
-def test_damaged_graph_is_made_again(file: str, home: Path, conversions, caplog):
+def test_a_damaged_graph_is_converted_again(file: str, home: Path, conversions, caplog):
     network, card = make()
     open_scorer(network, card, EngineOptions(engine="openvino", precision="f32"))
     (path,) = home.glob(f"engines/*/{file}")

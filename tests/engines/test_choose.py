@@ -60,7 +60,7 @@ def test_openvino_gives_the_scores_of_torch(multi_label: bool):
     assert np.ptp(exact(clips)) > 0.1
 
 
-def test_bfloat16_is_used_when_it_is_asked_for():
+def test_bfloat16_is_used_on_request():
     network, card = make()
     rough = open_scorer(network, card, EngineOptions(engine="openvino", precision="bf16"))
     exact = open_scorer(network, card, EngineOptions(engine="openvino", precision="f32"))
@@ -88,7 +88,9 @@ def test_other_weights_and_number_formats_are_other_graphs():
 
 @pytest.mark.parametrize("engine_name", ["torch", "openvino", "auto"])
 def test_int8_is_a_matter_of_files(engine_name: str):
-    with pytest.raises(UsageError, match="int8 needs clips to calibrate its ranges: --precision int8: make a file with"):
+    with pytest.raises(
+        UsageError, match="int8 needs clips to calibrate its ranges: --precision int8: make a file with"
+    ):
         open_scorer(*make(), EngineOptions(engine=engine_name, device="cpu", precision="int8"))
 
 
@@ -140,7 +142,7 @@ def test_predictor_still_has_its_layers():
 
 
 @pytest.mark.parametrize(("engine", "readers"), [("torch", [1, 1, 2, 4]), ("openvino", [1, 2, 2, 4])])
-def test_openvino_leaves_room_for_two_films_to_be_decoded(engine, readers, monkeypatch):
+def test_with_openvino_two_videos_are_decoded_at_once(engine, readers, monkeypatch):
     predictor = Predictor(*make(), device="cpu", precision="f32", engine=engine)
     found = []
     for cores in (1, 2, 4, 16):

@@ -51,7 +51,7 @@ def test_fixed_batch_is_scored_one_by_one(format: str, tmp_path):
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
-def test_film_is_predicted_as_by_the_checkpoint(format: str, two_part_film: Path, tmp_path):
+def test_a_video_is_predicted_as_by_the_checkpoint(format: str, two_part_film: Path, tmp_path):
     network, card = make()
     written = export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format)
     options: dict[str, Any] = {"step_s": 0.5, "num_crops": 3}
@@ -84,7 +84,7 @@ def test_files_that_cannot_be_used_are_named(ending: str, tmp_path):
         open_exported(tmp_path / f"n{ending}")
 
 
-def test_file_of_others_does_not_say_how_to_feed_it(tmp_path):
+def test_a_file_of_another_program_does_not_describe_its_input(tmp_path):
     torch.onnx.export(
         torch.nn.Linear(2, 2).eval(),
         (torch.zeros(1, 2),),
@@ -93,7 +93,7 @@ def test_file_of_others_does_not_say_how_to_feed_it(tmp_path):
         verbose=False,
         external_data=False,
     )
-    with pytest.raises(CheckpointError, match="does not say how it wants to be fed"):
+    with pytest.raises(CheckpointError, match="does not describe its input"):
         open_exported(tmp_path / "n.onnx")
 
 

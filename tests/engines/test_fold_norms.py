@@ -92,7 +92,7 @@ def test_norm_that_something_else_depends_on_is_left(change: str):
 
 
 @pytest.mark.parametrize("backbone", ["mobilenetv3_small_050", "resnet18"])
-def test_rectifiers_inside_norms_of_timm_stay(backbone: str):
+def test_relus_inside_norms_of_timm_stay(backbone: str):
     torch.manual_seed(0)
     network = scatter(build("late_fusion", backbone=backbone, num_classes=3, spec={"clip_len": 2, "size": (64, 64)}))
     fast = folded(network)

@@ -50,7 +50,7 @@ def in_torch(network: Network, frames: torch.Tensor) -> np.ndarray:
     return Scorer(network, device="cpu", precision="f32").frame_scorer().encode(frames)
 
 
-def test_a_film_is_predicted_as_in_torch_and_each_frame_looked_at_once(counting_video, home, monkeypatch) -> None:
+def test_a_video_is_predicted_as_in_torch_and_each_frame_encoded_once(counting_video, home, monkeypatch) -> None:
     sizes: list[int] = []
 
     def counted(model, precision):

@@ -56,7 +56,7 @@ def test_logits_stay_and_the_network_is_left_as_it_is(attention: str):
     assert {value.data_ptr() for name, value in fast.named_parameters() if "mlp" in name} <= shared
 
 
-def test_what_nobody_reads_is_not_computed():
+def test_unused_outputs_are_not_computed():
     """Tokens: 3 x 4 x 3 tubelets, or 6 x 4 x 3 patches and the class token, which each frame has a copy of."""
     joint, divided = (transformer(attention) for attention in KINDS)
     of_layer = 128 * 128

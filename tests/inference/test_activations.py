@@ -23,7 +23,7 @@ def clips(network):
     return torch.randn(2, *network.spec.shape)
 
 
-def test_without_a_name_the_layer_is_what_stands_before_the_classifier(network, clips):
+def test_without_a_name_the_layer_is_the_input_of_the_classifier(network, clips):
     torch.testing.assert_close(reader(network)(clips), network.features(clips))
 
 

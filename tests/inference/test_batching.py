@@ -1,4 +1,4 @@
-"""Networks that look at each frame alone look at it once, and say what they said of whole clips."""
+"""Networks that encode frames alone encode each frame once, with the scores of whole clips."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Counted:
 
 
 def warmed(predictor: Predictor) -> Predictor:
-    """One clip has gone through it: what is done before the first is done."""
+    """Score one clip, so that all that happens at the first clip is done."""
     predictor.score_clips(torch.zeros(1, *predictor.spec.shape, dtype=torch.uint8))
     return predictor
 
@@ -108,7 +108,7 @@ def test_no_more_frames_at_once_than_a_batch_of_clips_has(make, counting_video) 
     assert counted.most == 3 * 4
 
 
-def test_films_share_batches_and_come_in_order(make, counting_video, short_video, text_file, two_part_film) -> None:
+def test_videos_share_batches_and_come_in_order(make, counting_video, short_video, text_file, two_part_film) -> None:
     predictor, counted = make("late fusion", batch_size=16)
     paths = [counting_video, short_video, text_file, two_part_film, counting_video]
     outcomes = list(predictor.predict_many(paths, step_s=STEP_S, readers=3))
@@ -150,7 +150,7 @@ def test_answers_at_each_frame_are_those_of_whole_clips(make, counting_video) ->
     assert seen == 120 < counted.num_frames
 
 
-def test_films_whose_windows_share_nothing_are_read_as_clips(counting_video) -> None:
+def test_videos_whose_windows_share_no_frame_are_read_as_clips(counting_video) -> None:
     spec = InputSpec(clip_len=4, frame_stride=2, size=(16, 16))
     for step_s, kind in ((None, ClipViews), (0.1, FrameViews)):
         _, first, *_ = ClipReader(spec, WindowOptions(step_s), by_frame=True).read(0, str(counting_video))
@@ -174,7 +174,7 @@ def test_features_are_those_of_whole_clips(make, counting_video) -> None:
     assert seen < counted.num_frames
 
 
-def test_short_films_fill_batches_together(make_predictor, short_video, one_frame_video) -> None:
+def test_short_videos_fill_batches_together(make_predictor, short_video, one_frame_video) -> None:
     predictor = warmed(make_predictor(batch_size=8))
     sizes: list[int] = []
     predictor.network.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
@@ -184,7 +184,9 @@ def test_short_films_fill_batches_together(make_predictor, short_video, one_fram
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode-")]
 
 
-def test_clips_of_several_films_share_batches_whoever_reads_them(make_predictor, counting_video, two_part_film) -> None:
+def test_clips_of_several_videos_share_batches_with_any_number_of_readers(
+    make_predictor, counting_video, two_part_film
+) -> None:
     paths = [counting_video, two_part_film] * 5
     predictor = warmed(make_predictor(batch_size=8))
     one = list(predictor.predict_many(paths, readers=1))
@@ -196,7 +198,7 @@ def test_clips_of_several_films_share_batches_whoever_reads_them(make_predictor,
 
 
 @pytest.mark.parametrize("case", ["late fusion", "snippets"])
-def test_fast_seek_looks_at_the_frames_that_stand_in(case, make, counting_video) -> None:
+def test_fast_seek_encodes_only_the_decoded_frames(case, make, counting_video) -> None:
     predictor, counted = make(case)
     found = predictor(counting_video, step_s=STEP_S, fast_seek="keyframes")
     assert counted.num_frames == 3

@@ -26,18 +26,18 @@ def test_only_frames_that_are_still_needed_are_kept() -> None:
         assert len(completion.kept) <= 4
 
 
-def test_the_frame_before_stands_in_for_one_that_does_not_come() -> None:
+def test_the_frame_before_replaces_one_that_does_not_arrive() -> None:
     completion = ClipCompletion(FRAMES)
     assert followed(completion, [0, 4, 9]) == [(0, [0, 0, 4]), (2, [0, 4, 4]), (1, [4, 4, 4])]
 
 
-def test_a_stand_in_is_kept_until_the_last_frame_it_stands_for() -> None:
+def test_a_replacement_is_kept_until_the_last_frame_it_replaces() -> None:
     completion = ClipCompletion(np.array([[50, 60], [70, 80], [90, 100]]))
     assert followed(completion, [48, 96]) == [(0, [48, 48]), (1, [48, 48])]
     assert list(completion.finish()) == [(2, [48, 96])]
 
 
-def test_before_the_first_frame_the_first_stands_in() -> None:
+def test_the_first_frame_replaces_frames_before_it() -> None:
     completion = ClipCompletion(FRAMES)
     assert followed(completion, [3, 10]) == [(0, [3, 3, 3]), (2, [3, 3, 3]), (1, [3, 3, 3])]
 

@@ -1,4 +1,4 @@
-"""One vector a clip, from the features or any layer, for films that are whole, broken or long."""
+"""One vector a clip, from the features or any layer, of videos that are whole, broken or long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kinema.predictions import Failure
 from kinema.weights.checkpoint import ModelCard
 
 
-def test_features_follow_the_film(make_predictor, two_part_film):
+def test_features_follow_the_video(make_predictor, two_part_film):
     found, spans_s = make_predictor().features(two_part_film)
     assert found.shape == (len(spans_s), 1)
     assert found.dtype == np.float32
@@ -34,7 +34,7 @@ def test_the_classifier_of_the_features_gives_the_scores_of_the_prediction(make_
     assert np.allclose(logits.softmax(1).detach().numpy(), timeline.raw, atol=1e-5)
 
 
-def test_films_share_batches_come_in_order_and_a_broken_one_is_a_failure(make_predictor, two_part_film, text_file):
+def test_videos_share_batches_come_in_order_and_a_broken_one_is_a_failure(make_predictor, two_part_film, text_file):
     predictor = make_predictor(batch_size=64)
     outcomes = list(predictor.extract([str(two_part_film), str(text_file), str(two_part_film)]))
     assert isinstance(outcomes[1], Failure)
@@ -46,7 +46,7 @@ def test_films_share_batches_come_in_order_and_a_broken_one_is_a_failure(make_pr
         predictor.features(text_file)
 
 
-def test_rows_of_a_long_film_come_in_pieces(make_predictor, two_part_film, monkeypatch):
+def test_rows_of_a_long_video_come_in_chunks(make_predictor, two_part_film, monkeypatch):
     monkeypatch.setattr(extractor, "_ROWS", 3)
     monkeypatch.setattr(extractor, "_IN_MEMORY", 8)  # the rest waits on disk
     predictor = make_predictor()
@@ -59,7 +59,7 @@ def test_rows_of_a_long_film_come_in_pieces(make_predictor, two_part_film, monke
     assert np.array_equal(np.concatenate([spans_s for spans_s, _ in pieces]), film.spans_s)
 
 
-def test_a_film_with_lost_frames_says_how_many(make_predictor, damaged_video):
+def test_damage_counts_the_lost_frames(make_predictor, damaged_video):
     (film,) = make_predictor().extract([str(damaged_video)], step_s=0.04)
     assert "frames could not be decoded" in film.damage
     assert len(list(film.chunks())) == 1
@@ -76,7 +76,7 @@ def convolution_of(network) -> str:
     return next(name for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
 
 
-def test_a_layer_of_a_film(network, two_part_film):
+def test_a_layer_of_a_video(network, two_part_film):
     predictor = Predictor(network, ModelCard.of(network, ("a", "b", "c")), device="cpu", precision="f32")
     found, spans_s = predictor.features(two_part_film, layer=convolution_of(network), pool="max")
     assert found.shape[0] == len(spans_s)

@@ -65,12 +65,12 @@ def test_fast_seek_and_optical_flow_do_not_go_together(two_part_film) -> None:
         predictor(two_part_film, fast_seek="keyframes")
 
 
-def test_a_misspelt_fast_seek_is_told(make_predictor, two_part_film) -> None:
+def test_a_misspelt_fast_seek_is_an_error(make_predictor, two_part_film) -> None:
     with pytest.raises(UnknownName, match="keyframes"):
         make_predictor()(two_part_film, fast_seek="keyframe")
 
 
 @pytest.mark.parametrize("wrong", [{"readers": 0}, {"decode_threads": 0}])
-def test_impossible_numbers_of_threads_are_told(wrong, make_predictor, two_part_film) -> None:
+def test_impossible_numbers_of_threads_are_errors(wrong, make_predictor, two_part_film) -> None:
     with pytest.raises(UsageError):
         make_predictor()(two_part_film, **wrong)

@@ -13,7 +13,7 @@ from kinema.predictions import Prediction
 from kinema.weights.open import checkpoint_folder
 
 
-def test_film_of_two_parts_gives_two_segments(make_predictor, two_part_film) -> None:
+def test_a_video_of_two_parts_gives_two_segments(make_predictor, two_part_film) -> None:
     prediction = make_predictor()(two_part_film)
     assert [segment.label for segment in prediction.segments] == ["dark", "light"]
     assert prediction.segments[0].span.end_s == pytest.approx(2.0, abs=0.3)
@@ -78,7 +78,7 @@ def test_nothing_to_predict_gives_nothing(make_predictor) -> None:
     assert list(make_predictor().predict_many([])) == []
 
 
-def test_a_picture_and_a_folder_of_pictures_are_films_too(make_predictor, still_image, image_folder) -> None:
+def test_an_image_and_a_folder_of_images_are_videos_too(make_predictor, still_image, image_folder) -> None:
     outcomes = list(make_predictor().predict_many([still_image, image_folder]))
     assert all(isinstance(outcome, Prediction) for outcome in outcomes)
 
@@ -108,7 +108,7 @@ def test_features_of_a_diverged_network_are_an_error_too(make_predictor, two_par
 
 
 @pytest.mark.parametrize("share_frames", [False, True])
-def test_a_film_with_lost_frames_says_how_many(make_predictor, damaged_video, share_frames) -> None:
+def test_damage_counts_the_lost_frames(make_predictor, damaged_video, share_frames) -> None:
     prediction = make_predictor()(damaged_video, step_s=0.04, share_frames=share_frames)
     assert "frames could not be decoded" in prediction.damage
     assert prediction.to_json()["damage"] == prediction.damage

@@ -52,7 +52,7 @@ def test_damaged_frames_are_replaced_by_the_one_before(damaged_video, caplog) ->
 
 
 @pytest.mark.parametrize("by_frame", [False, True])
-def test_frames_that_are_lost_in_the_middle_are_told_in_the_end(damaged_video, by_frame) -> None:
+def test_frames_that_are_lost_in_the_middle_are_counted_at_the_end(damaged_video, by_frame) -> None:
     spec = SPEC.with_(frame_stride=1)
     items = list(ClipReader(spec, WindowOptions(step_s=0.04), by_frame=by_frame).read(0, str(damaged_video)))
     with open_video(damaged_video) as video:
@@ -61,7 +61,7 @@ def test_frames_that_are_lost_in_the_middle_are_told_in_the_end(damaged_video, b
 
 
 @pytest.mark.parametrize("by_frame", [False, True])
-def test_lost_frames_are_told_where_others_are_left_out_on_purpose(damaged_video, counting_video, by_frame) -> None:
+def test_lost_frames_are_counted_but_not_those_skipped_on_purpose(damaged_video, counting_video, by_frame) -> None:
     reader = ClipReader(SPEC.with_(frame_stride=1), WindowOptions(step_s=0.04), by_frame=by_frame, fast_seek="nonref")
     *_, done = reader.read(0, str(damaged_video))
     assert done == VideoEnd(0, damage="2 frames could not be decoded")
@@ -96,7 +96,7 @@ def test_only_some_clips_wait_however_slow_the_network_is() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode-")]
 
 
-def test_items_of_several_films_all_arrive(counting_video, short_video, text_file) -> None:
+def test_items_of_several_videos_all_arrive(counting_video, short_video, text_file) -> None:
     reader = ClipReader(SPEC, WindowOptions())
     with ReadAhead(
         reader.read, [str(p) for p in (counting_video, text_file, short_video)], num_threads=2, depth=4

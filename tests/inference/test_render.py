@@ -12,7 +12,7 @@ def prediction(make_predictor, two_part_film):
     return make_predictor()(two_part_film)
 
 
-def test_film_keeps_its_length_rate_and_size(prediction, tmp_path) -> None:
+def test_the_video_keeps_its_length_rate_and_size(prediction, tmp_path) -> None:
     render(prediction, tmp_path / "out.mp4")
     with open_video(tmp_path / "out.mp4") as video:
         assert (video.info.num_frames, video.info.height, video.info.width) == (100, 32, 48)
@@ -25,7 +25,7 @@ def test_uneven_frames_keep_their_times(make_predictor, vfr_video, vfr_times_s, 
         assert video.info.duration_s == pytest.approx(vfr_times_s[-1], abs=0.2)
 
 
-def test_band_and_ribbon_change_with_the_label_and_the_picture_above_stays(prediction) -> None:
+def test_band_and_ribbon_change_with_the_label_and_the_frame_above_stays(prediction) -> None:
     painter = Painter(prediction, (240, 320))
     frame = np.full((240, 320, 3), 100, np.uint8)
     early, late = painter.paint(frame, 0.5), painter.paint(frame, 3.5)

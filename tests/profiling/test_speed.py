@@ -20,7 +20,7 @@ from kinema.weights.checkpoint import ModelCard
         (InputSpec(clip_len=1), 121),  # two a second, and the last frame
     ],
 )
-def test_clips_a_minute_are_those_that_predict_looks_at(spec, count):
+def test_clips_a_minute_are_those_that_predict_scores(spec, count):
     assert clips_a_minute(spec, 30.0) == count
 
 

@@ -11,32 +11,26 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
 
-from kinema.engines.exported import ENDINGS, METADATA, ExportedScorer, ExportMetadata, open_exported
-from kinema.engines.openvino import ClipGraph, core, openvino, to_openvino
+from kinema.engines.export_formats import open_torch_export, save_openvino, write_graph
+from kinema.engines.exported import ENDINGS, METADATA, ExportMetadata, open_exported
+from kinema.engines.openvino import ClipGraph, core
 from kinema.engines.parity import NUM_PROBES, largest_difference
 from kinema.engines.quantize import Calibration, Int8Comparison, compare, quantize, quantizer
 from kinema.engines.scorer import to_scores
-from kinema.engines.trace import cannot_convert, quiet, trace
+from kinema.engines.trace import cannot_convert, trace
 from kinema.errors import MissingExtra, OutputError, UnknownName, UsageError
 from kinema.files import write_error
 from kinema.models.network import StreamingNetwork
 from kinema.version import __version__
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from openvino import Model
-    from torch.export import ExportedProgram
-
     from kinema.models.network import Network
     from kinema.weights.checkpoint import ModelCard
 
@@ -102,7 +96,7 @@ def export(
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".kinema.") as folder:
             new = Path(folder) / f"network{ENDINGS[format]}"  # libraries know endings in small letters only
-            _write(program, new, metadata)
+            write_graph(program, new, metadata)
             difference, int8 = _check(new, network, card, static_batch), None
             if calibration is not None:
                 new, int8 = _to_int8(new, calibration, metadata)
@@ -148,60 +142,6 @@ def check_int8(format: str) -> None:
     quantizer()
 
 
-def _entries(metadata: ExportMetadata) -> Mapping[str, str]:
-    """Metadata entries of a file, as JSON: labels and input, which every program needs, and everything."""
-    card = metadata.card
-    values = {"labels": list(card.labels), "input": card.input.to_json(), METADATA: metadata.to_json()}
-    return {name: json.dumps(value, ensure_ascii=False, default=str) for name, value in values.items()}
-
-
-def _write(program: ExportedProgram, path: Path, metadata: ExportMetadata) -> None:
-    """Write a traced network in the format of the path's ending."""
-    name, entries = metadata.card.variant, _entries(metadata)
-    if path.suffix == ENDINGS["openvino"]:
-        _save_openvino(to_openvino(program, name, "scores"), path, entries)
-        return
-    if path.suffix == ENDINGS["torch-export"]:
-        with quiet():
-            torch.export.save(program, path, extra_files={f"{key}.json": value for key, value in entries.items()})
-        return
-    for package in ("onnx", "onnxscript"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingExtra("ONNX files", package, "export") from error
-    batch = {"clip": {0: "batch"}} if program.range_constraints else None
-    try:
-        with quiet():
-            program = program.run_decompositions({torch.ops.aten.adaptive_avg_pool3d.default: _pool_in_planes})
-            made = torch.onnx.export(
-                program, dynamo=True, verbose=False, dynamic_shapes=batch, input_names=["clip"], output_names=["scores"]
-            )
-            assert made is not None
-            made.model.metadata_props.update(entries)
-            made.save(path, external_data=False)
-    except OSError:
-        raise
-    except Exception as error:
-        raise cannot_convert(name, "an ONNX file", error) from error
-
-
-def _pool_in_planes(x: Float[Tensor, "b c t h w"], size: list[int]) -> Float[Tensor, "b c s i j"]:
-    """Adaptive pooling over rows and columns, then over time, which is equal; ONNX has it for two axes only."""
-    batch, channels, frames = x.shape[:3]  # len(x) would fix the number of clips
-    planes = nn.functional.adaptive_avg_pool2d(x.contiguous().flatten(1, 2), (size[1], size[2]))
-    lines = planes.reshape(batch, channels, frames, size[1] * size[2])
-    return nn.functional.adaptive_avg_pool2d(lines, (size[0], lines.shape[-1])).reshape(batch, channels, *size)
-
-
-def _save_openvino(model: Model, path: Path, entries: Mapping[str, str]) -> None:
-    for key, value in entries.items():
-        model.set_rt_info(value, [key])
-    openvino().save_model(model, path, compress_to_fp16=False)
-    beside = {key: json.loads(value) for key, value in entries.items()}
-    path.with_suffix(".json").write_text(json.dumps(beside, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def _check(path: Path, network: Network, card: ModelCard, static_batch: bool) -> float:
     """Run a file and return the largest difference of a score from torch.
 
@@ -210,7 +150,7 @@ def _check(path: Path, network: Network, card: ModelCard, static_batch: bool) ->
     """
     try:
         if path.suffix == ENDINGS["torch-export"]:
-            scorer = _open_torch(path, fixed_batch=1 if static_batch else 0)
+            scorer = open_torch_export(path, fixed_batch=1 if static_batch else 0)
         else:
             scorer, _ = open_exported(path, precision="f32")
         difference = largest_difference(scorer, network, card)
@@ -224,20 +164,6 @@ def _check(path: Path, network: Network, card: ModelCard, static_batch: bool) ->
     return difference
 
 
-def _open_torch(path: Path, fixed_batch: int) -> ExportedScorer:
-    """Open a torch.export file that this process wrote; those of others may hold code."""
-    extra = {f"{METADATA}.json": ""}
-    with quiet():
-        module = torch.export.load(path, extra_files=extra).module()
-
-    def run(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            return module(torch.from_numpy(clips)).numpy()
-
-    metadata = ExportMetadata.from_json(extra[f"{METADATA}.json"], str(path))
-    return ExportedScorer(str(path), metadata, run, fixed_batch=fixed_batch, precision="f32", batch_size=3)
-
-
 def _to_int8(exact: Path, calibration: Calibration, metadata: ExportMetadata) -> tuple[Path, Int8Comparison]:
     """Write an int8 file beside one in float32 and compare their scores."""
     name, multi_label = metadata.card.variant, metadata.card.multi_label
@@ -246,7 +172,7 @@ def _to_int8(exact: Path, calibration: Calibration, metadata: ExportMetadata) ->
     path = exact.parent / "int8" / exact.name
     path.parent.mkdir()
     small = quantize(model, calibration.ranges, name)
-    _save_openvino(small, path, _entries(replace(metadata, precision="int8")))
+    save_openvino(small, path, replace(metadata, precision="int8"))
     try:
         found = to_scores(open_exported(path)[0](torch.from_numpy(calibration.judged)), multi_label)
     except RuntimeError as error:

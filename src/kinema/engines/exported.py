@@ -79,7 +79,7 @@ class ExportMetadata:
             CheckpointError: the entry is missing or damaged.
         """
         if text is None:
-            raise CheckpointError("this file does not say how it wants to be fed", path, "make it with `kinema export`")
+            raise CheckpointError("this file does not describe its input", path, "make it with `kinema export`")
         try:
             values = json.loads(text)
             card, precision = ModelCard.from_json(values["card"]), str(values.get("precision", "f32"))

@@ -35,7 +35,7 @@ def always(monkeypatch) -> None:
 
 @pytest.fixture(autouse=True, params=[BatchedProducts, GroupedProducts])
 def products(request, monkeypatch) -> type:
-    """Either way of multiplying, whichever is the quicker here."""
+    """Each implementation of the products, whichever is faster here."""
     if request.param is GroupedProducts and not HAS_ONEDNN:
         pytest.skip("torch has no oneDNN here")
     monkeypatch.setattr(winograd_conv, "kind_of_products", lambda: request.param)
@@ -144,7 +144,7 @@ def test_inputs_may_lie_in_memory_in_any_way(kernel: tuple[int, ...]):
 @pytest.mark.parametrize("kernel", [(3, 3, 3), OVER_TIME])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("relu", [True, False])
-def test_bias_and_rectifier_are_part_of_it(bias: bool, relu: bool, kernel: tuple[int, ...]):
+def test_bias_and_relu_are_part_of_it(bias: bool, relu: bool, kernel: tuple[int, ...]):
     conv = make(kernel=kernel, bias=bias)
     x = torch.randn(1, 32, 2, 6, 5)
     expected = exactly(conv, x)
@@ -180,7 +180,7 @@ def test_what_is_no_number_over_time_stays_in_its_pixel(relu: bool):
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("size", [*SIZES, (56, 56)])
 @pytest.mark.parametrize("kernel", [(3, 3, 3), OVER_TIME])
-def test_nothing_is_read_or_written_beside_the_pictures(size: tuple[int, int], kernel: tuple[int, ...]):
+def test_nothing_is_read_or_written_outside_of_the_frames(size: tuple[int, int], kernel: tuple[int, ...]):
     conv = make(35, 46, kernel)
     layer = quick(conv)
     fence = 64

@@ -10,22 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kinema.engines.winograd import conv as winograd_conv
 from kinema.engines.winograd import native
-from kinema.engines.winograd.packed_conv import HAS_ONEDNN
-from kinema.engines.winograd.products import BatchedProducts, GroupedProducts
 from kinema.errors import OutputError
 
 pytestmark = pytest.mark.usefixtures("compiled")
-
-
-@pytest.fixture(autouse=True, params=[BatchedProducts, GroupedProducts])
-def products(request, monkeypatch) -> type:
-    """Either way of multiplying, whichever is the quicker here."""
-    if request.param is GroupedProducts and not HAS_ONEDNN:
-        pytest.skip("torch has no oneDNN here")
-    monkeypatch.setattr(winograd_conv, "kind_of_products", lambda: request.param)
-    return request.param
 
 
 @pytest.fixture
@@ -78,7 +66,7 @@ def test_another_compiler_or_processor_compiles_it_anew(compiler: Callable[..., 
 
 
 @pytest.mark.parametrize("what", ["library", "checksum"])
-def test_a_damaged_library_is_made_again(what: str, compiler: Callable[..., Path], tmp_path: Path, caplog):
+def test_a_damaged_library_is_compiled_again(what: str, compiler: Callable[..., Path], tmp_path: Path, caplog):
     notes = compiler()
     native.load_native("winograd.c")
     damaged = kept(tmp_path).with_suffix({"library": ".so", "checksum": ".sha256"}[what])
@@ -90,7 +78,7 @@ def test_a_damaged_library_is_made_again(what: str, compiler: Callable[..., Path
     assert "damaged; it is compiled again" in caplog.text
 
 
-def test_a_library_without_its_checksum_is_made_again(compiler: Callable[..., Path], tmp_path: Path):
+def test_a_library_without_its_checksum_is_compiled_again(compiler: Callable[..., Path], tmp_path: Path):
     notes = compiler()
     native.load_native("winograd.c")
     kept(tmp_path).with_suffix(".sha256").unlink()
@@ -98,7 +86,7 @@ def test_a_library_without_its_checksum_is_made_again(compiler: Callable[..., Pa
     assert len(compilations(notes)) == 2
 
 
-def test_without_a_compiler_the_reason_is_told(tmp_path: Path, monkeypatch):
+def test_without_a_compiler_the_error_names_the_reason(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
     monkeypatch.setenv("CC", "no-such-compiler -m64")
     with pytest.raises(OutputError, match="no such C compiler: CC=no-such-compiler: install gcc or clang"):
@@ -119,7 +107,7 @@ def test_a_compiler_that_fails_is_quoted(compiler: Callable[..., Path], tmp_path
     assert not list((tmp_path / "home" / "native").glob("*.so"))
 
 
-def test_what_cannot_be_loaded_or_kept_is_told(compiler: Callable[..., Path], tmp_path: Path):
+def test_a_library_that_cannot_be_loaded_or_written_is_an_error(compiler: Callable[..., Path], tmp_path: Path):
     compiler('case "$*" in *" -o "*) while [ "$1" != -o ]; do shift; done; echo no library > "$2"; exit 0;; esac')
     with pytest.raises(OutputError, match="cannot load what was compiled"):
         native.load_native("winograd.c")
@@ -129,7 +117,7 @@ def test_what_cannot_be_loaded_or_kept_is_told(compiler: Callable[..., Path], tm
         native.load_native("winograd.c")
 
 
-def test_windows_is_told_apart(monkeypatch):
+def test_windows_is_an_error_of_its_own(monkeypatch):
     monkeypatch.setattr(native, "_WINDOWS", True)
     with pytest.raises(OutputError, match="not compiled on Windows"):
         native.load_native("winograd.c")

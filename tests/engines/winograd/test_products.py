@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from kinema.engines.winograd import conv as winograd_conv
 from kinema.engines.winograd import products as winograd_products
 from kinema.engines.winograd.packed_conv import HAS_ONEDNN
 from kinema.engines.winograd.products import BatchedProducts, GroupedProducts, kind_of_products
@@ -12,20 +11,11 @@ from kinema.engines.winograd.products import BatchedProducts, GroupedProducts, k
 pytestmark = pytest.mark.usefixtures("compiled")
 
 
-@pytest.fixture(autouse=True, params=[BatchedProducts, GroupedProducts])
-def products(request, monkeypatch) -> type:
-    """Either way of multiplying, whichever is the quicker here."""
-    if request.param is GroupedProducts and not HAS_ONEDNN:
-        pytest.skip("torch has no oneDNN here")
-    monkeypatch.setattr(winograd_conv, "kind_of_products", lambda: request.param)
-    return request.param
-
-
 @pytest.mark.skipif(not HAS_ONEDNN, reason="torch has no oneDNN here")
 @pytest.mark.parametrize(
     ("batched_s", "quicker"), [(2.0, GroupedProducts), (1.1, BatchedProducts), (0.5, BatchedProducts)]
 )
-def test_the_quicker_products_are_taken(batched_s: float, quicker: type, monkeypatch):
+def test_the_faster_products_are_taken(batched_s: float, quicker: type, monkeypatch):
     times = {BatchedProducts: batched_s, GroupedProducts: 1.0}
     monkeypatch.setattr(winograd_products, "_seconds", lambda products, block: times[type(products)])
     assert kind_of_products.__wrapped__() is quicker

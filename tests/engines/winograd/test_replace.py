@@ -19,16 +19,16 @@ pytestmark = pytest.mark.usefixtures("compiled")
 OVER_TIME = (3, 1, 1)
 
 
-@pytest.fixture(autouse=True, params=[BatchedProducts, GroupedProducts])
+@pytest.fixture(params=[BatchedProducts, GroupedProducts])
 def products(request, monkeypatch) -> type:
-    """Either way of multiplying, whichever is the quicker here."""
+    """Each implementation of the products, whichever is faster here."""
     if request.param is GroupedProducts and not HAS_ONEDNN:
         pytest.skip("torch has no oneDNN here")
     monkeypatch.setattr(winograd_conv, "kind_of_products", lambda: request.param)
     return request.param
 
 
-def test_only_convolutions_of_the_kind_pay():
+def test_only_large_plain_convolutions_are_replaced():
     def conv(inputs: int = 32, outputs: int = 32, kernel=3, padding=1, **others) -> nn.Conv3d:
         return nn.Conv3d(inputs, outputs, kernel, padding=padding, **others)
 
@@ -72,7 +72,7 @@ def test_each_kind_of_convolution_gets_its_layer():
     assert [type(layer) for layer in network] == [WinogradConv, WinogradTimeConv, PackedConv, nn.Conv3d]
 
 
-def test_rectifiers_in_a_sequence_become_part_of_their_convolution():
+def test_relus_in_a_sequence_become_part_of_their_convolution():
     def conv() -> nn.Conv2d:
         return nn.Conv2d(32, 32, 3, padding=1)
 
@@ -96,6 +96,7 @@ def test_rectifiers_in_a_sequence_become_part_of_their_convolution():
     assert with_winograd(network) == 0
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize(
     ("name", "transformed", "num_packed"),
     [("r3d_18", {WinogradConv: 5}, 4), ("r2plus1d_18", {WinogradConv: 5, WinogradTimeConv: 4}, 8)],

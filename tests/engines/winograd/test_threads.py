@@ -8,21 +8,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from kinema.engines.winograd import conv as winograd_conv
 from kinema.engines.winograd import threads as workers
-from kinema.engines.winograd.packed_conv import HAS_ONEDNN
-from kinema.engines.winograd.products import BatchedProducts, GroupedProducts
 
 pytestmark = pytest.mark.usefixtures("compiled")
-
-
-@pytest.fixture(autouse=True, params=[BatchedProducts, GroupedProducts])
-def products(request, monkeypatch) -> type:
-    """Either way of multiplying, whichever is the quicker here."""
-    if request.param is GroupedProducts and not HAS_ONEDNN:
-        pytest.skip("torch has no oneDNN here")
-    monkeypatch.setattr(winograd_conv, "kind_of_products", lambda: request.param)
-    return request.param
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -51,7 +39,7 @@ def test_workers_leave_other_threads_as_many_of_torch_as_before(threads: int):
     assert fresh() == before
 
 
-def test_what_goes_wrong_in_a_worker_is_told(threads: int):
+def test_an_error_in_a_thread_is_raised(threads: int):
     def work(piece: int) -> None:
         if piece == 7:
             raise IndexError("the seventh")

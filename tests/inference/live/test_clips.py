@@ -55,7 +55,7 @@ def test_a_slow_network_sees_the_newest_frames_and_counts_the_others(make_predic
     assert found[-1].dropped > 50
 
 
-def test_a_quick_network_misses_nothing(make_predictor) -> None:
+def test_a_fast_network_drops_nothing(make_predictor) -> None:
     found = list(watch_clips(make_predictor(), FakeStream(40, delay_s=0.01)))
     assert len(found) > 20
     assert found[-1].dropped <= 2
@@ -106,7 +106,7 @@ def test_a_broken_stream_is_an_error(make_predictor) -> None:
     assert stream.closed
 
 
-def test_memory_is_bounded_while_nobody_looks() -> None:
+def test_memory_is_bounded_while_no_frame_is_taken() -> None:
     frames = NewestFrames(FakeStream(500), None, num_frames=7)
     time.sleep(0.3)
     assert len(frames.newest(-1)) == 7

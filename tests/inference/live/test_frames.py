@@ -96,7 +96,7 @@ def test_a_long_gap_costs_no_more_than_a_clip():
     ] == [1, 1, 8, 1]
 
 
-def test_every_step_counts_once_whatever_the_rates():
+def test_every_grid_point_counts_once_at_any_rate():
     for rate in (7.0, 10.0, 24.0, 29.97):
         schedule = FrameSchedule(InputSpec(fps=10, clip_len=8))
         counts = [schedule.repeats(number, number / rate) for number in range(round(60 * rate))]

@@ -9,7 +9,7 @@ from kinema.models import build
 from kinema.types import InputSpec
 
 
-def test_who_goes_frame_by_frame():
+def test_streaming_networks_go_frame_by_frame():
     assert goes_frame_by_frame(build("causal_small", num_classes=2))
     assert not goes_frame_by_frame(build("slow_fusion_tiny", num_classes=2))
 

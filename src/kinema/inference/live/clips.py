@@ -75,8 +75,11 @@ class NewestFrames(StreamThread):
         kept, now_s = self._kept, frame.time_s
         with self.changed:
             # At high frame rates, replace the newest frame if the one before it is close enough to take its place.
-            shortest_s = 0.0 if self.span_s is None else 2 * self.span_s / _MOST_FRAMES
-            if len(kept) > self.num_frames and now_s - kept[-2].time_s < shortest_s:
+            if (
+                self.span_s is not None
+                and len(kept) > self.num_frames
+                and now_s - kept[-2].time_s < 2 * self.span_s / _MOST_FRAMES
+            ):
                 kept.pop()
             kept.append(frame)
             # The oldest frame can go if the second one reaches back far enough too.
