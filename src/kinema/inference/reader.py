@@ -7,6 +7,7 @@ short queue of clips, for ten seconds of video as for two hours.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -302,15 +303,10 @@ class ReadAhead:
             if job is None:
                 return
             for item in self._read(*job):
-                if not self._put(item):
-                    return
-
-    def _put(self, item: Item) -> bool:
-        """Queue an item; False if the threads shall end. The timeout lets a full queue be left."""
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
+                is_queued = False
+                while not is_queued:
+                    if self._stop.is_set():
+                        return
+                    with contextlib.suppress(queue.Full):
+                        self._queue.put(item, timeout=0.1)  # without a timeout, a full queue would block the end
+                        is_queued = True

@@ -45,7 +45,12 @@ class Painter:
         self.font = ImageFont.load_default(max(self.band * 0.46, 4))
         best = [label for label, _ in prediction.top(len(PALETTE) - 1)]
         self.colours = dict(zip(best, PALETTE, strict=False))
-        self.ribbon = self._draw_ribbon()
+        ribbon = Image.new("RGB", (self.width, max(1, self.band // 4)), _BAND)
+        draw, scale = ImageDraw.Draw(ribbon), self.width / prediction.span.duration_s
+        for segment in prediction.segments:
+            box = (segment.span.start_s * scale, 0, segment.span.end_s * scale, ribbon.height)
+            draw.rectangle(box, fill=self.colours.get(segment.label, OTHER))
+        self.ribbon = np.asarray(ribbon)
         self._row = -1
         self._strip: Frame = np.empty((0, 0, 3), np.uint8)
 
@@ -76,16 +81,6 @@ class Painter:
         room = self.width - 3 * edge - draw.textlength(number, self.font)
         draw.text((edge, self.band / 2), _fitted(label, room, draw, self.font), _INK, self.font, anchor="lm")
         draw.text((self.width - edge, self.band / 2), number, _INK, self.font, anchor="rm")
-        return np.asarray(image)
-
-    def _draw_ribbon(self) -> Frame:
-        """The segments in their colours over the length of the video, [r w c]."""
-        image = Image.new("RGB", (self.width, max(1, self.band // 4)), _BAND)
-        draw = ImageDraw.Draw(image)
-        scale = self.width / self.prediction.span.duration_s
-        for segment in self.prediction.segments:
-            box = (segment.span.start_s * scale, 0, segment.span.end_s * scale, image.height)
-            draw.rectangle(box, fill=self.colours.get(segment.label, OTHER))
         return np.asarray(image)
 
 
