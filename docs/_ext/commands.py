@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from kinema.cli import build_app, examples_of, command_function
+from kinema.cli import build_app, command_function, examples_of
 
 
 def describe(name: str) -> str:
