@@ -9,6 +9,10 @@ from kinema.errors import ConfigError
 from kinema.models import VARIANTS, build
 
 
+def clips_for(network: Network, count: int = 2) -> torch.Tensor:
+    return torch.randn(count, *network.spec.shape, generator=torch.Generator().manual_seed(1)) / network.spec.std[0] / 4
+
+
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name.endswith(("_small", "_tiny"))])
 def test_small_networks_take_any_length_and_size(name: str):
     clip_len = 1 if name.startswith("single") else 5

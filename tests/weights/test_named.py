@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kinema.errors import UnknownName
+from kinema.weights.named import open_network
 
 
 def test_a_network_by_name_has_always_the_same_weights():

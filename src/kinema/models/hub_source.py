@@ -146,7 +146,7 @@ class HubSource:
             model = self.load(cls, config=config, **options)
         return Encoder(family, model, config, spec)
 
-    def load(self, cls: Any, **options: Any) -> Any:
+    def load(self, cls: Any, **options: object) -> Any:
         """The published network of this class of transformers.
 
         Raises:
@@ -164,7 +164,7 @@ class HubSource:
             raise CheckpointError("weights are missing in this encoder", f"{self.place}: {first}", "choose another one")
         return model.float().eval()
 
-    def read(self, reader: Callable[..., Any], **options: Any) -> Any:
+    def read(self, reader: Callable[..., Any], **options: object) -> Any:
         """Call a `from_pretrained` of transformers; cached files are used without asking the hub.
 
         Raises:
