@@ -11,6 +11,7 @@ import pytest
 from kinema import cli
 from kinema.datasets.synthetic import write_motion_set
 from kinema.runs.tasks.clip import ClipTask
+from kinema.weights.checkpoint import load_checkpoint
 
 FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
 SHORT = [*FAST, "--epochs", "1", "--size", "32"]
