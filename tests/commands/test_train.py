@@ -95,10 +95,10 @@ def test_printed_commands_can_be_pasted(films, run_folder, tmp_path, capsys):
 
 
 def test_a_stopped_run_says_how_it_goes_on(films, tmp_path, capsys, monkeypatch):
-    def stop(*_, **__):
+    def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kinema.commands.train.fit", stop)
+    monkeypatch.setattr("kinema.runs.fit._train", stop)
     command = ["train", str(films), "--model", "single_frame_tiny", *FAST]
     status, err = fails(capsys, *command, "--out", str(tmp_path / "a b"))
     assert (status, err.count("\n")) == (130, 1)
