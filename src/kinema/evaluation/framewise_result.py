@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from kinema.errors import DataError
 from kinema.evaluation.bootstrap import intervals
 from kinema.evaluation.framewise import FrameScores, runs_of, tally_frames
-from kinema.evaluation.judgement import Failed, Mistake
-from kinema.evaluation.metrics import ClassScore, class_scores
+from kinema.evaluation.judgement import Failed, Judgement, Mistake
+from kinema.evaluation.metrics import class_scores
 from kinema.evaluation.result import class_json, first_error
 from kinema.formats import table_csv
 from kinema.labels import IGNORED
@@ -23,40 +23,27 @@ if TYPE_CHECKING:
     from kinema.labels import Labels
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FramewiseEvaluation:
-    """How good a network with a label for each frame is on a set of videos.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FramewiseEvaluation(Judgement):
+    """How good the labels of frames are.
 
-    `figures` and `intervals` (95 %, low and high) have the same keys. `confusion` [true predicted] and `n` of the class table
-    count frames.
+    `figures` and `intervals` have the same keys. `confusion` and `n` of the class table count frames.
     """
 
-    labels: Labels
-    figures: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    classes: tuple[ClassScore, ...]
+    unit: ClassVar[str] = "steps"
+    mistakes_note: ClassVar[str] = (
+        "The videos with the largest share of wrong frames, each with its most frequent wrong label."
+    )
+
     confusion: NDArray[np.int64]
     videos: tuple[FrameScores, ...]
+    protocol: str = "each step"
     background: int | None = None
-    failures: tuple[Failed, ...] = ()
-
-    protocol = "each step"
-    views = "judged at each step"
-    unit = "steps"
-    mistakes_note = "The videos with the largest share of wrong frames, each with its most frequent wrong label."
-
-    def __getitem__(self, figure: str) -> float:
-        return self.figures[figure]
 
     @property
-    def num_videos(self) -> int:
-        """Number of evaluated videos, without those that failed."""
-        return len(self.videos)
-
-    @property
-    def num_failed(self) -> int:
-        """Number of videos that could not be scored."""
-        return len(self.failures)
+    def views(self) -> str:
+        """The evaluation protocol in words."""
+        return "judged at each step"
 
     @property
     def loss(self) -> float:

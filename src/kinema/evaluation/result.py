@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from kinema.errors import DataError
 from kinema.evaluation.bootstrap import intervals
 from kinema.evaluation.hits import best_classes
-from kinema.evaluation.judgement import Failed, Mistake
+from kinema.evaluation.judgement import Failed, Judgement, Mistake
 from kinema.evaluation.metrics import (
     ClassScore,
     class_scores,
@@ -23,51 +23,29 @@ from kinema.evaluation.metrics import (
 from kinema.formats import table_csv
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from kinema.evaluation.scores import VideoScores
     from kinema.labels import Labels
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """How good a network is on a set of videos.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation(Judgement):
+    """How good the labels of videos are.
 
-    `figures` and `intervals` (95 %, low and high) have the same keys, except that mean average precision has no interval.
-    `confusion` [true predicted] is None if videos may have several labels. `videos` keeps all scores, so that networks can be
-    averaged afterwards.
+    `figures` and `intervals` have the same keys, except that mean average precision has no interval. `videos` keeps all
+    scores, so that networks can be averaged afterwards.
     """
 
-    labels: Labels
-    protocol: str
-    figures: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    classes: tuple[ClassScore, ...]
-    confusion: NDArray[np.int64] | None
-    videos: tuple[VideoScores, ...]
-    failures: tuple[Failed, ...] = ()
-    multi_label: bool = False
+    mistakes_note: ClassVar[str] = (
+        "The wrong predictions with the highest scores. Some labels of the data may be wrong: check them."
+    )
 
-    unit = "videos"
-    mistakes_note = "The wrong predictions with the highest scores. Some labels of the data may be wrong: check them."
+    videos: tuple[VideoScores, ...]
+    multi_label: bool = False
 
     @property
     def views(self) -> str:
         """The evaluation protocol in words."""
         return f"views a video (clips x crops): {self.protocol}"
-
-    def __getitem__(self, figure: str) -> float:
-        return self.figures[figure]
-
-    @property
-    def num_videos(self) -> int:
-        """Number of evaluated videos, without those that failed."""
-        return len(self.videos)
-
-    @property
-    def num_failed(self) -> int:
-        """Number of videos that could not be scored."""
-        return len(self.failures)
 
     @property
     def loss(self) -> float:
