@@ -1,4 +1,4 @@
-"""The structure of the package: no import circles, whether an import is at the top, inside a function or for types only."""
+"""The structure of the package: no import circles, wherever an import stands, and tests that are found by a module's name."""
 
 from __future__ import annotations
 
@@ -72,3 +72,14 @@ def test_a_circle_is_found_wherever_its_imports_stand(tmp_path: Path) -> None:
     )
     (package / "alone.py").write_text("import house.top\n")
     assert circles(import_graph(package)) == [["house.inner.low", "house.middle", "house.top"]]
+
+
+WITHOUT_TESTS = {"models/variant.py"}
+"""Modules that only define records, without a line that a test of their own could reach."""
+
+
+def test_each_module_has_tests_of_its_name() -> None:
+    modules = [path.relative_to(PACKAGE) for path in sorted(PACKAGE.rglob("*.py")) if not path.name.startswith("__")]
+    tests = Path(__file__).parent
+    missing = {str(module) for module in modules if not (tests / module.parent / f"test_{module.name}").is_file()}
+    assert missing == WITHOUT_TESTS
