@@ -141,9 +141,8 @@ class BackboneSource:
 
             return timm.create_model(self.name, pretrained=self.pretrained, **self.args)
         except (TypeError, AssertionError) as error:
-            raise ConfigError(
-                f"timm cannot build {self.name}", str(error), "correct the backbone's arguments"
-            ) from error
+            do = "correct the backbone's arguments"
+            raise ConfigError(f"timm cannot build {self.name}", str(error), do) from error
         except (OSError, RuntimeError) as error:
             do = "go online, or download its weights and give the file as backbone weights"
             raise CheckpointError(f"cannot download the weights of {self.name}", type(error).__name__, do) from error

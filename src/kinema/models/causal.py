@@ -275,10 +275,8 @@ def _stage(inputs: int, shape: StageShape, sizes: Sizes, memory: int) -> tuple[C
     sizes = _shrunk(sizes, stride)
     blocks: list[nn.Module] = []
     for number, (width, kernel) in enumerate(zip(expanded, kernels, strict=True)):
-        first = number == 0
-        blocks.append(
-            _bottleneck((inputs if first else outputs, width, outputs), kernel, stride if first else 1, sizes, memory)
-        )
+        before, step = (outputs, 1) if number else (inputs, stride)
+        blocks.append(_bottleneck((before, width, outputs), kernel, step, sizes, memory))
     return Chain(blocks), sizes
 
 
@@ -288,10 +286,8 @@ def _bottleneck(
     """Expand channels, filter over space, filter over time, squeeze-and-excite, reduce channels."""
     inputs, width, outputs = channels
     length, side = kernel
-    grown = _conv(inputs, width, 1)
-    layers: list[nn.Module] = [
-        PerFrame(*grown, nn.Hardswish(), *_conv(width, width, side, stride, groups=width), nn.Hardswish())
-    ]
+    grown, space = _conv(inputs, width, 1), _conv(width, width, side, stride, groups=width)
+    layers: list[nn.Module] = [PerFrame(*grown, nn.Hardswish(), *space, nn.Hardswish())]
     if length > 1:
         layers += [TemporalConv(width, length, sizes), PerFrame(nn.BatchNorm2d(width), nn.Hardswish())]
     layers += [Excitation(width, max(8, width // 4), memory), PerFrame(*_conv(width, outputs, 1))]
@@ -299,6 +295,8 @@ def _bottleneck(
 
 
 _PAPER = "after Kondratyuk et al. 2021, MoViNets: Mobile Video Networks for Efficient Video Recognition"
+INPUT = InputSpec(clip_len=50, frame_stride=1, fps=5.0, size=(172, 172))
+SMALL_INPUT = InputSpec(clip_len=16, size=(96, 96), sampling="spread")
 _A0: dict[str, object] = {
     "stages": (
         (8, (24,), ((1, 5),), 2),
@@ -315,18 +313,6 @@ _SMALL: dict[str, object] = {
 }
 
 VARIANTS: dict[str, Variant] = {
-    "causal_a0": Variant(
-        CausalMobile,
-        _A0,
-        InputSpec(clip_len=50, frame_stride=1, fps=5.0, size=(172, 172)),
-        _PAPER,
-        note="MoViNet-like, for live video: frame by frame",
-    ),
-    "causal_small": Variant(
-        CausalMobile,
-        _SMALL,
-        InputSpec(clip_len=16, size=(96, 96), sampling="spread"),
-        _PAPER,
-        note="for live video on a CPU: frame by frame",
-    ),
+    "causal_a0": Variant(CausalMobile, _A0, INPUT, _PAPER, note="MoViNet-like, for live video: frame by frame"),
+    "causal_small": Variant(CausalMobile, _SMALL, SMALL_INPUT, _PAPER, note="for live video on a CPU: frame by frame"),
 }

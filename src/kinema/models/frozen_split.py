@@ -65,9 +65,7 @@ def frozen_fingerprint(network: Network) -> str:
     """
     ignored = _HEAD_ARGUMENTS.union(network.join_arguments if isinstance(network, JoinedNetwork) else ())
     arguments = {name: value for name, value in network.arguments.items() if name not in ignored}
-    input = {
-        name: value for name, value in network.spec.to_json().items() if name != "window_s"
-    }  # does not change a clip
+    input = {name: value for name, value in network.spec.to_json().items() if name != "window_s"}  # changes no clip
     digest = hashlib.sha256(json.dumps([FORMAT, network.variant, arguments, input], default=str).encode())
     stages = network.stages()
     head = [*(stage for _, stage in stages[len(stages) - network.num_head_stages :]), network.classifier]

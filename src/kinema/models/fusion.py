@@ -2,8 +2,7 @@
 
 Late fusion runs one network with shared weights (a tower) on each frame and joins the features after the last layer: it
 can compare frames, but not see motion between neighbours. Early fusion gives all frames of the clip to the first filters
-as channels; the rest of the network is 2-D. Slow fusion needs filters over time in every layer: see `karpathy` and
-`small`.
+as channels; the rest of the network is 2-D. Slow fusion needs filters over time in all layers: see `karpathy`, `small`.
 """
 
 from __future__ import annotations

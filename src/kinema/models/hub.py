@@ -92,13 +92,11 @@ class VideoEncoder(JoinedNetwork):
 
 _KINETICS = 400
 
+_PAPER = "Bardes et al. 2024, Revisiting Feature Prediction for Learning Visual Representations from Video (probe)"
+_INPUT = InputSpec(clip_len=8, size=(224, 224), sampling="spread")
+
 VARIANTS: dict[str, Variant] = {
     "video_encoder": Variant(
-        builder=None,
-        arguments={},
-        input=InputSpec(clip_len=8, size=(224, 224), sampling="spread"),
-        paper="Bardes et al. 2024, Revisiting Feature Prediction for Learning Visual Representations from Video (probe)",
-        on_backbone=VideoEncoder,
-        note="a probe on an encoder of transformers, --backbone hf:NAME",
+        None, {}, _INPUT, _PAPER, 400, VideoEncoder, note="a probe on an encoder of transformers, --backbone hf:NAME"
     ),
 }

@@ -215,9 +215,7 @@ def _as_preprocessed(spec: InputSpec, values: Mapping[str, Any], family: Family)
     A publisher computes `(pixel * rescale_factor - offset - mean) / std` on pixels up to 255; an `InputSpec` stands for
     `(pixel / 255 - mean) / std`.
     """
-    mean, std = (
-        values.get(f"image_{name}") or usual for name, usual in zip(("mean", "std"), family.scale, strict=True)
-    )
+    mean, std = values.get("image_mean") or family.scale[0], values.get("image_std") or family.scale[1]
     if values.get("do_normalize") is False:
         mean, std = _UNIT
     unit = 255 * (values.get("rescale_factor") or 1 / 255) if values.get("do_rescale", True) else 255

@@ -218,12 +218,12 @@ FROM_HASSONY: tuple[tuple[str, str], ...] = (
 )
 """Names of model_rgb.pth and model_flow.pth (github.com/hassony2/kinetics_i3d_pytorch)."""
 
-_PAPER = "Carreira & Zisserman 2017, Quo Vadis, Action Recognition?"
+PAPER = "Carreira & Zisserman 2017, Quo Vadis, Action Recognition?"
 INPUT = InputSpec(clip_len=64, fps=25.0, size=(224, 224), short_side=256, mean=(0.5,) * 3, std=(0.5,) * 3)
 _STILL = FLOW_ZERO / 255  # no motion goes in as 0, 20 pixels as 1
 FLOW_INPUT = INPUT.with_(mean=(_STILL,) * 2, std=(1 - _STILL,) * 2, modality="flow")
 
 VARIANTS: dict[str, Variant] = {
-    "i3d_rgb": Variant(I3d, {}, INPUT, _PAPER, note="inflated Inception-v1"),
-    "i3d_flow": Variant(I3d, {}, FLOW_INPUT, _PAPER, note="the same on optical flow"),
+    "i3d_rgb": Variant(I3d, {}, INPUT, PAPER, note="inflated Inception-v1"),
+    "i3d_flow": Variant(I3d, {}, FLOW_INPUT, PAPER, note="the same on optical flow"),
 }

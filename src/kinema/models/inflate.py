@@ -48,8 +48,7 @@ class Inflation:
         init: initialisation over time: "shift", "centre" or "mean" (as published); see `time_conv`.
         padding: before the first and after the last frame: "zeros", or "replicate" for that frame, with which a clip
             without motion gives exactly the 2-D network's features.
-        time_strides: for parts of the backbone by name, how many time steps are max-pooled to one before them, such as
-            {"layer2": 2}.
+        time_strides: by name of a part, how many time steps are max-pooled to one before it, like {"layer2": 2}.
     """
 
     kind: Kind = "depthwise"
@@ -174,33 +173,17 @@ class SmallInflated(SmallFusion):
 
 _PAPER = "Carreira and Zisserman 2017, Quo Vadis, Action Recognition?"
 _INPUT = InputSpec(clip_len=8, size=(224, 224), sampling="spread")
+_SMALL = {"width": 32, "depths": (1, 1, 1)}
+_NOTE_ANY = "filters over time in a 2-D network; any CNN as backbone"
+_NOTE_I3D = "3x1x1 filters in every second block, weights of an image network"
 _I3D = {"kind": "3d", "where": "blocks", "every": 2, "time_strides": {"layer2": 2}}
 
 VARIANTS: dict[str, Variant] = {
-    "inflated": Variant(
-        None,
-        {},
-        _INPUT,
-        _PAPER,
-        on_backbone=Inflated,
-        backbone="mobilenetv2_100",
-        note="filters over time in a 2-D network; any CNN as backbone",
-    ),
+    "inflated": Variant(None, {}, _INPUT, _PAPER, on_backbone=Inflated, backbone="mobilenetv2_100", note=_NOTE_ANY),
     "inflated_resnet50": Variant(
-        None,
-        {},
-        _INPUT.with_(clip_len=16),
-        _PAPER,
-        on_backbone=Inflated,
-        backbone="resnet50",
-        backbone_arguments=_I3D,
-        note="3x1x1 filters in every second block, weights of an image network",
+        None, {}, _INPUT.with_(clip_len=16), _PAPER, 400, Inflated, "resnet50", _I3D, _NOTE_I3D
     ),
     "inflated_small": Variant(
-        SmallInflated,
-        {"width": 32, "depths": (1, 1, 1)},
-        _INPUT.with_(size=(96, 96)),
-        _PAPER,
-        note="a depthwise filter over time in each block",
+        SmallInflated, _SMALL, _INPUT.with_(size=(96, 96)), _PAPER, note="a depthwise filter over time in each block"
     ),
 }

@@ -77,14 +77,10 @@ class Tower(nn.Module):
         inputs = [channels, *sizes]
         for index in range(5):
             length, time_stride = times[index]
-            conv = nn.Conv3d(
-                inputs[index],
-                sizes[index],
-                (length, kernels[index], kernels[index]),
-                (time_stride, strides[index], strides[index]),
-                (0, *(2 * (kernels[index] // 2 if index else 0,))),
-                bias=not batch_norm,
-            )
+            kernel, stride = kernels[index], strides[index]
+            window, steps = (length, kernel, kernel), (time_stride, stride, stride)
+            side = kernel // 2 if index else 0
+            conv = nn.Conv3d(inputs[index], sizes[index], window, steps, (0, side, side), bias=not batch_norm)
             layers: dict[str, nn.Module] = {"conv": conv}
             if batch_norm:
                 layers["norm"] = nn.BatchNorm3d(sizes[index])
@@ -157,9 +153,8 @@ class KarpathyNet(Network):
             {stream: Tower(spec.num_channels, times, batch_norm, whole, width) for stream in self.streams}
         )
         size = spec.size if whole else (spec.size[0] // 2, spec.size[1] // 2)
-        joined = sum(
-            tower.output_size(spec.clip_len, size) for tower in self.towers.values() if isinstance(tower, Tower)
-        )
+        towers = (tower for tower in self.towers.values() if isinstance(tower, Tower))
+        joined = sum(tower.output_size(spec.clip_len, size) for tower in towers)
         self.fc6 = _sequence({"linear": nn.Linear(joined, hidden), "relu": nn.ReLU(inplace=True)})
         self.fc7 = _sequence({"linear": nn.Linear(hidden, hidden), "relu": nn.ReLU(inplace=True)})
         (init_he if batch_norm else _init_alexnet)(self)
@@ -190,10 +185,8 @@ class KarpathyNet(Network):
     def stages(self) -> list[tuple[str, nn.Module]]:
         """conv1 … conv5 of all towers, fc6, fc7. With the classifier, the last two are the paper's "top 3 layers"."""
         names = [f"conv{index}" for index in range(1, 6)]
-        towers = [
-            (name, group(**{stream: tower.get_submodule(name) for stream, tower in self.towers.items()}))
-            for name in names
-        ]
+        layers = [{stream: tower.get_submodule(name) for stream, tower in self.towers.items()} for name in names]
+        towers = [(name, group(**parts)) for name, parts in zip(names, layers, strict=True)]
         return [*towers, ("fc6", self.fc6), ("fc7", self.fc7)]
 
 

@@ -64,8 +64,7 @@ class Mvit(Network):
     """A multiscale vision transformer.
 
     Args:
-        spec: the input, RGB or flow, of any length and size; the last patches can extend beyond the end. Weights fit one
-            length and size.
+        spec: RGB or flow, of any size; the last patches can extend beyond the end. Weights fit one length and size.
         num_classes: length of the logits.
         version: 1 or 2.
         depths: blocks of each stage.

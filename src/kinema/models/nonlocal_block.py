@@ -9,6 +9,7 @@ network changes nothing at first. `insert_nonlocal` puts blocks into any network
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -30,8 +31,7 @@ class NonLocalBlock(nn.Module):
     Args:
         channels: in and out; the block uses half as many inside.
         mode: similarity of two positions. "embedded_gaussian": softmax over products of two learned projections, as in
-            attention; "gaussian": the same without projections; "dot_product": the products, divided by the number of
-            positions.
+            attention; "gaussian": without projections; "dot_product": the products, divided by the number of positions.
         pooled: max-pool keys and values 2 x 2 over space, for a quarter of the cost.
     """
 
@@ -153,21 +153,18 @@ def _run_nonlocal(block: nn.Module, _: object, output: Tensor) -> Tensor:
     return block.nonlocal_block(output)  # type: ignore[operator]
 
 
-_SLOW_FUSION_SMALL = small.VARIANTS["slow_fusion_small"]
+_PAPER = "Wang et al. 2018"
+_I3D = {"times": I3D_TIMES, "stem_time": (5, 2), "pools": (2, 2), "nonlocal_stages": (2, 3)}
+_BASE = small.VARIANTS["slow_fusion_small"]
 
 VARIANTS: dict[str, Variant] = {
     "i3d_r50_nonlocal": Variant(
-        builder=BottleneckResNet3d,
-        arguments={"times": I3D_TIMES, "stem_time": (5, 2), "pools": (2, 2), "nonlocal_stages": (2, 3)},
-        input=kinetics_input(32, 2, 256),
-        paper="Wang et al. 2018",
-        note="I3D with 5 non-local blocks",
+        BottleneckResNet3d, _I3D, kinetics_input(32, 2, 256), _PAPER, note="I3D with 5 non-local blocks"
     ),
-    "nonlocal_small": Variant(
-        builder=_SLOW_FUSION_SMALL.builder,
-        arguments={**_SLOW_FUSION_SMALL.arguments, "nonlocal_stages": (2, 3), "nonlocal_every": 1},
-        input=_SLOW_FUSION_SMALL.input,
-        paper="Wang et al. 2018 on a compact residual network",
+    "nonlocal_small": replace(
+        _BASE,
+        arguments={**_BASE.arguments, "nonlocal_stages": (2, 3), "nonlocal_every": 1},
+        paper=f"{_PAPER} on a compact residual network",
         note="slow_fusion_small with 2 non-local blocks",
     ),
 }

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from kinema.models.backbone import BackboneSource
 from kinema.models.layers.fold import FoldedNetwork, Unfolded
 from kinema.models.network import State, StreamingNetwork, fastest_layout
-from kinema.models.shift import PAPER, put_before, put_in_blocks, shifted_convs
+from kinema.models.shift import PAPER, SMALL, put_before, put_in_blocks, shifted_convs
 from kinema.models.small import SmallFusion
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
@@ -201,6 +201,7 @@ class SmallCausalTsm(OnlineShift, SmallFusion):
 
 
 _INPUT = InputSpec(clip_len=16, frame_stride=4, size=(224, 224))
+_NOTE = "shifts from the past only: for streams"
 
 VARIANTS: dict[str, Variant] = {
     "tsm_causal": Variant(
@@ -210,13 +211,7 @@ VARIANTS: dict[str, Variant] = {
         PAPER,
         on_backbone=CausalTsm,
         backbone="mobilenetv2_100",
-        note="shifts from the past only: for streams; any residual backbone",
+        note=f"{_NOTE}; any residual backbone",
     ),
-    "tsm_causal_small": Variant(
-        SmallCausalTsm,
-        {"width": 32, "depths": (1, 1, 1)},
-        _INPUT.with_(size=(96, 96)),
-        PAPER,
-        note="shifts from the past only: for streams",
-    ),
+    "tsm_causal_small": Variant(SmallCausalTsm, SMALL, _INPUT.with_(size=(96, 96)), PAPER, note=_NOTE),
 }

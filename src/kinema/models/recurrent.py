@@ -194,9 +194,8 @@ _SMALL = {"backbone": SmallFrames(), "hidden": 128, "dropout": 0.2}
 
 def _on_backbone(network: type[RecurrentNetwork], cell: Cell, note: str) -> Variant:
     return Variant(
-        builder=None, arguments={}, input=_INPUT, paper=_PAPER, on_backbone=network, backbone="resnet50",
-        backbone_arguments={"cell": cell}, note=note,
-    )  # fmt: skip
+        None, {}, _INPUT, _PAPER, on_backbone=network, backbone="resnet50", backbone_arguments={"cell": cell}, note=note
+    )
 
 
 def _small(network: type[RecurrentNetwork], cell: Cell, note: str) -> Variant:

@@ -46,10 +46,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "s3d": ("s3d", "s3d_small"),
     "i3d": ("i3d_rgb", "i3d_flow"),
     "resnet_bottleneck3d": ("slow_r50", "c2d_r50", "i3d_r50", "r2plus1d_r50"),
-    "slowfast": (
-        *("slowfast_r50", "slowfast_r50_4x16", "slowfast_r101", "slowfast_16x8_r101_50_50"),
-        "slowfast_small",
-    ),
+    "slowfast": ("slowfast_r50", "slowfast_r50_4x16", "slowfast_r101", "slowfast_16x8_r101_50_50", "slowfast_small"),
     "x3d": ("x3d_xs", "x3d_s", "x3d_m", "x3d_l"),
     "nonlocal_block": ("i3d_r50_nonlocal", "nonlocal_small"),
     "inflate": ("inflated", "inflated_resnet50", "inflated_small"),
@@ -127,13 +124,11 @@ def build(
 
     Args:
         name: one of `VARIANTS`.
-        num_classes: length of the logits; None takes the paper's, or a backbone's own classes with its published
-            classifier.
+        num_classes: length of the logits; None: the paper's, or a backbone's own with its published classifier.
         backbone: a 2-D network by timm's name, in place of the variant's own trunk; for `video_encoder` an encoder of
             transformers, as "hf:NAME_OR_FOLDER", which comes with its published weights.
         pretrained: download the published weights of the backbone.
-        backbone_weights: a local file with the backbone's weights (.safetensors, or .pth that holds nothing but
-            tensors).
+        backbone_weights: a local file with the backbone's weights (.safetensors, or .pth with nothing but tensors).
         backbone_args: keyword arguments for timm's constructor, such as `{"pad_type": "same"}`.
         spec: fields of the variant's `InputSpec` to change, such as `{"clip_len": 8}`.
         arguments: arguments of the network itself, such as `dropout=0.5`, `fixed_norms` of a backbone, and for any
@@ -163,9 +158,8 @@ def build(
     assert builder is not None  # _trunk sees to it
     changed = _changed(input, spec)
     if variant.input.clip_len == 1 != changed.clip_len:
-        raise ConfigError(
-            f"{name} takes single frames", f"clip_len={changed.clip_len}", "set it to 1, or take late fusion"
-        )
+        do = "set it to 1, or take late fusion"
+        raise ConfigError(f"{name} takes single frames", f"clip_len={changed.clip_len}", do)
     network = _construct(name, builder, changed, given, own, arguments)
     network.variant = name
     network.arguments = {**arguments, **_remembered(network, trunk)}

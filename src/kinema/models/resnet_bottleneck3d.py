@@ -130,8 +130,7 @@ class BottleneckResNet3d(Network):
         spec: the input.
         num_classes: length of the logits.
         width: channels of the stem.
-        times: for each block of each stage the filter length over time of its first convolution; their number is the
-            depth of the stage.
+        times: of each stage, the filter length over time of each block's first convolution; one entry a block.
         stem_time: filter length and stride over time of the stem.
         pools: strides over time of the max poolings after the stem and after the first stage (1: not over time). 0 for
             the first leaves it out, and the first stage halves space instead.
@@ -198,12 +197,7 @@ FROM_PYTORCHVIDEO_BLOCK = (
 def _renames(numbers: Sequence[int]) -> tuple[tuple[str, str], ...]:
     """PyTorchVideo numbers the stem, stages and poolings as blocks; `numbers` are those of the four stages."""
     stages = ((rf"blocks\.{theirs}\.res_blocks\.", f"blocks.{own}.") for own, theirs in enumerate(numbers))
-    return (
-        (r"blocks\.0\.", "stem."),
-        (r"blocks\.\d+\.proj\.", "classifier."),
-        *stages,
-        *FROM_PYTORCHVIDEO_BLOCK,
-    )
+    return ((r"blocks\.0\.", "stem."), (r"blocks\.\d+\.proj\.", "classifier."), *stages, *FROM_PYTORCHVIDEO_BLOCK)
 
 
 FROM_PYTORCHVIDEO = _renames((1, 2, 3, 4))
@@ -220,34 +214,22 @@ def kinetics_input(clip_len: int, frame_stride: int, size: int) -> InputSpec:
 
 
 I3D_TIMES = ((3, 3, 3), (3, 1, 3, 1), (3, 1, 3, 1, 3, 1), (1, 3, 1))
+_INPUT = kinetics_input(8, 8, 256)
+_NO_TIMES = ((1,) * 3, (1,) * 4, (1,) * 6, (1,) * 3)
+_C2D = {"times": _NO_TIMES, "pools": (1, 2)}
+_I3D = {"times": I3D_TIMES, "stem_time": (5, 1), "pools": (1, 2)}
+_WANG = "Wang et al. 2018"
+_I3D_PAPER = f"Carreira & Zisserman 2017, {_WANG}"
+_R2PLUS1D = {"times": _NO_TIMES, "pools": (0, 1), "factorized": (1, 1, 2, 2)}
+_R2PLUS1D_NOTE = "each 3x3x3 is one filter over time and one over space"
 
 VARIANTS: dict[str, Variant] = {
-    "slow_r50": Variant(
-        builder=BottleneckResNet3d,
-        arguments={},
-        input=kinetics_input(8, 8, 256),
-        paper="Feichtenhofer et al. 2019",
-        note="the slow pathway alone",
-    ),
+    "slow_r50": Variant(BottleneckResNet3d, {}, _INPUT, "Feichtenhofer et al. 2019", note="the slow pathway alone"),
     "c2d_r50": Variant(
-        builder=BottleneckResNet3d,
-        arguments={"times": ((1,) * 3, (1,) * 4, (1,) * 6, (1,) * 3), "pools": (1, 2)},
-        input=kinetics_input(8, 8, 256),
-        paper="Wang et al. 2018",
-        note="2-D filters, frames meet in a pooling and the average",
+        BottleneckResNet3d, _C2D, _INPUT, _WANG, note="2-D filters, frames meet in a pooling and the average"
     ),
-    "i3d_r50": Variant(
-        builder=BottleneckResNet3d,
-        arguments={"times": I3D_TIMES, "stem_time": (5, 1), "pools": (1, 2)},
-        input=kinetics_input(8, 8, 256),
-        paper="Carreira & Zisserman 2017, Wang et al. 2018",
-        note="filters over time in every other block",
-    ),
+    "i3d_r50": Variant(BottleneckResNet3d, _I3D, _INPUT, _I3D_PAPER, note="filters over time in every other block"),
     "r2plus1d_r50": Variant(
-        builder=BottleneckResNet3d,
-        arguments={"times": ((1,) * 3, (1,) * 4, (1,) * 6, (1,) * 3), "pools": (0, 1), "factorized": (1, 1, 2, 2)},
-        input=kinetics_input(16, 4, 256),
-        paper="Tran et al. 2018",
-        note="each 3x3x3 is one filter over time and one over space",
+        BottleneckResNet3d, _R2PLUS1D, kinetics_input(16, 4, 256), "Tran et al. 2018", note=_R2PLUS1D_NOTE
     ),
 }

@@ -48,11 +48,9 @@ class S3d(Inception3d):
         super().__init__(spec, num_classes, separable_unit, centred_pool, width, dropout)
 
 
-_PLACES = {
-    **{"0": "conv_1a", "2": "conv_2b", "3": "conv_2c", "5": "mixed_3b", "6": "mixed_3c"},
-    **{"8": "mixed_4b", "9": "mixed_4c", "10": "mixed_4d", "11": "mixed_4e", "12": "mixed_4f"},
-    **{"14": "mixed_5b", "15": "mixed_5c"},
-}
+_PLACES = {"0": "conv_1a", "2": "conv_2b", "3": "conv_2c", "5": "mixed_3b", "6": "mixed_3c"}
+_PLACES |= {"8": "mixed_4b", "9": "mixed_4c", "10": "mixed_4d", "11": "mixed_4e", "12": "mixed_4f"}
+_PLACES |= {"14": "mixed_5b", "15": "mixed_5c"}
 _SPLIT = r"(conv_1a|conv_2c|mixed_\d\w\.branch[12]\.1)"
 FROM_TORCHVISION: tuple[tuple[str, str], ...] = (
     (r"classifier\.1\.", "classifier."),
@@ -67,14 +65,9 @@ FROM_TORCHVISION: tuple[tuple[str, str], ...] = (
 _PAPER = "Xie et al. 2018, Rethinking Spatiotemporal Feature Learning"
 _MEAN, _STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 INPUT = InputSpec(clip_len=128, fps=15.0, size=(224, 224), squeezed=(256, 256), mean=_MEAN, std=_STD)
+SMALL_INPUT = InputSpec(clip_len=16, size=(96, 96), sampling="spread")
 
 VARIANTS: dict[str, Variant] = {
     "s3d": Variant(S3d, {}, INPUT, _PAPER, note="I3D with filters split into space and time"),
-    "s3d_small": Variant(
-        S3d,
-        {"width": 0.25},
-        InputSpec(clip_len=16, size=(96, 96), sampling="spread"),
-        _PAPER,
-        note="a quarter of the channels, for a CPU",
-    ),
+    "s3d_small": Variant(S3d, {"width": 0.25}, SMALL_INPUT, _PAPER, note="a quarter of the channels, for a CPU"),
 }

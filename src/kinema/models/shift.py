@@ -157,6 +157,7 @@ def put_in_blocks(network: SmallFusion, make: Callable[[int, str], nn.Module]) -
 
 
 PAPER = "Lin et al. 2019, TSM: Temporal Shift Module for Efficient Video Understanding"
+SMALL = {"width": 32, "depths": (1, 1, 1)}
 _INPUT = InputSpec(clip_len=8, size=(224, 224), sampling="spread")
 
 
@@ -168,10 +169,6 @@ VARIANTS: dict[str, Variant] = {
     "tsm": _on("mobilenetv2_100", "channels shift to neighbours in time; any residual backbone"),
     "tsm_resnet50": _on("resnet50", "as published"),
     "tsm_small": Variant(
-        SmallTsm,
-        {"width": 32, "depths": (1, 1, 1)},
-        _INPUT.with_(size=(96, 96)),
-        PAPER,
-        note="channels shift to neighbours in time",
+        SmallTsm, SMALL, _INPUT.with_(size=(96, 96)), PAPER, note="channels shift to neighbours in time"
     ),
 }

@@ -75,8 +75,7 @@ class SlowFast(Network):
             the same number of stages; the number of entries is the depth of a stage.
         alpha: frames of the fast pathway for one of the slow.
         beta: channels of the fast pathway for one of the slow.
-        lateral: filter length of the lateral convolutions over time, and their output channels for one of the fast
-            pathway.
+        lateral: filter length over time of the lateral convolutions; their output channels per fast channel.
         dropout: before the classifier.
     """
 
@@ -183,36 +182,23 @@ FROM_PYTORCHVIDEO = (
 )
 """Renames for all variants but `slowfast_small`."""
 
+_PAPER = "Feichtenhofer et al. 2019"
 _R101 = (((1,) * 3, (1,) * 4, (3,) * 23, (3,) * 3), ((3,) * 3, (3,) * 4, (3,) * 23, (3,) * 3))
 _SOME = (3,) * 6 + (1,) * 17  # in the long stage, only the first blocks have filters over time
 _R101_SOME = (((1,) * 3, (1,) * 4, _SOME, (3,) * 3), ((3,) * 3, (3,) * 4, _SOME, (3,) * 3))
-_SMALL = {
-    "width": 32,
-    "times": (((1,), (1,), (3,)), ((3,), (3,), (3,))),
-    "beta": 1 / 4,
-    "lateral": (5, 2),
-    "dropout": 0.2,
-}
+_SMALL_TIMES = (((1,), (1,), (3,)), ((3,), (3,), (3,)))
+_SMALL = {"width": 32, "times": _SMALL_TIMES, "beta": 1 / 4, "lateral": (5, 2), "dropout": 0.2}
+_SMALL_INPUT = InputSpec(clip_len=16, size=(96, 96), sampling="spread")
 
 
-def _variant(
-    input: InputSpec, note: str, builder: type[SlowFast] = SlowFast, arguments: dict[str, object] | None = None
-) -> Variant:
-    return Variant(builder, arguments or {}, input, "Feichtenhofer et al. 2019", note=note)
+def _variant(clip_len: int, note: str, **arguments: object) -> Variant:
+    return Variant(SlowFast, arguments, kinetics_input(clip_len, 2, 256), _PAPER, note=note)
 
 
 VARIANTS: dict[str, Variant] = {
-    "slowfast_r50": _variant(kinetics_input(32, 2, 256), "8x8: 8 slow and 32 fast frames"),
-    "slowfast_r50_4x16": _variant(
-        kinetics_input(32, 2, 256), "4 slow and 32 fast frames", arguments={"alpha": 8, "lateral": (5, 2)}
-    ),
-    "slowfast_r101": _variant(
-        kinetics_input(32, 2, 256), "8x8, 101 layers", arguments={"times": _R101, "lateral": (5, 2)}
-    ),
-    "slowfast_16x8_r101_50_50": _variant(
-        kinetics_input(64, 2, 256), "16 slow and 64 fast frames", arguments={"times": _R101_SOME, "lateral": (5, 2)}
-    ),
-    "slowfast_small": _variant(
-        InputSpec(clip_len=16, size=(96, 96), sampling="spread"), "for a CPU", CompactSlowFast, _SMALL
-    ),
+    "slowfast_r50": _variant(32, "8x8: 8 slow and 32 fast frames"),
+    "slowfast_r50_4x16": _variant(32, "4 slow and 32 fast frames", alpha=8, lateral=(5, 2)),
+    "slowfast_r101": _variant(32, "8x8, 101 layers", times=_R101, lateral=(5, 2)),
+    "slowfast_16x8_r101_50_50": _variant(64, "16 slow and 64 fast frames", times=_R101_SOME, lateral=(5, 2)),
+    "slowfast_small": Variant(CompactSlowFast, _SMALL, _SMALL_INPUT, _PAPER, note="for a CPU"),
 }

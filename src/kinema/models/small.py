@@ -43,11 +43,8 @@ class Block(nn.Module):
         self.conv1 = nn.Conv3d(inputs, outputs, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)
         self.norm1 = nn.BatchNorm3d(outputs)
         if length > 1 or time_stride > 1:
-            self.conv_time: nn.Module = nn.Sequential(
-                nn.Conv3d(outputs, outputs, (length, 1, 1), (time_stride, 1, 1), (length // 2, 0, 0), bias=False),
-                nn.BatchNorm3d(outputs),
-                nn.ReLU(inplace=True),
-            )
+            conv = nn.Conv3d(outputs, outputs, (length, 1, 1), (time_stride, 1, 1), (length // 2, 0, 0), bias=False)
+            self.conv_time: nn.Module = nn.Sequential(conv, nn.BatchNorm3d(outputs), nn.ReLU(inplace=True))
         else:
             self.conv_time = nn.Identity()
         self.conv2 = nn.Conv3d(outputs, outputs, (1, 3, 3), 1, (0, 1, 1), bias=False)
@@ -72,8 +69,7 @@ class SmallFusion(Network):
         num_classes: length of the logits.
         width: channels of the stem and of the first stage; each further stage doubles them.
         depths: blocks of each stage.
-        stem_time: length and stride of the stem's filters over time; length 0 means the whole clip at once (early
-            fusion).
+        stem_time: length and stride of the stem's filters over time; length 0: the whole clip at once (early fusion).
         times: the same for the blocks of each stage; the stride belongs to the stage's first block.
         joined: units and grid of late fusion's joining layer: it gets the features of grid x grid positions of all frames,
             in order, so that it can compare positions between frames. None averages features over space and time.
@@ -99,9 +95,8 @@ class SmallFusion(Network):
         pool: Pool = "mean",
     ) -> None:
         if pool not in get_args(Pool) or (joined and pool != "mean"):
-            raise ValueError(
-                f"features are pooled by {get_args(Pool)}, joined ones by the mean; got {pool=}, {joined=}"
-            )
+            known = get_args(Pool)
+            raise ValueError(f"features are pooled by {known}, joined ones by the mean; got {pool=}, {joined=}")
         channels = [width, *(width * 2**stage for stage in range(len(depths)))]
         units, grid = joined or (0, 1)
         super().__init__(spec, units or channels[-1], num_classes, dropout)

@@ -64,9 +64,7 @@ def load_backbone_weights(model: nn.Module, path: str | Path, classifier: str) -
     own = model.state_dict()
     heads = {f"{classifier}.{kind}" for kind in ("weight", "bias")} & set(own)
     if any(name not in tensors or tensors[name].shape != own[name].shape for name in heads):
-        tensors = {name: value for name, value in tensors.items() if name not in heads} | {
-            name: own[name] for name in heads
-        }
+        tensors = {**tensors, **{name: own[name] for name in heads}}
     check_fit(tensors, own, path, "give the file of this very backbone, and the arguments it was trained with")
     model.load_state_dict(tensors, strict=False)
 
@@ -80,11 +78,8 @@ def check_fit(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: ob
     optional = {name for name in own if name.endswith("num_batches_tracked")}
     faults = [f"{name} is missing" for name in own if name not in tensors and name not in optional]
     faults += [f"{name} is not in the network" for name in tensors if name not in own]
-    faults += [
-        f"{name} is {_shape(value)}, not {_shape(own[name])}"
-        for name, value in tensors.items()
-        if name in own and value.shape != own[name].shape
-    ]
+    shared = ((name, value, own[name]) for name, value in tensors.items() if name in own)
+    faults += [f"{name} is {_shape(a)}, not {_shape(b)}" for name, a, b in shared if a.shape != b.shape]
     if faults:
         more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise CheckpointError(f"weights do not fit the network ({faults[0]}{more})", path, do)

@@ -293,12 +293,8 @@ def _strided_convolutions(channels: int, width: int, patch: Patch) -> nn.Sequent
         frames, rows, columns = (2 if size >> step > 1 else 1 for size in patch)
         stride = (frames, rows, columns)
         length = (3 if stride[0] == 2 else 1, 3, 3)
-        padding = (length[0] // 2, 1, 1)
-        layers += [
-            nn.Conv3d(sizes[step], sizes[step + 1], length, stride, padding, bias=False),
-            nn.BatchNorm3d(sizes[step + 1]),
-            nn.ReLU(inplace=True),
-        ]
+        conv = nn.Conv3d(sizes[step], sizes[step + 1], length, stride, (length[0] // 2, 1, 1), bias=False)
+        layers += [conv, nn.BatchNorm3d(sizes[step + 1]), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, nn.Conv3d(sizes[-1], width, 1))
 
 
@@ -327,27 +323,18 @@ FROM_TRANSFORMERS: tuple[tuple[str, str], ...] = (
 _HALF = (0.5, 0.5, 0.5)
 _VIDEOMAE = "Tong et al. 2022, VideoMAE: Masked Autoencoders are Data-Efficient Learners"
 _TIMESFORMER = "Bertasius et al. 2021, Is Space-Time Attention All You Need for Video Understanding?"
+_DIVIDED = {"patch": (1, 16, 16), "attention": "divided"}
+_DIVIDED_INPUT = InputSpec(clip_len=8, frame_stride=32, size=(224, 224), mean=(0.45,) * 3, std=(0.225,) * 3)
+_JOINT_INPUT = InputSpec(clip_len=16, frame_stride=4, size=(224, 224))
+_SMALL = {"width": 192, "depth": 4, "convolutions": True}
+_SMALL_INPUT = InputSpec(clip_len=8, size=(96, 96), sampling="spread")
 
 VARIANTS: dict[str, Variant] = {
     "timesformer_base": Variant(
-        builder=VideoTransformer,
-        arguments={"patch": (1, 16, 16), "attention": "divided"},
-        input=InputSpec(clip_len=8, frame_stride=32, size=(224, 224), mean=(0.45,) * 3, std=(0.225,) * 3),
-        paper=_TIMESFORMER,
-        note="time and space attended to in turn",
+        VideoTransformer, _DIVIDED, _DIVIDED_INPUT, _TIMESFORMER, note="time and space attended to in turn"
     ),
-    "videomae_base": Variant(
-        builder=VideoTransformer,
-        arguments={},
-        input=InputSpec(clip_len=16, frame_stride=4, size=(224, 224)),
-        paper=_VIDEOMAE,
-        note="all tubelets attend to all",
-    ),
+    "videomae_base": Variant(VideoTransformer, {}, _JOINT_INPUT, _VIDEOMAE, note="all tubelets attend to all"),
     "video_vit_small": Variant(
-        builder=VideoTransformer,
-        arguments={"width": 192, "depth": 4, "convolutions": True},
-        input=InputSpec(clip_len=8, size=(96, 96), sampling="spread"),
-        paper=_VIDEOMAE,
-        note="joint attention behind a convolutional stem, for CPUs",
+        VideoTransformer, _SMALL, _SMALL_INPUT, _VIDEOMAE, note="joint attention behind a convolutional stem, for CPUs"
     ),
 }

@@ -78,16 +78,11 @@ class Tsn(LateFusion):
 
 _PAPER = "Wang et al. 2016, Temporal Segment Networks"
 _INPUT = InputSpec(clip_len=8, size=(224, 224), sampling="spread")
+_SMALL = {"width": 32, "depths": (1, 1, 1)}
 
 VARIANTS: dict[str, Variant] = {
     "tsn": Variant(
         None, {}, _INPUT, _PAPER, on_backbone=Tsn, backbone="resnet50", note="the mean of spread frames; any backbone"
     ),
-    "tsn_small": Variant(
-        SmallFusion,
-        {"width": 32, "depths": (1, 1, 1)},
-        _INPUT.with_(size=(96, 96)),
-        _PAPER,
-        note="the mean of spread frames",
-    ),
+    "tsn_small": Variant(SmallFusion, _SMALL, _INPUT.with_(size=(96, 96)), _PAPER, note="the mean of spread frames"),
 }

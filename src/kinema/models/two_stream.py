@@ -240,42 +240,25 @@ def _with_colours(flow: InputSpec, colours: InputSpec | None = None) -> InputSpe
     return flow.with_(modality="rgb+flow", mean=(*mean, *flow.mean), std=(*std, *flow.std))
 
 
+_I3D_INPUT, _SMALL_INPUT = _with_colours(i3d.FLOW_INPUT, i3d.INPUT), _with_colours(_SMALL_FLOW)
 _MEMBERS = ({"variant": "single_frame_small", "clip_len": 1}, {"variant": "temporal_stream_small"})
 
 VARIANTS: dict[str, Variant] = {
-    "spatial_stream": Variant(
-        CnnM, {}, _FRAME, _PAPER, num_classes=101, on_backbone=SingleFrame, note="one frame, CNN-M-2048"
-    ),
+    "spatial_stream": Variant(CnnM, {}, _FRAME, _PAPER, 101, SingleFrame, note="one frame, CNN-M-2048"),
     "temporal_stream": Variant(
-        CnnM,
-        {"second_norm": False},
-        _FLOW,
-        _PAPER,
-        101,
-        on_backbone=TemporalStream,
-        note="flow of ten frames, CNN-M-2048",
+        CnnM, {"second_norm": False}, _FLOW, _PAPER, 101, TemporalStream, note="flow of ten frames, CNN-M-2048"
     ),
     "two_stream": Variant(
-        TwoStream, {}, _with_colours(_FLOW), _PAPER, 101, on_backbone=TwoStreamOnBackbone, note="both, scores averaged"
+        TwoStream, {}, _with_colours(_FLOW), _PAPER, 101, TwoStreamOnBackbone, note="both, scores averaged"
     ),
-    "two_stream_i3d": Variant(
-        TwoStreamI3d,
-        {},
-        _with_colours(i3d.FLOW_INPUT, i3d.INPUT),
-        "Carreira & Zisserman 2017, Quo Vadis, Action Recognition?",
-        note="i3d_rgb and i3d_flow, scores averaged",
-    ),
+    "two_stream_i3d": Variant(TwoStreamI3d, {}, _I3D_INPUT, i3d.PAPER, note="i3d_rgb and i3d_flow, scores averaged"),
     "temporal_stream_small": Variant(
         SmallFusion, {"stem_time": (0, 1)}, _SMALL_FLOW, _PAPER, note="flow of ten frames, for a CPU"
     ),
     "two_stream_small": Variant(
-        TwoStreamSmall, {}, _with_colours(_SMALL_FLOW), _PAPER, note="a frame and the flow of ten, for a CPU"
+        TwoStreamSmall, {}, _SMALL_INPUT, _PAPER, note="a frame and the flow of ten, for a CPU"
     ),
     "fused": Variant(
-        Fused,
-        {"members": _MEMBERS},
-        _with_colours(_SMALL_FLOW),
-        _PAPER,
-        note="any networks, scores averaged: kinema fuse",
+        Fused, {"members": _MEMBERS}, _SMALL_INPUT, _PAPER, note="any networks, scores averaged: kinema fuse"
     ),
 }

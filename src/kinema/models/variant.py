@@ -21,8 +21,7 @@ class Weights:
         licence: the publisher's.
         sha256: checksum, or its first digits; empty if the publisher gives none.
         git_blob: the file's object name in the publisher's git repository, which is a checksum too.
-        renames: name of the patterns, in the module of the variant's family, that turn the file's tensor names into
-            the network's; see `kinema.weights.convert`.
+        renames: name of the patterns for tensor names in the module of the family; see `kinema.weights.convert`.
         input: fields of the variant's `InputSpec` that differ for these weights.
         metrics: the publisher's figures by name, with the protocol in the name ("kinetics400 hit@1, 30 views").
         source: the page with these figures.
@@ -46,8 +45,7 @@ class Variant:
     """One named network.
 
     Args:
-        builder: called as `builder(spec=, num_classes=, **arguments)`; returns a `Network`. None if the variant
-            exists on a backbone only.
+        builder: called as `builder(spec=, num_classes=, **arguments)`; None if the variant exists on a backbone only.
         arguments: keyword arguments of the builder; the caller's override them.
         input: the default input.
         paper: authors and year, or a line of origin.

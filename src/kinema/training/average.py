@@ -1,7 +1,6 @@
 """A moving average of the weights (Polyak and Juditsky 1992), which is validated and saved in place of the network.
 
-It shares the weights of frozen parts with the network. To copy and average those of a large encoder would cost more than
-the rest of the step.
+It shares the weights of frozen parts: to copy and average a large encoder would cost more than the rest of the step.
 """
 
 from __future__ import annotations

@@ -73,8 +73,7 @@ class TrainingRun:
         listener: receives the progress.
         objective: computes the loss of a batch; None for one or several labels a clip.
         collate: joins examples to a batch; None joins clips.
-        num_listed: number of examples that `max_broken` is a share of, if `data` is one of several divisions; None: those in
-            `data`.
+        num_listed: number of examples that `max_broken` is a share of, in all folds together; None: those in `data`.
     """
 
     network: Network
@@ -96,8 +95,7 @@ def seed_weights(seed: int) -> None:
 def open_accelerator() -> Accelerator:
     """The devices, and the other processes of a launcher if there are any.
 
-    Accelerate needs to be told to use CPUs. Without a GPU it otherwise connects the processes, and then takes each of them
-    for the only one.
+    Without a GPU Accelerate needs `cpu=True`: otherwise it connects the processes, then takes each for the only one.
     """
     return Accelerator(cpu=resolve_device().type == "cpu")
 
@@ -249,10 +247,8 @@ class Trainer:
             return True
         state.skipped, state.skipped_in_a_row = state.skipped + 1, state.skipped_in_a_row + 1
         if state.skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
-            raise Diverged(
-                f"{_MAX_SKIPPED_IN_A_ROW} steps in a row gave gradients that are not numbers", f"epoch {state.epoch + 1}",
-                "lower --lr, or train with --precision f32",
-            )  # fmt: skip
+            what = f"{_MAX_SKIPPED_IN_A_ROW} steps in a row gave gradients that are not numbers"
+            raise Diverged(what, f"epoch {state.epoch + 1}", "lower --lr, or train with --precision f32")
         if state.skipped == 1:
             log.warning("a gradient was not a number; its step was left out (the summary counts such steps)")
         return False
@@ -349,11 +345,9 @@ class Trainer:
         self.schedule.restore(parts["schedule"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(parts["scaler"])
-        if len(parts["processes"]) != self.accelerator.num_processes:
-            raise CheckpointError(
-                f"the run was started with {len(parts['processes'])} processes", self.run.state_path,
-                f"resume with as many, not {self.accelerator.num_processes}",
-            )  # fmt: skip
+        if (started := len(parts["processes"])) != self.accelerator.num_processes:
+            do = f"resume with as many, not {self.accelerator.num_processes}"
+            raise CheckpointError(f"the run was started with {started} processes", self.run.state_path, do)
         own = parts["processes"][self.accelerator.process_index]
         torch.set_rng_state(own["generator"])
         self.state.tally, self.state.broken = Tally(**own["tally"]), own["broken"]

@@ -38,10 +38,8 @@ def build_optimizer(network: Network, options: FitOptions) -> torch.optim.Optimi
     """SGD with Nesterov momentum, or AdamW, over the trained parameters; fused, with one pass over them a step."""
     groups = parameter_groups(network, options)
     if options.optimizer == "sgd":
-        nesterov = options.momentum > 0
-        return torch.optim.SGD(
-            groups, lr=options.learning_rate, momentum=options.momentum, nesterov=nesterov, fused=True
-        )
+        momentum = options.momentum
+        return torch.optim.SGD(groups, options.learning_rate, momentum, nesterov=momentum > 0, fused=True)
     return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
 
 

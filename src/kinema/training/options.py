@@ -79,9 +79,8 @@ class FitOptions:
         if self.lr is not None and not self.lr > 0:
             raise ConfigError("--lr must be above 0", self.lr, "leave it out, or give a small number such as 0.001")
         if self.accumulate > self.batch_size:
-            raise ConfigError(
-                "--accumulate cuts a batch finer than one clip", self.accumulate, "give a larger --batch-size"
-            )
+            what = "--accumulate cuts a batch finer than one clip"
+            raise ConfigError(what, self.accumulate, "give a larger --batch-size")
         self.num_open_stages  # noqa: B018  checks the spelling now, not an hour later
 
     @property

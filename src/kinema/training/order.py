@@ -26,10 +26,8 @@ def epoch_order(
         return rng.permutation(num_examples)
     shuffled = rng.permutation(num_examples)
     edges = np.cumsum(weights[shuffled] / weights.sum())
-    drawn = shuffled[
-        np.searchsorted(edges, (np.arange(num_examples) + rng.random()) / num_examples).clip(max=num_examples - 1)
-    ]
-    return rng.permutation(drawn)
+    draws = (np.arange(num_examples) + rng.random()) / num_examples
+    return rng.permutation(shuffled[np.searchsorted(edges, draws).clip(max=num_examples - 1)])
 
 
 @dataclass(eq=False)

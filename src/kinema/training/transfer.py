@@ -15,8 +15,7 @@ from kinema.training.options import FitOptions
 def freeze(network: Network, options: FitOptions) -> list[nn.Module]:
     """Freeze all stages that `options.transfer` does not train; returns the frozen stages, from the input on.
 
-    Layers that came with the classifier (`num_head_stages`) count as part of it. All frozen stages precede the trained ones,
-    so autograd never goes back through them.
+    The last `num_head_stages` stages count as the classifier. Frozen stages come first; autograd ends before them.
 
     Raises:
         ConfigError: the network has fewer stages than `transfer` names.

@@ -1,7 +1,6 @@
 """A trained network as a folder: `model.safetensors` (its weights) and `model.json` (everything else, readable).
 
-A folder is written under a temporary name and then renamed, so that a killed run leaves the old one or the new one,
-never a mixture.
+A folder is written under a temporary name, then renamed: a killed run leaves the old one or the new one, no mixture.
 """
 
 from __future__ import annotations

@@ -41,8 +41,7 @@ def convert(tensors: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor
 def fit_classifier(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Filters of 1 x 1 x 1 as a matrix: "classifier.weight" [classes f 1 1 1] becomes [classes f].
 
-    Fully convolutional networks such as I3D and S3D are published like this. Larger filters stay, so that
-    `check_fit` reports their shape.
+    I3D and S3D, for example, are published like this. Larger filters stay, so that `check_fit` reports their shape.
     """
     weight = tensors.get("classifier.weight")
     if weight is None or weight.ndim < 3 or any(size != 1 for size in weight.shape[2:]):

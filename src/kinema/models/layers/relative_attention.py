@@ -31,8 +31,7 @@ _AXES = "thw"
 class FastAttention(MultiscaleAttention):  # type: ignore[misc]
     """Replaces torchvision's attention and uses its layers.
 
-    In training, and on the meta device where multiply-adds are counted, torchvision's own computation runs, so that
-    counts are the published ones.
+    In training, and on the meta device, torchvision's own computation runs; multiply-adds are thus the published ones.
 
     Args:
         layers: of torchvision.

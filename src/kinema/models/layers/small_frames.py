@@ -1,7 +1,6 @@
 """The spatial trunk of the small fusion networks as a frame network: images in, one feature vector each out.
 
-It has the interface of a backbone and the stem and blocks of `small`, so that comparisons show the effect of how time
-is used.
+It has the interface of a backbone and the stem and blocks of `small`, so that comparisons isolate how time is used.
 """
 
 from __future__ import annotations

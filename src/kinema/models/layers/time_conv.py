@@ -4,8 +4,7 @@ How the weights of a 2-D filter are distributed over time, so that a clip withou
 
     mean     copies, divided by their number (Carreira and Zisserman 2017)
     centre   all in the middle slice: each frame gives its 2-D output
-    shift    the same, but an eighth of the filters sees the next frame and an eighth the previous one, as in TSM (Lin et
-             al. 2019)
+    shift    the same, but an eighth of the filters sees the next frame, an eighth the previous (TSM, Lin et al. 2019)
 
 With the first two, a clip and its reverse have the same output and the same gradient: weights that would distinguish
 them start at zero, and directions of motion are learned late. With "shift" they are learned at once.
@@ -71,8 +70,7 @@ class InflatedConv(OneDnnConv3d):
 class TimeConv(nn.Conv2d):
     """Filters over time, depthwise or over all channels.
 
-    The positions of a frame are flattened: a depthwise 2-D filter of n x 1 over times and positions takes a tenth of the
-    time of torch's 3-D one.
+    Positions are flattened: depthwise n x 1 filters over times and places take a tenth of the time of torch's 3-D ones.
 
     Args:
         channels: in and out.
