@@ -48,7 +48,7 @@ class Inflation:
         init: initialisation over time: "shift", "centre" or "mean" (as published); see `time_conv`.
         padding: before the first and after the last frame: "zeros", or "replicate" for that frame, with which a clip
             without motion gives exactly the 2-D network's features.
-        time_strides: by name of a part, how many time steps are max-pooled to one before it, like {"layer2": 2}.
+        time_strides: by backbone part, how many time steps are max-pooled to one before it, such as {"layer2": 2}.
     """
 
     kind: Kind = "depthwise"
