@@ -52,11 +52,8 @@ def new_figure(
     grid = figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios, sharex=sharex, sharey=sharey)
     for ax in grid.flat:
         ax.set_facecolor("none")
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            ax.spines[side].set_color(INK)
-            ax.spines[side].set_alpha(0.45)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.spines[["left", "bottom"]].set(color=INK, alpha=0.45)
         ax.tick_params(colors=INK, labelsize=9, length=3)
         ax.grid(True, color=INK, alpha=0.12, linewidth=0.8)
         ax.set_axisbelow(True)
@@ -82,9 +79,8 @@ def figure_svg(figure: Figure, prefix: str = "") -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}", svg)
-    return re.sub(
-        r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", svg, count=1)
-    )
+    svg = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", svg, count=1)
+    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", svg)
 
 
 def timeline(
@@ -159,9 +155,7 @@ def confusion_matrix(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure
 def curves(rows: Sequence[Mapping[str, object]], x: str = "epoch") -> Figure:
     """Training curves: one panel each for losses, for scores and for the learning rate, as far as the rows have them.
 
-    Args:
-        rows: one mapping for each epoch; values that are no numbers are skipped.
-        x: the key of the horizontal axis.
+    `rows` has one mapping for each epoch, `x` is the key of the horizontal axis. Values that are no numbers are skipped.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -192,11 +186,8 @@ def bars(
 ) -> Figure:
     """Horizontal bars with confidence intervals, the first row on top.
 
-    Args:
-        rows: (name, value, low, high) of each bar.
-        title: title of the chart.
-        colours: by name, as in `timeline`; None gives all the same colour.
-        limit: right end of the axis; None fits the data.
+    `rows` has (name, value, low, high) of each bar. `colours` are by name, as in `timeline`; None gives all the same one.
+    `limit` is the right end of the axis; None fits the data.
     """
     figure, (ax,) = new_figure(8, 0.9 + 0.42 * len(rows), title=title)
     values = np.array([row[1] for row in rows], dtype=float)
@@ -217,11 +208,7 @@ def bars(
 def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str, title: str = "") -> Figure:
     """Two panels of horizontal bars side by side, the first row on top; a left axis over more than two decades is logarithmic.
 
-    Args:
-        rows: (name, left value, right value).
-        left: label of the left axis, with the unit.
-        right: label of the right axis, with the unit.
-        title: title of the chart.
+    `rows` has (name, left value, right value). `left` and `right` are the labels of the axes, with the units.
     """
     figure, panels = new_figure(10, 1.3 + 0.42 * len(rows), columns=2, sharey=True, title=title)
     for ax, column, label in zip(panels, (1, 2), (left, right), strict=True):
@@ -244,10 +231,7 @@ def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str,
 def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str) -> Figure:
     """Quality against cost, one named dot for each network, with the Pareto front; a cost axis over a decade is logarithmic.
 
-    Args:
-        rows: (name, cost, quality).
-        x_label: label of the cost axis, with the unit.
-        y_label: label of the quality axis, with the unit.
+    `rows` has (name, cost, quality); the labels of the axes, of cost and of quality, include the units.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -42,9 +42,8 @@ class KinemaError(Exception):
     def __str__(self) -> str:
         parts = (self.what, self.where, self.do)
         lines = ": ".join(part for part in parts if part).splitlines()
-        return " ".join(
-            line.strip() for line in lines if line.strip()
-        )  # spaces inside a line stay: they may be part of a path
+        # Spaces inside a line stay: they may be part of a path.
+        return " ".join(line.strip() for line in lines if line.strip())
 
 
 class UsageError(KinemaError):
@@ -91,12 +90,9 @@ class ConfigError(UsageError):
 
 
 def check_settings(values: Mapping[str, float | None], least: float, most: float = math.inf) -> None:
-    """Check that numbers lie in a range. None, for a number that was not given, is allowed.
+    """Check that numbers, by the name of their setting such as batch_size, lie in the closed range from `least` to `most`.
 
-    Args:
-        values: numbers by the name of the setting, such as batch_size.
-        least: the least allowed value.
-        most: the greatest allowed value.
+    None, for a number that was not given, is allowed.
 
     Raises:
         ConfigError: a number out of range; names the option, as --batch-size.
@@ -130,11 +126,8 @@ class TooManyBroken(DataError):
 def check_broken(broken: Mapping[str, str], number: int, most: float, kind: str = "examples") -> None:
     """Check that not too many examples of a run could not be read.
 
-    Args:
-        broken: reasons by the name of the example.
-        number: number of all examples, including the broken ones.
-        most: the share of them that may be broken.
-        kind: the word for them in the message.
+    `broken` has reasons by the name of the example, `number` counts all examples, including the broken ones. `most` is the
+    share of them that may be broken, and `kind` the word for them in the message.
 
     Raises:
         TooManyBroken: more are broken; names the first.

@@ -220,9 +220,7 @@ class InputSpec:
         (64, 342)
         """
         if self.squeezed and "size" in changes:
-            height, width = (
-                round(side * new / old)
-                for side, new, old in zip(self.squeezed, changes["size"], self.size, strict=True)
-            )
+            sides = zip(self.squeezed, changes["size"], self.size, strict=True)
+            height, width = (round(side * new / old) for side, new, old in sides)
             changes = {"squeezed": (height, width), **changes}
         return replace(self, **changes)

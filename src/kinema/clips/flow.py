@@ -34,9 +34,7 @@ def measure(method: str) -> flow.Measure:
 def check_flow(spec: InputSpec, requested: str | None = None) -> None:
     """Check that the flow a network needs can be computed, before any work is done.
 
-    Args:
-        spec: input of the network.
-        requested: the method that the user named; only the network's own is accepted.
+    `requested` is the method that the user named; only the network's own is accepted.
 
     Raises:
         UsageError: the network learned from another method's flow, or from none.
@@ -53,13 +51,10 @@ def check_flow(spec: InputSpec, requested: str | None = None) -> None:
 def with_channels(
     frames: Iterable[tuple[int, Frames]], num_frames: int, spec: InputSpec, wanted: set[int]
 ) -> Iterator[tuple[int, Frames]]:
-    """Yield number and channels [h w c] of frames: u and v, or RGB with u and v.
+    """Yield number and channels [h w c] of the `wanted` frames: u and v, or RGB with u and v.
 
-    Args:
-        frames: number and RGB [h w 3] in ascending order, with all frames that `with_followers` names.
-        num_frames: of the whole video.
-        spec: modality and method.
-        wanted: numbers of the frames to yield. One whose next frame is missing is left out.
+    `frames` are number and RGB [h w 3] in ascending order, with all frames that `with_followers` names, of a video of
+    `num_frames`. A wanted frame whose next frame is missing is left out.
     """
     for number, frame, field in flow.follow(frames, num_frames, measure(spec.flow), wanted):
         yield number, stack_channels(frame, field, spec)
@@ -73,14 +68,7 @@ def stack_channels(frames: Frames, fields: Frames, spec: InputSpec) -> Frames:
 def channels_at(
     numbers: NDArray[np.int64], num_frames: int, spec: InputSpec, read: Callable[[NDArray[np.int64]], Frames]
 ) -> Frames:
-    """Channels [n h w c] of frames by number, in any order.
-
-    Args:
-        numbers: of the frames.
-        num_frames: of the whole video.
-        spec: modality and method.
-        read: gives frames [n h w 3] by number.
-    """
+    """Channels [n h w c] of frames by number, in any order, of a video of `num_frames`; `read` gives their RGB [n h w 3]."""
     unique, places = np.unique(numbers, return_inverse=True)
     needed = flow.with_followers(unique, num_frames)
     pairs = zip(needed.tolist(), read(needed), strict=True)

@@ -1,6 +1,7 @@
 """Mix the clips of a batch and their targets: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019).
 
-Targets are soft, [b classes]. All random numbers come from the given NumPy generator, so that a run can be repeated.
+Clips are float [b c t h w], targets are soft, float [b classes]; results have the same shapes. All random numbers come
+from the given NumPy generator, so that a run can be repeated.
 """
 
 from __future__ import annotations
@@ -18,12 +19,9 @@ Targets = Float[Tensor, "b classes"]
 
 
 def soft_targets(targets: Tensor, num_classes: int, smoothing: float = 0.0) -> Tensor:
-    """Convert class indices [b] to soft targets [b classes]; multi-hot float targets are returned unchanged.
+    """Convert class indices int64 [b] to soft targets [b classes]; multi-hot float targets are returned unchanged.
 
-    Args:
-        targets: int64 [b] or float [b classes].
-        num_classes: number of classes.
-        smoothing: share of the weight spread evenly over all classes (label smoothing, Szegedy et al. 2016).
+    `smoothing` is the share of the weight spread evenly over all classes (label smoothing, Szegedy et al. 2016).
     """
     if targets.is_floating_point():
         return targets
@@ -34,14 +32,7 @@ def soft_targets(targets: Tensor, num_classes: int, smoothing: float = 0.0) -> T
 def apply_mixup(clips: Clips, targets: Targets, rng: np.random.Generator, alpha: float = 0.2) -> tuple[Clips, Targets]:
     """Blend each clip of a batch with another one, all with one weight drawn from Beta(alpha, alpha).
 
-    Args:
-        clips: float [b c t h w].
-        targets: soft, float [b classes].
-        rng: random generator for the weight and the partners.
-        alpha: above zero; larger values blend more evenly.
-
-    Returns:
-        New clips and targets of the same shapes.
+    `alpha` is above zero; larger values blend more evenly. Returns new tensors.
     """
     share = float(rng.beta(alpha, alpha))
     partner = torch.from_numpy(rng.permutation(len(clips))).to(clips.device)
@@ -51,14 +42,7 @@ def apply_mixup(clips: Clips, targets: Targets, rng: np.random.Generator, alpha:
 def apply_cutmix(clips: Clips, targets: Targets, rng: np.random.Generator, alpha: float = 1.0) -> tuple[Clips, Targets]:
     """Paste a box from another clip of the batch into each clip, in all its frames; targets are weighted by area.
 
-    Args:
-        clips: float [b c t h w].
-        targets: soft, float [b classes].
-        rng: random generator for the box and the partners.
-        alpha: above zero; the box's share of the frame is drawn from Beta(alpha, alpha).
-
-    Returns:
-        New clips and targets of the same shapes.
+    The box's share of the frame is drawn from Beta(alpha, alpha); `alpha` is above zero. Returns new tensors.
     """
     height, width = clips.shape[-2:]
     side = math.sqrt(1 - float(rng.beta(alpha, alpha)))
@@ -74,15 +58,7 @@ def apply_cutmix(clips: Clips, targets: Targets, rng: np.random.Generator, alpha
 def mix(
     clips: Clips, targets: Targets, rng: np.random.Generator, *, mixup: float = 0.0, cutmix: float = 0.0
 ) -> tuple[Clips, Targets]:
-    """Apply mixup or CutMix, whichever has a strength (alpha) above zero; if both do, draw one of them.
-
-    Args:
-        clips: float [b c t h w].
-        targets: soft, float [b classes].
-        rng: random generator for all draws.
-        mixup: alpha of mixup, 0 is off.
-        cutmix: alpha of CutMix, 0 is off.
-    """
+    """Apply mixup or CutMix, whichever has an alpha above zero (0 is off); if both do, draw one of them."""
     methods = [(blend, alpha) for blend, alpha in ((apply_mixup, mixup), (apply_cutmix, cutmix)) if alpha > 0]
     if not methods or len(clips) < 2:
         return clips, targets

@@ -100,12 +100,8 @@ def random_resized_crop(
 ) -> Frames:
     """Crop a box of random area and aspect ratio and scale it to `size` (Szegedy et al. 2015).
 
-    Args:
-        frames: uint8 [t c h w].
-        size: height and width of the result.
-        rng: random generator for the box.
-        scale: minimum and maximum share of the frame's area.
-        ratio: minimum and maximum aspect ratio (width / height), relative to that of `size`.
+    `scale` is the minimum and maximum share of the frame's area, `ratio` the minimum and maximum aspect ratio (width /
+    height), relative to that of `size`.
     """
     height, width = frames.shape[-2:]
     area = height * width * rng.uniform(*scale)
@@ -136,11 +132,6 @@ def rotate(frames: Frames, degrees: float, num_flow: int = 0) -> Frames:
     """Rotate frames about their centre, counter-clockwise on screen; the empty corners get the clip's mean colour.
 
     Flow rotates with the frames: motion to the right is motion upwards after a quarter turn.
-
-    Args:
-        frames: uint8 [t c h w].
-        degrees: the angle.
-        num_flow: channels of flow.
     """
     fill = frames.float().mean(dim=(0, 2, 3)).round()
     fill[len(fill) - num_flow :] = FLOW_ZERO
@@ -165,12 +156,9 @@ def on_colours(frames: Frames, num_flow: int, change: Callable[[Frames], Frames]
 
 
 def color_jitter(frames: Frames, rng: np.random.Generator, strength: float) -> Frames:
-    """Change brightness, contrast and saturation by up to `strength` each; the hue stays.
+    """Change brightness, contrast and saturation of frames [t 3 h w] in random order; the hue stays.
 
-    Args:
-        frames: uint8 [t 3 h w].
-        rng: random generator for the factors and their order.
-        strength: 0.4 draws factors between 0.6 and 1.4.
+    A `strength` of 0.4 draws factors between 0.6 and 1.4.
     """
     v2f = load_torchvision().functional
     changes = (v2f.adjust_brightness, v2f.adjust_contrast, v2f.adjust_saturation)
@@ -192,16 +180,10 @@ def _colour_augment() -> type[nn.Module]:
 def rand_augment(
     frames: Frames, rng: np.random.Generator, magnitude: int = 9, num_ops: int = 2, *, colours_only: bool = False
 ) -> Frames:
-    """Apply `num_ops` of RandAugment's 14 operations (Cubuk et al. 2020), the same to all frames.
+    """Apply `num_ops` of RandAugment's 14 operations (Cubuk et al. 2020) in turn, the same to all frames [t 3 h w].
 
+    `magnitude` is their strength, 0 to 30. `colours_only` leaves out the five operations that shear, shift or rotate.
     torchvision draws from torch's global generator, so that is seeded from `rng` for the call and restored afterwards.
-
-    Args:
-        frames: uint8 [t 3 h w].
-        rng: random generator for the operations.
-        magnitude: strength, 0 to 30.
-        num_ops: number of operations, applied one after the other.
-        colours_only: leave out the five operations that shear, shift or rotate.
     """
     augment = _colour_augment() if colours_only else load_torchvision().RandAugment
     change = augment(num_ops=num_ops, magnitude=magnitude)
@@ -222,12 +204,7 @@ def random_erasing(
 ) -> Frames:
     """Cover one box with the clip's mean colour, in flow with no motion (Zhong et al. 2020); it is the same in all frames.
 
-    Args:
-        frames: uint8 [t c h w].
-        rng: random generator for the box.
-        probability: of covering a box at all.
-        scale: minimum and maximum share of the area.
-        num_flow: channels of flow.
+    `probability` is that of covering a box at all, `scale` the box's minimum and maximum share of the area.
     """
     if rng.random() >= probability:
         return frames

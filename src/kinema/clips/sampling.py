@@ -42,12 +42,8 @@ def spread_clips(num_frames: int, num_clips: int, clip_len: int) -> Indices:
 def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator, min_share: float = 1.0) -> Indices:
     """A clip [t] of one random frame from each of `clip_len` equal parts of the video, or of a section of it.
 
-    Args:
-        num_frames: length of the video.
-        clip_len: frames to take.
-        rng: random generator for the section and the positions in the parts.
-        min_share: below 1, the clip covers a section at a random position; its length is random, from this share of the
-            video to all of it.
+    With `min_share` below 1, the clip covers a section at a random position; its length is random, from this share of the
+    video to all of it.
     """
     _last_start(num_frames, clip_len, 1)
     inside = np.arange(clip_len) + rng.random(clip_len)
@@ -164,9 +160,8 @@ def _frames_in(times_s: NDArray[np.float64], span: TimeSpan, end_s: float | None
     frame_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else float("inf")
     end_s = float(times_s[-1]) + frame_s if end_s is None else end_s
     if span.start_s >= end_s:
-        raise EmptyVideo(
-            f"no frame at {span.start_s:g} s: the video ends at {end_s:g} s", do="correct the start of the span"
-        )
+        what = f"no frame at {span.start_s:g} s: the video ends at {end_s:g} s"
+        raise EmptyVideo(what, do="correct the start of the span")
     # A frame whose time was rounded down to just before the span belongs to it, one just before its end does not.
     early_s = _JITTER * min(frame_s, span.duration_s)
     first, end = np.searchsorted(times_s, [span.start_s - early_s, span.end_s - early_s])

@@ -121,12 +121,8 @@ def decode_size(spec: InputSpec, train: bool, augment: Augment | None = None) ->
     """The size at which to decode frames, so that the decoder scales them down: the short side, or height and width.
 
     Optical flow is measured at the same size in training and evaluation (the larger of 8/7 of the input and its short
-    side), because a displacement in pixels depends on the size.
-
-    Args:
-        spec: input of the network.
-        train: for training with `augment`, else for evaluation.
-        augment: random crops need a larger frame than the network sees.
+    side), because a displacement in pixels depends on the size. Otherwise, the random crops of `augment` in
+    training need a larger frame than the network sees.
     """
     if spec.has_flow:
         room = round(spec.size[0] * _MARGIN), round(spec.size[1] * _MARGIN)

@@ -80,13 +80,7 @@ Plan = Callable[["InputSpec", "NDArray[np.float64]", float, WindowOptions], Wind
 def plan_windows(
     spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, options: WindowOptions | None = None
 ) -> Windows:
-    """Plan the windows of a video.
-
-    Args:
-        spec: input of the network.
-        times_s: [n] display times of the video's frames.
-        duration_s: of the video.
-        options: see `WindowOptions`.
+    """Plan the windows of a video from its duration and the display times [n] of its frames.
 
     Raises:
         EmptyVideo: there is no frame.

@@ -29,11 +29,7 @@ _log = logging.getLogger("kinema")
 
 
 class FrameCache:
-    """Frames of whole videos, kept in a folder.
-
-    Args:
-        folder: folder of the files, made when the first one is written. It can be deleted at any time.
-    """
+    """Frames of whole videos in a folder, which is made when the first one is written and can be deleted at any time."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)

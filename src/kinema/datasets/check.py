@@ -83,10 +83,8 @@ class CheckReport:
     @property
     def conflicting(self) -> tuple[tuple[str, ...], ...]:
         """Duplicates whose copies have different labels."""
-        labels = {
-            path: frozenset(label for example in examples for label in example.labels)
-            for path, examples in _by_path(self.data).items()
-        }
+        examples = _by_path(self.data)
+        labels = {path: frozenset(label for e in found for label in e.labels) for path, found in examples.items()}
         return tuple(paths for paths in self.duplicates if len({labels[path] for path in paths}) > 1)
 
     @property
@@ -124,9 +122,7 @@ class CheckReport:
             "duplicates": [list(paths) for paths in self.duplicates],
             "duplicates_across_parts": [list(paths) for paths in self.leaking],
             "duplicates_with_other_labels": [list(paths) for paths in self.conflicting],
-            "near_duplicates": [
-                {"path": pair.path, "other": pair.other, "distance": pair.distance} for pair in self.near
-            ],
+            "near_duplicates": [{"path": p.path, "other": p.other, "distance": p.distance} for p in self.near],
             "torn_groups": list(self.torn),
             "durations_s": spread([info.duration_s for info in infos]),
             "num_frames": spread([info.num_frames for info in infos]),

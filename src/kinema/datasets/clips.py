@@ -12,7 +12,6 @@ from typing import TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -22,7 +21,7 @@ from kinema.clips.transforms import Augment, decode_size, train_transform, view_
 from kinema.datasets.cache import FrameCache
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.flow_cache import FlowCache
-from kinema.datasets.frames import FrameSource
+from kinema.datasets.frames import FrameSource, OpenFrames, Pixels
 from kinema.datasets.label_flips import LabelFlips
 from kinema.errors import UsageError, VideoError
 from kinema.types import InputSpec
@@ -146,16 +145,21 @@ class ClipDataset(Dataset[Sample | Broken]):
         rng = self.generator(epoch, index)
         try:
             with self.frames.open(example.path) as frames:
-                end_s = frames.end_s(self.spec, example.span)
-                if self.augment is None:
-                    plan = plan_clips(self.spec, frames.times_s, self.views.num_clips, example.span, end_s)
-                else:
-                    time_scale = self.augment.time_scale
-                    plan = plan_train_clip(self.spec, frames.times_s, rng, example.span, time_scale, end_s)[None]
-                pixels = frames.at(plan.reshape(-1))
+                clips, target = self.read_clips(frames, index, rng)
         except (VideoError, OSError) as error:
             return Broken(index, example.key, str(error))
-        return self.make_sample(pixels.reshape(*plan.shape, *pixels.shape[1:]), self.target(index), index, rng)
+        return self.make_sample(clips, target, index, rng)
+
+    def read_clips(self, frames: OpenFrames, index: int, rng: np.random.Generator) -> tuple[Pixels, int | Tensor]:
+        """The decoded frames [n t h w c] of an example's clips, and its target."""
+        span, times_s = self.data.examples[index].span, frames.times_s
+        end_s = frames.end_s(self.spec, span)
+        if self.augment is None:
+            plan = plan_clips(self.spec, times_s, self.views.num_clips, span, end_s)
+        else:
+            plan = plan_train_clip(self.spec, times_s, rng, span, self.augment.time_scale, end_s)[None]
+        pixels = frames.at(plan.reshape(-1))
+        return pixels.reshape(*plan.shape, *pixels.shape[1:]), self.target(index)
 
     def generator(self, epoch: int, index: int) -> np.random.Generator:
         """The random generator of an example."""
@@ -170,9 +174,7 @@ class ClipDataset(Dataset[Sample | Broken]):
         hot[list(classes)] = 1.0
         return hot
 
-    def make_sample(
-        self, clips: NDArray[np.uint8], target: int | Tensor, index: int, rng: np.random.Generator
-    ) -> Sample:
+    def make_sample(self, clips: Pixels, target: int | Tensor, index: int, rng: np.random.Generator) -> Sample:
         """Augments, or makes the views of, the decoded frames [n t h w c] of an example's clips."""
         if self.augment is not None:
             clips, target = self._label_flips.maybe_backwards(clips, target, rng)

@@ -167,9 +167,8 @@ def check_listed(paths: Iterable[str], source: str) -> None:
     missing = [path_within(path, source) for path in listed if not os.path.exists(path)]
     if missing:
         do = "correct the paths (they are relative to the folder of the list) or remove the rows"
-        raise DataError(
-            f"{len(missing)} of {len(listed)} listed files do not exist", f"{source}, {first_few(missing)}", do
-        )
+        what = f"{len(missing)} of {len(listed)} listed files do not exist"
+        raise DataError(what, f"{source}, {first_few(missing)}", do)
 
 
 def first_few(names: Iterable[str], most: int = 3) -> str:

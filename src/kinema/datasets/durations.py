@@ -23,9 +23,7 @@ def video_duration_s(path: str) -> float | None:
 def typical_duration_s(data: DataSet) -> float | None:
     """The median duration of the examples in seconds, of a sample of about fifty; None if none can be read."""
     step = max(len(data) // _MOST_SAMPLED, 1)
-    durations_s = (
-        video_duration_s(example.path) if example.span is None else example.span.duration_s
-        for example in data.examples[::step]
-    )
+    examples = data.examples[::step]
+    durations_s = (video_duration_s(e.path) if e.span is None else e.span.duration_s for e in examples)
     known = [duration_s for duration_s in durations_s if duration_s is not None]
     return float(np.median(known)) if known else None

@@ -37,11 +37,9 @@ class FeatureCache:
         self.folder = Path(folder) / hashlib.sha256(network.encode()).hexdigest()[:16]
 
     def place(self, example: Example, view: str) -> Path:
-        """The file of a view's features, whether it exists or not.
+        """The file of a view's features, whether it exists or not; another one if the video has changed.
 
-        Args:
-            example: the example; the name depends on its file's state, so that a changed video is computed again.
-            view: describes everything else that the pixels depend on.
+        `view` describes everything besides the example that the pixels depend on.
 
         Raises:
             UnreadableVideo: there is no such file.

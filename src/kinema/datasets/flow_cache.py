@@ -146,9 +146,8 @@ def _write_flow(file: BinaryIO, video: Video, size: Size, method: str) -> None:
         numbers.append(number)
         width = field.shape[1]
     if not numbers:
-        raise UnreadableVideo(
-            "no two consecutive frames of this video can be decoded", video.info.path, "export it again"
-        )
+        what = "no two consecutive frames of this video can be decoded"
+        raise UnreadableVideo(what, video.info.path, "export it again")
     table: Sequence[NDArray[np.generic]] = (np.array(offsets), np.array(numbers), video.times_s[numbers])
     for column, kind in zip(table, ("<i8", "<i8", "<f8"), strict=True):
         file.write(column.astype(kind).tobytes())

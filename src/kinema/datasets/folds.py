@@ -23,7 +23,7 @@ _log = logging.getLogger("kinema")
 
 
 def fold_data(data: DataSet, num_folds: int = 5, *, by: str = "auto", seed: int = 0) -> list[DataSet]:
-    """Divide a data set K times into train and valid. A test part stays as it is; other parts of the data set are not used.
+    """One data set for each of K divisions into train and valid. A test part stays as it is; other parts are not used.
 
     Args:
         data: the data set to divide.
@@ -32,9 +32,6 @@ def fold_data(data: DataSet, num_folds: int = 5, *, by: str = "auto", seed: int 
             there are some. "blocks" keeps neighbouring file names of a class together; of all classes if examples have
             several labels.
         seed: the same seed gives the same folds, in whatever order the files are listed.
-
-    Returns:
-        one data set for each fold, with its parts set.
 
     Raises:
         UnknownName: an unknown way to divide.

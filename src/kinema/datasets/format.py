@@ -28,10 +28,6 @@ class ListOptions:
     fold: int = 1
 
 
-def _never(path: str) -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One layout of a data set.
@@ -45,7 +41,7 @@ class Format:
     """
 
     list_data: Callable[[str, ListOptions], DataSet]
-    detect: Callable[[str], bool] = _never
-    fallback: Callable[[str], bool] = _never
+    detect: Callable[[str], bool] = lambda path: False
+    fallback: Callable[[str], bool] = lambda path: False
     priority: int = 100
     has_columns: bool = False

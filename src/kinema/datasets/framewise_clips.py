@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Unpack
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from kinema.clips.sampling import shown_times, train_places, usable_frames
-from kinema.datasets.clips import Broken, ClipArguments, ClipDataset, Sample
+from kinema.datasets.clips import ClipArguments, ClipDataset
 from kinema.datasets.dataset import DataSet
+from kinema.datasets.frames import OpenFrames, Pixels
 from kinema.datasets.temporal_labels import TemporalLabels
-from kinema.errors import VideoError
 from kinema.types import InputSpec
 
 
@@ -29,25 +31,15 @@ class FramewiseClips(ClipDataset):
     """
 
     def __init__(
-        self,
-        data: DataSet,
-        spec: InputSpec,
-        labels: Mapping[str, TemporalLabels],
-        **others: Unpack[ClipArguments],
+        self, data: DataSet, spec: InputSpec, labels: Mapping[str, TemporalLabels], **others: Unpack[ClipArguments]
     ) -> None:
         super().__init__(data, spec, **others)
         self.labels = labels
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Sample | Broken:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        example = self.data.examples[index]
-        rng = self.generator(epoch, index)
-        try:
-            with self.frames.open(example.path) as frames:
-                usable = usable_frames(self.spec, frames.times_s, end_s=frames.end_s(self.spec))
-                places = train_places(self.spec, len(usable), rng)
-                targets = self.labels[example.path].at(shown_times(self.spec, frames.times_s, usable)[places])
-                pixels = frames.at(usable[places])
-        except (VideoError, OSError) as error:
-            return Broken(index, example.key, str(error))
-        return self.make_sample(pixels[None], torch.from_numpy(targets), index, rng)
+    def read_clips(self, frames: OpenFrames, index: int, rng: np.random.Generator) -> tuple[Pixels, int | Tensor]:
+        """The decoded frames [1 t h w c] of a random clip, and the class at each of them [t]."""
+        usable = usable_frames(self.spec, frames.times_s, end_s=frames.end_s(self.spec))
+        places = train_places(self.spec, len(usable), rng)
+        labels = self.labels[self.data.examples[index].path]
+        targets = labels.at(shown_times(self.spec, frames.times_s, usable)[places])
+        return frames.at(usable[places])[None], torch.from_numpy(targets)

@@ -96,12 +96,8 @@ def numbered_lines(path: str) -> list[tuple[int, str]]:
 def videos_by_stem(path: str) -> dict[str, str]:
     """All video files below a folder, or below the folder of a list, by their names without ending."""
     root = path if os.path.isdir(path) else os.path.dirname(path) or "."
-    return {
-        os.path.splitext(name)[0]: os.path.join(where, name)
-        for where, _, names in walk(root)
-        for name in names
-        if is_video(name)
-    }
+    videos = ((where, name) for where, _, names in walk(root) for name in names if is_video(name))
+    return {os.path.splitext(name)[0]: os.path.join(where, name) for where, name in videos}
 
 
 def leave_out_missing(listed: Sequence[tuple[str, Example | None]], source: str) -> list[Example]:

@@ -28,12 +28,7 @@ _log = logging.getLogger("kinema")
 
 
 def split_data(
-    data: DataSet,
-    *,
-    by: str = "auto",
-    valid_fraction: float = 0.2,
-    valid_groups: Sequence[str] = (),
-    seed: int = 0,
+    data: DataSet, *, by: str = "auto", valid_fraction: float = 0.2, valid_groups: Sequence[str] = (), seed: int = 0
 ) -> DataSet:
     """Assign every example to training or validation. A test part stays as it is.
 

@@ -29,7 +29,7 @@ def write_motion_set(
     size: tuple[int, int] = (48, 48),
     advance: Callable[[int], None] = lambda count: None,
 ) -> str:
-    """Draw videos and write them as `ROOT/train/CLASS/0001.mp4` and `ROOT/valid/CLASS/0001.mp4`, 12 frames a second.
+    """Write videos of 12 frames a second as `ROOT/train/CLASS/0001.mp4` and `ROOT/valid/CLASS/0001.mp4`; returns `root`.
 
     Args:
         root: the folder; it must be empty or not exist.
@@ -40,9 +40,6 @@ def write_motion_set(
         num_frames: of each video.
         size: height and width in pixels.
         advance: called with the number of videos written since the last call.
-
-    Returns:
-        `root`, ready for `open_data`.
 
     Raises:
         OutputError: the folder is not empty, or cannot be written.

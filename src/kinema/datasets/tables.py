@@ -30,6 +30,11 @@ class Row(dict[str, str]):
         self.where = where
 
 
+def is_table(path: str | Path) -> bool:
+    """Whether a file is a table by its ending."""
+    return Path(path).suffix.lower() in TABLE_ENDINGS
+
+
 def read_table(path: str) -> list[Row]:
     """All rows of a CSV, TSV or Parquet file as text, by column name.
 
@@ -137,7 +142,5 @@ def _read_parquet(path: str) -> list[Row]:
             return ";".join(str(item) for item in value)
         return "" if value is None else str(value).strip()
 
-    return [
-        Row(((key, text(value)) for key, value in row.items()), f"{path}, row {number}")
-        for number, row in enumerate(rows, 1)
-    ]
+    cells = (((name, text(value)) for name, value in row.items()) for row in rows)
+    return [Row(row, f"{path}, row {number}") for number, row in enumerate(cells, 1)]

@@ -88,9 +88,8 @@ def temporal_labels(data: DataSet, background: str = BACKGROUND) -> dict[str, Te
         do = "give each row one label: a video has one label at a time"
         raise DataError("some rows have several labels", data.root, do)
     if all(example.span is None for example in data.examples):
-        raise DataError(
-            "no row has a start and an end", data.root, "give them in the manifest's columns `start` and `end`"
-        )
+        do = "give them in the manifest's columns `start` and `end`"
+        raise DataError("no row has a start and an end", data.root, do)
     elsewhere = data.labels.index(background) if background in data.labels else IGNORED
     rows: defaultdict[str, list[SpanLabel]] = defaultdict(list)
     for example in data.examples:
@@ -139,11 +138,7 @@ def seconds_of_classes(labels: Mapping[str, TemporalLabels], num_classes: int) -
 
 
 def _sort(spans: Sequence[SpanLabel], path: str) -> tuple[SpanLabel, ...]:
-    """Spans by ascending start; a label of the whole video comes first.
-
-    Raises:
-        DataError: two spans with different labels overlap by more than rounding.
-    """
+    """Spans by ascending start, a label of the whole video first. No two labels may overlap by more than rounding."""
     ordered = sorted(spans, key=lambda row: (row[0] is not None, row[0] or TimeSpan(0, 1)))
     latest: SpanLabel | None = None
     for before, now in pairwise(ordered):

@@ -41,9 +41,7 @@ def intervals(
     rng = np.random.default_rng(seed)
     indices = {group: index for index, group in enumerate(dict.fromkeys(groups))}
     group_of = [indices[group] for group in groups]
-    if (
-        len(indices) == 1
-    ):  # one group has nothing to be drawn from: an interval over videos is too narrow, but not empty
+    if len(indices) == 1:  # nothing to draw from: an interval over videos is too narrow, but not empty
         group_of = list(range(len(groups)))
     num_groups, chunk = max(group_of) + 1, max(1, _MAX_WEIGHTS // len(groups))
 

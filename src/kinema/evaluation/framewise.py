@@ -77,14 +77,7 @@ class FrameTally:
     false_negatives: NDArray[np.int64]
 
     def figures(self, weights: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-        """The figures if video i counts `weights[b, i]` times; weights of one give the plain figures.
-
-        Args:
-            weights: [b n].
-
-        Returns:
-            name -> [b]
-        """
+        """The figures [b] by name if video i counts `weights[b, i]` times [b n]; weights of one give the plain figures."""
         times = weights.astype(np.float64)
         right, true, predicted = times @ self.right, times @ self.true, times @ self.predicted
         positives = times @ self.true_positives

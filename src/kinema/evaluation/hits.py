@@ -16,28 +16,14 @@ if TYPE_CHECKING:
 
 
 def best_classes(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """The k best classes of each row, best first.
-
-    Args:
-        scores: [n classes].
-        k: number of classes; all of them if there are fewer.
-
-    Returns:
-        [n min(k, classes)] class indices.
-    """
+    """Indices of the k best classes of each row of scores [n classes], best first: [n min(k, classes)]."""
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
 def hits_at(scores: NDArray[np.float32], truth: NDArray[np.bool_], k: int) -> NDArray[np.bool_]:
-    """Whether any true class is among the k best, row by row.
+    """Whether any true class is among the k best of each row: [n].
 
-    Args:
-        scores: [n classes].
-        truth: whether a row belongs to a class [n classes].
-        k: number of best classes that count.
-
-    Returns:
-        [n].
+    `truth` says whether a row belongs to a class; it and `scores` are [n classes].
     """
     found: NDArray[np.bool_] = np.take_along_axis(truth, best_classes(scores, k), axis=1)
     return np.asarray(found.any(axis=1))

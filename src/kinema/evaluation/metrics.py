@@ -48,14 +48,7 @@ class Tally:
     predicted: NDArray[np.bool_]
 
     def figures(self, weights: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-        """The figures if video i counts `weights[b, i]` times; weights of one give the plain figures.
-
-        Args:
-            weights: [b n].
-
-        Returns:
-            name -> [b]
-        """
+        """The figures [b] by name if video i counts `weights[b, i]` times [b n]; weights of one give the plain figures."""
         times = weights.astype(np.float64)
         clip_hits = times @ self.clip_hits / (times @ self.num_views)[:, None]
         video_hits = times @ self.video_hits / times.sum(axis=1, keepdims=True)
@@ -71,9 +64,8 @@ class Tally:
 
     def class_counts(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """Weighted numbers of videos that are rightly predicted as a class, truly of it, and predicted as it: each [b c]."""
-        return tuple(
-            weighted_counts(weights, table) for table in (self.truth & self.predicted, self.truth, self.predicted)
-        )
+        tables = (self.truth & self.predicted, self.truth, self.predicted)
+        return tuple(weighted_counts(weights, table) for table in tables)
 
 
 def tally(videos: Sequence[VideoScores], num_classes: int, multi_label: bool) -> Tally:
@@ -114,11 +106,7 @@ def class_scores(
 ) -> tuple[ClassScore, ...]:
     """Precision, recall and F1 of every class, in the order of the labels; 0 where the denominator is 0.
 
-    Args:
-        labels: names of the classes.
-        right: numbers of items that are rightly predicted as a class [classes].
-        true: numbers of items that truly belong to it [classes].
-        predicted: numbers of items that are predicted as it [classes].
+    `right`, `true` and `predicted` [classes] count the items rightly predicted as a class, truly of it, and predicted as it.
     """
     hits, n, m = (np.asarray(counts, dtype=np.float64) for counts in (right, true, predicted))
     precision, recall, f1 = hits / np.maximum(m, 1), hits / np.maximum(n, 1), 2 * hits / np.maximum(n + m, 1)
@@ -146,11 +134,8 @@ def clip_losses(video: VideoScores, multi_label: bool) -> NDArray[np.float64]:
 def average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float | None:
     """Mean over the true rows of the precision at their score (not interpolated); None if no row is true.
 
-    Rows of equal score are counted together, so that their order does not matter (as in scikit-learn).
-
-    Args:
-        scores: scores of one class [n].
-        truth: whether a row belongs to it [n].
+    `scores` [n] are those of one class, `truth` [n] says which rows belong to it. Rows of equal score are counted together, so
+    that their order does not matter (as in scikit-learn).
     """
     if not truth.any():
         return None

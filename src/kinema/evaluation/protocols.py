@@ -75,9 +75,8 @@ def average_networks(runs: Sequence[Sequence[VideoScores]], weights: Sequence[fl
         DataError: no common video, or networks with other classes or targets.
     """
     if weights and len(weights) != len(runs):
-        raise ConfigError(
-            "an average needs one weight for each network", f"{len(weights)} weights, {len(runs)} networks"
-        )
+        counts = f"{len(weights)} weights, {len(runs)} networks"
+        raise ConfigError("an average needs one weight for each network", counts)
     tables = [{video.key: video for video in run} for run in runs]
     keys = [key for key in tables[0] if all(key in table for table in tables)] if tables else []
     if not keys:

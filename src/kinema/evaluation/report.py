@@ -90,10 +90,8 @@ class Report:
         shares: Sequence[str] = (),
     ) -> Report:
         """Add a table. Columns of numbers are right-aligned; those in `shares` (0 to 1) get a bar behind the number."""
-        numeric = [
-            bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows)
-            for i in range(len(columns))
-        ]
+        places = range(len(columns))
+        numeric = [bool(rows) and all(isinstance(row[i], int | float | None) for row in rows) for i in places]
         cells = [[_cell(row[i], numeric[i], is_share=name in shares) for i, name in enumerate(columns)] for row in rows]
         heads = [{"name": name, "numeric": is_numeric} for name, is_numeric in zip(columns, numeric, strict=True)]
         return self._add(kind="table", columns=heads, rows=cells, title=title, note=note)
@@ -114,9 +112,8 @@ class Report:
         path = Path(path)
         mime = _MIMES.get(path.suffix.lower())
         if mime is None or not path.is_file():
-            raise UsageError(
-                "cannot embed this video in a report", path, f"give a file ending in {' or '.join(_MIMES)}"
-            )
+            do = f"give a file ending in {' or '.join(_MIMES)}"
+            raise UsageError("cannot embed this video in a report", path, do)
         return self._add(kind="video", mime=mime, data=base64.b64encode(path.read_bytes()).decode(), caption=caption)
 
     def html(self) -> str:
@@ -180,19 +177,12 @@ def add_evaluation(report: Report, evaluation: Judgement) -> Report:
             tiles.append((name, f"{evaluation.figures[key]:.3f}", remark))
     report.add_section("Result").add_tiles(tiles)
     failed = f"{evaluation.num_failed} more could not be read. " if evaluation.num_failed else ""
-    report.add_text(
-        f"{evaluation.num_videos} videos were scored, {evaluation.views}. {failed}"
-        "In brackets: 95 % intervals, bootstrapped over videos.",
-        soft=True,
-    )
-    rows = [
-        [row.label, row.n, *((row.precision, row.recall, row.f1) if row.n else (None,) * 3)]
-        for row in evaluation.classes
-    ]
+    scored = f"{evaluation.num_videos} videos were scored, {evaluation.views}. {failed}"
+    report.add_text(f"{scored}In brackets: 95 % intervals, bootstrapped over videos.", soft=True)
+    rows = [[c.label, c.n, *((c.precision, c.recall, c.f1) if c.n else (None,) * 3)] for c in evaluation.classes]
     if rows:
-        report.add_section("Classes").add_table(
-            ["class", evaluation.unit, "precision", "recall", "F1"], rows, shares=("precision", "recall", "F1")
-        )
+        heads = ["class", evaluation.unit, "precision", "recall", "F1"]
+        report.add_section("Classes").add_table(heads, rows, shares=heads[2:])
     if evaluation.confusion is not None:
         figure = charts.confusion_matrix(evaluation.confusion, evaluation.labels)
         report.add_section("Confusion").add_figure(figure, "Rows are the true classes, columns the predicted ones.")
@@ -218,10 +208,7 @@ def add_training(report: Report, epochs: Sequence[Mapping[str, object]], title: 
 
 def add_comparison(report: Report, runs: Mapping[str, Judgement], figure: str = "video_hit_at_1") -> Report:
     """Add a comparison of networks on the same videos: bars with intervals for one figure, and a table of all figures."""
-    bars = [
-        (name, run.figures[figure], *run.intervals.get(figure, (run.figures[figure],) * 2))
-        for name, run in runs.items()
-    ]
+    bars = [(name, run[figure], *run.intervals.get(figure, (run[figure],) * 2)) for name, run in runs.items()]
     shown = [name for name in FIGURE_NAMES if all(name in run.figures for run in runs.values())]
     heads = ["network", *(FIGURE_NAMES[name] for name in shown)]
     rows = [[name, *(run.figures[key] for key in shown)] for name, run in runs.items()]

@@ -12,17 +12,11 @@ from kinema.errors import DataError
 from kinema.evaluation.bootstrap import intervals
 from kinema.evaluation.hits import best_classes
 from kinema.evaluation.judgement import Failed, Judgement, Mistake
-from kinema.evaluation.metrics import (
-    ClassScore,
-    class_scores,
-    clip_losses,
-    confusion_matrix,
-    mean_average_precision,
-    tally,
-)
+from kinema.evaluation.metrics import class_scores, clip_losses, confusion_matrix, mean_average_precision, tally
 from kinema.formats import table_csv
 
 if TYPE_CHECKING:
+    from kinema.evaluation.metrics import ClassScore
     from kinema.evaluation.scores import VideoScores
     from kinema.labels import Labels
 
@@ -139,20 +133,13 @@ def evaluate_scores(
 
 def classes_csv(classes: Sequence[ClassScore]) -> str:
     """Class scores as CSV: label, n, precision, recall, f1."""
-    return table_csv(
-        ["label", "n", "precision", "recall", "f1"],
-        ([row.label, row.n, f"{row.precision:.6f}", f"{row.recall:.6f}", f"{row.f1:.6f}"] for row in classes),
-    )
+    rows = ([row.label, row.n, f"{row.precision:.6f}", f"{row.recall:.6f}", f"{row.f1:.6f}"] for row in classes)
+    return table_csv(["label", "n", "precision", "recall", "f1"], rows)
 
 
 def class_json(row: ClassScore) -> dict[str, float]:
     """Class scores without the label, rounded, for JSON."""
-    return {
-        "n": row.n,
-        "precision": round(row.precision, 6),
-        "recall": round(row.recall, 6),
-        "f1": round(row.f1, 6),
-    }
+    return {"n": row.n, "precision": round(row.precision, 6), "recall": round(row.recall, 6), "f1": round(row.f1, 6)}
 
 
 def first_error(failures: Sequence[Failed]) -> str:

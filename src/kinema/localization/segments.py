@@ -68,15 +68,12 @@ def merge_segments(timeline: Timeline, options: SegmentOptions | None = None) ->
             last.end, last.end_s = run.end, run.end_s
         else:
             joined.append(run)
-    return tuple(
-        Segment(
-            TimeSpan(run.start_s, run.end_s),
-            timeline.labels[run.label],
-            float(timeline.scores[run.first : run.end, run.label].mean()),
-        )
-        for run in joined
-        if run.duration_s >= options.min_duration_s
-    )
+
+    def segment(run: _Run) -> Segment:
+        score = float(timeline.scores[run.first : run.end, run.label].mean())
+        return Segment(TimeSpan(run.start_s, run.end_s), timeline.labels[run.label], score)
+
+    return tuple(segment(run) for run in joined if run.duration_s >= options.min_duration_s)
 
 
 def _find_runs(timeline: Timeline, min_score: float) -> list[_Run]:

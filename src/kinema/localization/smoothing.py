@@ -36,12 +36,7 @@ class RollingAverage:
 
 
 def rolling_average(scores: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """The rolling average of a whole video at once.
-
-    Args:
-        scores: [n classes], in order of time.
-        size: K, the number of predictions that are averaged; 1 changes nothing.
-    """
+    """The rolling average of a whole video's scores [n classes], over `size` predictions (K); 1 changes nothing."""
     check_size(size)
     if size == 1 or len(scores) < 2:
         return scores

@@ -13,22 +13,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kinema.datasets.dataset import DataSet, check_listed, make_data_set
 from kinema.datasets.format import Format, ListOptions
-from kinema.datasets.tables import (
-    TABLE_ENDINGS,
-    Row,
-    join_labels,
-    read_part,
-    read_span,
-    read_table,
-    split_labels,
-    write_table,
-)
+from kinema.datasets.tables import is_table, join_labels, read_part, read_span, read_table, split_labels, write_table
 from kinema.errors import DataError, UnknownName, UsageError
 from kinema.files import check_folder
 from kinema.types import Example
+
+if TYPE_CHECKING:
+    from kinema.datasets.tables import Row
 
 COLUMNS = ("path", "label", "start", "end", "split", "group")
 
@@ -111,7 +106,7 @@ def check_manifest_path(path: str | Path) -> None:
         UsageError: an ending other than .csv, .tsv and .parquet.
         OutputError: its folder cannot be made.
     """
-    if Path(path).suffix.lower() not in TABLE_ENDINGS:
+    if not is_table(path):
         raise UsageError("cannot choose a format by this ending", path, "use .csv, .tsv or .parquet")
     check_folder(Path(path).parent)
 
@@ -122,15 +117,11 @@ def _find_manifest(path: str) -> str:
     for name in _NAMES:
         if os.path.isfile(os.path.join(path, name)):
             return os.path.join(path, name)
-    tables = sorted(name for name in os.listdir(path) if _is_table(name))
+    tables = sorted(name for name in os.listdir(path) if is_table(name))
     if len(tables) == 1:
         return os.path.join(path, tables[0])
     do = f"there are {', '.join(tables)}: name one" if tables else "give a CSV file with path,label"
     raise DataError("no manifest.csv in this folder", path, do)
-
-
-def _is_table(path: str) -> bool:
-    return Path(path).suffix.lower() in TABLE_ENDINGS
 
 
 def _find_columns(row: Row, path: str) -> dict[str, str]:
@@ -164,7 +155,7 @@ def _read_row(row: Row, columns: Mapping[str, str], group_by: Sequence[str], fol
 FORMAT = Format(
     list_data=list_manifest,
     detect=lambda path: any(os.path.isfile(os.path.join(path, name)) for name in _NAMES),
-    fallback=lambda path: not os.path.isdir(path) and _is_table(path),
+    fallback=lambda path: not os.path.isdir(path) and is_table(path),
     priority=10,
     has_columns=True,
 )

@@ -28,11 +28,9 @@ def list_stills(path: str, options: ListOptions) -> DataSet:
 
 def has_stills_only(path: str) -> bool:
     """Whether a folder holds images, and no video in a class folder."""
-    return (
-        os.path.isdir(path)
-        and not has_videos(path)
-        and any(is_image(name) for _, _, names in walk(path) for name in names)
-    )
+    if not os.path.isdir(path) or has_videos(path):
+        return False
+    return any(is_image(name) for _, _, names in walk(path) for name in names)
 
 
 FORMAT = Format(list_data=list_stills, detect=has_stills_only, priority=60)

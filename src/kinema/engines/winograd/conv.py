@@ -160,11 +160,9 @@ class WinogradTimeConv(WinogradConv):
 
 
 def transformed(weight: Float[Tensor, "d c *size"], axes: int) -> Float[Tensor, "t points c d"]:
-    """Transform filters; computed in float64, returned in float32.
+    """Transform filters over space (2 `axes`) or time (1); computed in float64, returned in float32.
 
-    Args:
-        weight: filters of length 3 over each transformed axis; these axes come last, except for axes of length 1.
-        axes: 2 for space, 1 for time.
+    Filters have length 3 over each transformed axis; these axes come last, except for axes of length 1.
     """
     outputs, inputs = weight.shape[:2]
     matrix = side = torch.tensor(_FILTER_TRANSFORM, dtype=torch.float64) / 24

@@ -36,10 +36,7 @@ def kind_of(module: nn.Module | None) -> type[PackedConv] | None:
 
 
 def with_winograd(network: nn.Module) -> int:
-    """Replace convolutions in place, together with the ReLU that directly follows in an `nn.Sequential`.
-
-    Returns:
-        Number of replaced convolutions.
+    """Replace convolutions in place, with the ReLU that directly follows in an `nn.Sequential`; returns their number.
 
     Raises:
         OutputError: the transforms cannot be compiled here; the network is not changed.

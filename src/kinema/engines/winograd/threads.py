@@ -54,11 +54,8 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """Threads in each of which torch computes with one thread.
 
     `torch.set_num_threads` in one thread also sets the number for all threads that start later. So all threads of the pool
-    start here, and then a thread that ends at once restores the previous number for new threads.
-
-    Args:
-        process: id of the process; part of the cache key, because a forked process has none of the threads.
-        threads: number of threads.
+    start here, and then a thread that ends at once restores the previous number for new threads. The id of the process is
+    part of the cache key, because a forked process has none of the threads.
     """
 
     def compute_alone() -> None:
