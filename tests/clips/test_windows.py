@@ -111,3 +111,14 @@ def test_a_long_last_frame_is_repeated_at_the_network_s_rate() -> None:
 def test_impossible_options_are_an_error(wrong) -> None:
     with pytest.raises(ConfigError, match="above zero"):
         WindowOptions(**wrong)
+
+
+def test_windows_begin_with_the_first_frame_if_the_sound_begins_before_it() -> None:
+    late = 3.0 + times(50)
+    plan = plan_windows(DENSE, late, 8.0)
+    assert (plan.spans_s[0, 0], plan.spans_s[-1, 1], plan.frames[0, 0]) == (3.0, 8.0, 0)
+    plan = plan_windows(SPREAD, late, 8.0)
+    assert (plan.spans_s[0].tolist(), plan.spans_s[-1, 1]) == ([3.0, 5.0], 8.0)
+    assert plan.frames[0].max() < 20
+    plan = plan_windows(SPREAD, late[:20], 5.0)
+    assert plan.spans_s.tolist() == [[3.0, 5.0]]

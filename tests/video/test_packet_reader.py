@@ -32,13 +32,13 @@ def test_the_header_is_read(counting_video, wide_pixel_video, raw_video):
     reader = PacketReader(str(counting_video))
     reader.close()
     assert (reader.nominal_fps, reader.pixel_aspect) == (25.0, 1.0)
-    assert reader.promised_s == pytest.approx(4.8, abs=0.1)
+    assert reader.promised_end_s == pytest.approx(4.8, abs=0.1)
     reader = PacketReader(str(wide_pixel_video))
     reader.close()
     assert reader.pixel_aspect == pytest.approx(4 / 3)
     reader = PacketReader(str(raw_video))
     reader.close()
-    assert reader.promised_s == 0.0
+    assert reader.promised_end_s == 0.0
 
 
 def test_jumps_in_a_program_stream_lead_to_the_right_frames(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import tracemalloc
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -127,3 +129,160 @@ def test_recordings_that_were_joined_go_on_where_the_first_ends(
         np.testing.assert_allclose(video.times_s, np.arange(100) / 25, atol=1e-3)
         assert video.info.duration_s == pytest.approx(4, abs=1e-3)
         assert cut_off(video.info, video.promised_s) == ""
+
+
+def number_by_decoding_order(packet, number):
+    packet.pts = packet.dts = packet.duration * number
+
+
+INVENTED = [
+    ("libx264", {"bf": "3"}, ".avi"),
+    ("libx264", {"bf": "3", "x264-params": "b-pyramid=none"}, ".wmv"),
+    ("libx264", {"bf": "2"}, ".mp4"),
+    ("libx264", {"bf": "3"}, ".mkv"),
+    ("libx264", {"bf": "3"}, ".ts"),
+    ("libx264", {"bf": "3"}, ".flv"),
+    ("mpeg4", {"bf": "2", "q": "2", "b": "2000000"}, ".mp4"),
+    ("mpeg4", {"bf": "2", "q": "2", "b": "2000000"}, ".mkv"),
+    ("mpeg2video", {"bf": "2", "q": "2", "b": "2000000"}, ".mkv"),
+    ("libx265", {"x265-params": "bframes=3:log-level=none"}, ".mp4"),
+    ("libx265", {"x265-params": "bframes=3:log-level=none"}, ".mkv"),
+]
+
+
+@pytest.mark.parametrize(("codec", "options", "ending"), INVENTED)
+def test_the_decoder_tells_the_order_where_timestamps_were_made_up(
+    codec, options, ending, tmp_path, write_frames, copy_packets, draw_count, read_count, packets_kept
+):
+    options = {"g": "24", "sc_threshold": "0"} | options
+    if ending in (".avi", ".wmv"):  # the demuxer makes timestamps up
+        path = write_frames(tmp_path / f"a{ending}", map(draw_count, range(60)), codec=codec, options=options)
+    else:
+        source = write_frames(tmp_path / "a.mp4", map(draw_count, range(60)), codec=codec, options=options)
+        path = copy_packets(source, tmp_path / f"copy{ending}", number_by_decoding_order)
+    with open_video(path) as video:
+        assert [read_count(frame) for _, _, frame in video.iterate()] == list(range(60))
+        assert [read_count(frame) for frame in video.frames_at(range(60))] == list(range(60))
+        for index in (59, 3, 30, 31, 26, 0):
+            assert read_count(video.frames_at([index])[0]) == index
+        np.testing.assert_allclose(video.times_s, np.arange(60) / 25, atol=2e-3)
+        assert video.info.duration_s == pytest.approx(2.4, abs=0.01)
+        assert video.num_damaged == 0
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
+def test_a_video_that_keeps_the_order_is_not_decoded_to_be_opened(codec, tmp_path, write_frames, draw_count):
+    options = {"bf": "2" if codec == "libx264" else "0", "g": "24"}
+    path = write_frames(tmp_path / "a.mkv", map(draw_count, range(60)), codec=codec, options=options)
+    with open_video(path) as video:
+        index = video._decoder.index
+        assert (index.num_counted, index.order, index.is_doubtful) == (None, None, False)
+        assert len(video._decoder._ready) < 5
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts", ".h264"])
+def test_a_packet_may_be_a_field(ending, tmp_path, write_fields, copy_packets, draw_count, read_count, packets_kept):
+    path = write_fields(tmp_path / "fields.h264", [draw_count(index) for index in range(30)])
+    if ending != ".h264":
+
+        def number_fields(packet, number):
+            packet.time_base = Fraction(1, 50)
+            packet.pts, packet.dts, packet.duration = number, number, 1
+
+        path = copy_packets(path, tmp_path / f"a{ending}", number_fields)
+    with open_video(path) as video:
+        assert [read_count(frame) for _, _, frame in video.iterate()] == list(range(30))
+        for index in (29, 3, 4, 17, 0):
+            assert read_count(video.frames_at([index])[0]) == index
+        assert video.num_damaged == 0
+        if ending != ".h264":
+            np.testing.assert_allclose(video.times_s, np.arange(30) / 25, atol=2e-3)
+            assert video.info.duration_s == pytest.approx(1.2, abs=0.01)
+
+
+@pytest.mark.parametrize("ending", [".webm", ".mkv"])
+def test_frames_of_vp8_that_are_never_displayed_are_not_counted(
+    ending, tmp_path, write_frames, copy_packets, draw_count, read_count, packets_kept
+):
+    how = {"codec": "libvpx", "options": {"b": "2000000", "g": "40"}}
+    source = write_frames(tmp_path / "source.mkv", map(draw_count, range(90)), **how)
+    hidden = [1, 10, 50, 88]
+
+    def hide(packet, number):  # clear the bit show_frame (RFC 6386, 9.1)
+        if number in hidden:
+            packet.update(bytes([bytes(packet)[0] & ~16]) + bytes(packet)[1:])
+            packet.pts = packet.dts = packet.pts + 39  # as encoders do: just before the next one
+        if number == 51:
+            packet.pts = packet.dts = packet.pts - 1  # or at the same time
+
+    path = copy_packets(source, tmp_path / f"a{ending}", hide)
+    expected = [index for index in range(90) if index not in hidden]
+    with open_video(path) as video:
+        assert [read_count(frame) for _, _, frame in video.iterate()] == expected
+        for index in (85, 3, 44, 0):
+            assert read_count(video.frames_at([index])[0]) == expected[index]
+        assert video.num_damaged == 0
+        np.testing.assert_allclose(video.times_s, np.array(expected) / 25, atol=2e-3)
+
+
+def test_one_repeated_timestamp_changes_one_time(
+    tmp_path, vfr_video, vfr_times_s, copy_packets, read_count, packets_kept
+):
+    def repeat(packet, number):
+        if number == repeated:
+            packet.pts = int(stated[rank - 1])
+            packet.dts = min(packet.dts, packet.pts)
+
+    with av.open(str(vfr_video)) as container:
+        stated = np.array([packet.pts for packet in container.demux(video=0) if packet.size])
+    rank = 20
+    repeated = int(np.argsort(stated)[rank])
+    stated = np.sort(stated)
+    path = copy_packets(vfr_video, tmp_path / "repeated.mkv", repeat)
+    with open_video(path) as video:
+        assert [read_count(frame) for _, _, frame in video.iterate()] == list(range(40))
+        others = np.arange(40) != rank
+        np.testing.assert_allclose(video.times_s[others], vfr_times_s[others], atol=2e-3)
+        assert video.times_s[rank - 1] < video.times_s[rank] < video.times_s[rank + 1]
+
+
+def edited(path: Path, edits: list[tuple[int, int]]) -> Path:
+    """Replace the only edit of an MP4 file by several: start in the file and number of frames, at 25 frames/s."""
+    data = path.read_bytes()
+    with av.open(str(path)) as file:
+        unit = int(1 / 25 / file.streams.video[0].time_base)
+    at = data.index(b"elst")
+    version = data[at + 4]
+    assert version == 0
+    offset = struct.unpack_from(">i", data, at + 16)[0]  # where the only edit starts in the track's own time
+    rows = [struct.pack(">IiI", 40 * count, offset + start * unit, 1 << 16) for start, count in edits]
+    box = struct.pack(">I4sII", 16 + 12 * len(rows), b"elst", 0, len(rows)) + b"".join(rows)
+    size = int.from_bytes(data[at - 4 : at])
+    grown = len(box) - size
+    data = data[: at - 4] + box + data[at - 4 + size :]
+    for name in (b"moov", b"trak", b"edts"):
+        place = data.index(name) - 4
+        data = data[:place] + (int.from_bytes(data[place : place + 4]) + grown).to_bytes(4) + data[place + 4 :]
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "edits", [[(0, 20), (60, 20)], [(10, 20), (70, 10), (90, 20)], [(60, 20), (0, 20)], [(40, 15), (40, 15), (3, 10)]]
+)
+def test_cuts_by_edits_show_the_frames_between_them(
+    edits, tmp_path, write_frames, draw_count, read_count, packets_kept
+):
+    path = write_frames(tmp_path / "a.mp4", map(draw_count, range(120)), options={"bf": "2", "g": "24"})
+    edited(path, edits)
+    with av.open(str(path)) as container:
+        stated = [float(frame.time) for frame in container.decode(video=0)]
+    expected = [start + index for start, count in edits for index in range(count)]
+    with open_video(path) as video:
+        seen = [read_count(frame) for _, _, frame in video.iterate()]
+        assert len(set(expected) ^ set(seen)) <= len(edits)  # FFmpeg may lose a frame at an edit
+        assert [read_count(frame) for frame in video.frames_at(range(len(video)))] == seen
+        np.testing.assert_allclose(video.times_s, np.array(stated) - stated[0], atol=0.041)
+        assert (np.diff(video.times_s) > 0).all()
+        assert video.info.duration_s == pytest.approx(len(expected) / 25, abs=0.09)
+        assert video.num_damaged == 0

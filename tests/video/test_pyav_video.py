@@ -184,7 +184,7 @@ def test_a_keyframe_that_cannot_be_decoded_is_left_out_and_counted(counting_vide
 def test_a_lost_frame_that_others_refer_to_is_told_and_those_left_out_are_not(counting_video, damaged_video, caplog):
     with open_video(counting_video) as whole, open_video(damaged_video) as video:
         lost = set(frames_near(whole, range(120), "nonref")) - set(frames_near(video, range(120), "nonref"))
-        assert (whole.num_damaged, video.num_damaged) == (0, len(lost))
+        assert (whole.num_damaged, len(video._lost)) == (0, len(lost))
         assert lost
     assert f"{len(lost)} of 66 frames could not be decoded" in caplog.text
 
@@ -224,3 +224,24 @@ def test_a_video_knows_what_its_header_promises(counting_video, still_image) -> 
     with open_video(counting_video) as video, open_video(still_image) as image:
         assert video.promised_s == pytest.approx(4.8, abs=0.1)
         assert image.promised_s == 0.0
+
+
+def test_one_bad_timestamp_makes_no_long_video(tmp_path, write_frames, draw_count, read_count, caplog) -> None:
+    times_ms = [40 * index for index in range(50)]
+    times_ms[-1] = 700_000_000
+    path = write_frames(tmp_path / "a.mkv", map(draw_count, range(50)), times_ms=times_ms)
+    with open_video(path) as video:
+        np.testing.assert_allclose(video.times_s, np.arange(50) / 25, atol=1e-3)
+        assert video.info.duration_s < 10
+        assert "impossible timestamps" in video.damage
+        assert cut_off(video.info, video.promised_s) == ""
+        assert [read_count(frame) for _, _, frame in video.iterate()] == list(range(50))
+    assert "impossible timestamps" in caplog.text
+
+
+def test_a_slow_show_of_slides_is_as_long_as_it_says(tmp_path, write_frames, draw_count) -> None:
+    times_ms = [300_000 * index for index in range(10)]
+    path = write_frames(tmp_path / "a.mkv", map(draw_count, range(10)), times_ms=times_ms)
+    with open_video(path) as video:
+        np.testing.assert_allclose(video.times_s, 300.0 * np.arange(10), atol=1e-3)
+        assert video.damage == ""

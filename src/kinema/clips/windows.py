@@ -116,11 +116,14 @@ def _dense(spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, opt
 def _spread(spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, options: WindowOptions) -> Windows:
     own_s = max(spec.window_s, MIN_STEP_S) if spec.window_s else None  # near 0 for stills
     window_s = options.window_s or own_s or (2 * options.step_s if options.step_s else None)
-    if window_s is None or duration_s <= MAX_WHOLE_WINDOWS * window_s:
+    begin_s = float(times_s[0])  # above zero if the sound begins first
+    if window_s is None or duration_s - begin_s <= MAX_WHOLE_WINDOWS * window_s:
         frames = plan_clips(spec, times_s, options.num_clips, end_s=duration_s)
-        return Windows(frames, np.zeros(len(frames), np.int64), np.array([[0.0, max(duration_s, _EPSILON_S)]]))
+        return Windows(
+            frames, np.zeros(len(frames), np.int64), np.array([[begin_s, max(duration_s, begin_s + _EPSILON_S)]])
+        )
     step_s = options.step_s or min(max(window_s / 2, MIN_STEP_S), window_s)
-    starts_s = np.arange(0, duration_s - window_s, step_s)
+    starts_s = np.arange(begin_s, duration_s - window_s, step_s)
     starts_s = np.append(starts_s[duration_s - window_s - starts_s > 0.01 * step_s], duration_s - window_s)
     clips = []
     for start in starts_s:

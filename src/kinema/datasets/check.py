@@ -186,15 +186,13 @@ def _check_file(path: str, examples: list[Example], *, near: bool, full: bool) -
             perceptual_hash = hash_video(video)
             for _ in video.iterate(32) if full else ():
                 pass  # decoding counts the damaged frames
-            num_damaged = video.num_damaged if full else 0
+            damage = " and ".join(filter(None, (cut_off(info, promised_s), video.damage)))
         sha256 = _digest(path)
     except EmptyVideo as error:
         return FileCheck(path, "empty", str(error))
     except (VideoError, OSError) as error:
         return FileCheck(path, "unreadable" if info is None else "damaged", str(error), info)
-    if damage := cut_off(info, promised_s) or (
-        f"{num_damaged} of {info.num_frames} frames cannot be decoded" if num_damaged else ""
-    ):
+    if damage:
         return FileCheck(path, "damaged", f"{damage}: {path}: copy or export it again", info, sha256)
     late = [e.key for e in examples if e.span is not None and e.span.start_s >= info.duration_s]
     if late:

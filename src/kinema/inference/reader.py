@@ -129,9 +129,7 @@ class ClipReader:
                     yield item
                 if not found:
                     raise UnreadableVideo("no frame of this video can be decoded", video.info.path, "export it again")
-                lost = video.num_damaged
-                frames = f"{lost} frame{'s' if lost > 1 else ''} could not be decoded" if lost else ""
-                damage = " and ".join(filter(None, (cut_off(video.info, video.promised_s), frames)))
+                damage = " and ".join(filter(None, (cut_off(video.info, video.promised_s), video.damage)))
                 yield VideoEnd(number, damage=damage)
         except KinemaError as error:
             yield VideoEnd(number, error)
@@ -243,10 +241,9 @@ def _readable(video: Video, part: NDArray[np.int64], size: Size) -> tuple[list[i
     """The frames that can be decoded; the others are left out with a warning."""
     try:
         return part.tolist(), video.frames_at(part, size)
-    except UnreadableVideo as error:
+    except UnreadableVideo:
         if len(part) == 1:
-            video.num_damaged += 1
-            log.warning("%s: a frame was left out", error)
+            video.count_lost(part.tolist(), 1)
             return [], np.empty((0, 0, 0, 3), np.uint8)
     numbers, frames = [], []
     for index in part:

@@ -1,13 +1,14 @@
 """The interface of every open video, whatever decodes it: `Video`, and the arithmetic of sizes and times.
 
-Frames are numbered in display order, from 0. Times start at 0.0 with the first displayed frame.
+Frames are numbered in display order, from 0. Times are those of a player: 0.0 is the first
+displayed frame, or the beginning of the sound if that comes more than a tenth of a second earlier.
 """
 
 from __future__ import annotations
 
 import abc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -48,17 +49,38 @@ class Video(abc.ABC):
 
     Attributes:
         info: path, number of frames, duration and size. Rotation is applied; non-square pixels are not stretched.
-        times_s: [n] display time of each frame in seconds; the first is 0.0.
+        times_s: [n] display time of each frame in seconds; the first is 0.0, or later if the sound begins before it.
         promised_s: duration in seconds by the file's header; 0.0 if the header has none.
-        num_damaged: frames that `iterate` and `frames_near` have skipped so far because they could not be decoded.
         pixel_aspect: width of a stored pixel over its height; 1.0 for square pixels.
     """
 
     info: VideoInfo
     times_s: NDArray[np.float64]
-    num_damaged: int = 0
     promised_s: float = 0.0
     pixel_aspect: float = 1.0
+
+    def __init__(self) -> None:
+        self._lost: set[int] = set()
+        self._concealed: set[int] = set()
+        self._fault = ""  # what is wrong with the timestamps
+        self._num_refused = 0  # packets that gave no frame, where the frames have no numbers without being decoded
+
+    @property
+    def num_damaged(self) -> int:
+        """Frames met so far that could not be decoded, or whose damage the decoder concealed; each counts once."""
+        return sum(self._num_lost_and_concealed())
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the timestamps and the frames met so far, as "2 frames could not be decoded"; empty for nothing."""
+        lost, concealed = self._num_lost_and_concealed()
+        words = [f"{lost} frame{'s' if lost > 1 else ''} could not be decoded"] if lost else []
+        words += [self._fault] if self._fault else []
+        words += [f"{concealed} frame{'s are' if concealed > 1 else ' is'} damaged"] if concealed else []
+        return " and ".join(words)
+
+    def _num_lost_and_concealed(self) -> tuple[int, int]:
+        return len(self._lost) + self._num_refused, len(self._concealed - self._lost)
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -123,7 +145,8 @@ class Video(abc.ABC):
     ) -> Iterator[tuple[int, float, Frame]]:
         """Yield every `stride`-th frame with start_s <= time < end_s in order, in constant memory.
 
-        Frames that cannot be decoded are skipped and counted in `num_damaged`; one warning says how many.
+        Frames that cannot be decoded are skipped and counted in `num_damaged`, and so are, without being skipped, damaged
+        frames that the decoder concealed; one warning says how many.
 
         Yields:
             number, time in seconds, frame [h w c] uint8 RGB.
@@ -160,19 +183,28 @@ class Video(abc.ABC):
 
     def _iterate(self, indices: range, height: int, width: int) -> Iterator[tuple[int, float, Frame]]:
         # Apart from `iterate`, which checks its arguments when it is called and not when the first frame is taken.
-        expected = missing = 0
+        expected, known = 0, self._num_lost_and_concealed()
         for index, frame in self._stream(indices, height, width):
             position = indices.index(index)
-            missing, expected = missing + position - expected, position + 1
+            self._lost.update(indices[expected:position])
+            expected = position + 1
             yield index, float(self.times_s[index]), frame
-        self._count_damaged(missing + len(indices) - expected, len(indices))
+        self._lost.update(indices[expected:])
+        self._warn(known, len(indices))
 
-    def _count_damaged(self, missing: int, requested: int) -> None:
-        if missing:
-            self.num_damaged += missing
-            _log.warning(
-                "%s: %d of %d frames could not be decoded and were skipped", self.info.path, missing, requested
-            )
+    def count_lost(self, frames: Iterable[int], requested: int) -> None:
+        """Record frames that could not be decoded, and say how many of the requested ones they are."""
+        known = self._num_lost_and_concealed()
+        self._lost.update(frames)
+        self._warn(known, requested)
+
+    def _warn(self, known: tuple[int, int], requested: int) -> None:
+        """Say how many frames are lost or concealed beyond those that were known."""
+        lost, concealed = np.subtract(self._num_lost_and_concealed(), known).tolist()
+        words = [f"{lost} of {requested} frames could not be decoded and were skipped"] if lost > 0 else []
+        words += [f"{concealed} of {requested} frames are damaged; the decoder concealed it"] if concealed > 0 else []
+        if words:
+            _log.warning("%s: %s", self.info.path, ", ".join(words))
 
     def __enter__(self) -> Self:
         return self

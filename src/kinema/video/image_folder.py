@@ -33,6 +33,7 @@ class ImageFolder(Video):
     """
 
     def __init__(self, path: str | os.PathLike[str], files: Sequence[str], fps: float = 25.0) -> None:
+        super().__init__()
         self._files = list(files)
         with _open_image(self._files[0]) as image:
             width, height = image.size

@@ -8,8 +8,9 @@ from collections.abc import Generator, Iterator
 
 import av
 
-from kinema.video.container import open_container, packets_of, promised_s
+from kinema.video.container import is_of_sound, open_container, packets_of, promised_end_s, zero_s
 from kinema.video.packets import scan
+from kinema.video.tolerance import is_missing, min_missing_s
 
 
 class PacketReader:
@@ -21,7 +22,10 @@ class PacketReader:
     Attributes:
         codec: decoder of the video track.
         index: index of the track's packets.
-        promised_s: duration in seconds by the header; 0.0 if the header has none.
+        promised_end_s: see `kinema.video.container.promised_end_s`.
+        num_tracks: of the file, with sound.
+        first_s: timestamp of the first displayed frame in seconds.
+        zero_s: the timestamp at which a player begins.
         nominal_fps: frame rate by the header; 25 if the header's is missing or impossible.
         pixel_aspect: width of a stored pixel over its height.
 
@@ -32,12 +36,23 @@ class PacketReader:
     def __init__(self, path: str) -> None:
         self._path = path
         self._container, self._track = open_container(path)
-        self.codec, self.promised_s = self._track.codec_context, promised_s(self._container, self._track)
+        self.codec = self._track.codec_context
         rate, aspect = self._track.guessed_rate or self._track.average_rate, self._track.sample_aspect_ratio
         self.nominal_fps = float(rate) if rate and 0 < rate <= 1000 else 25.0
         self.pixel_aspect = float(aspect) if aspect else 1.0
         self.index = scan(self._container, self._track)
+        self.num_tracks = len(self._container.streams)
+        self.first_s = self.index.first_s
+        self.promised_end_s = promised_end_s(self._container, self._track, self.first_s)
+        self.zero_s = self.first_s if self.index.has_jumps else zero_s(self._container, self.first_s)
         self._running: Generator[tuple[int, av.Packet], None, None] | None = None
+
+    def promised_video_s(self, promised_s: float, duration_s: float) -> float:
+        """`promised_s`, the file's duration by its header, of a video that lasts `duration_s`; 0.0 if the sound lasts so long."""
+        if self.num_tracks == 1 or not is_missing(duration_s, promised_s):
+            return promised_s
+        end_s = self.zero_s + promised_s - min_missing_s(promised_s)
+        return 0.0 if is_of_sound(self._path, self.zero_s + duration_s, end_s) else promised_s
 
     def packets(self, start: int) -> Iterator[tuple[int, av.Packet]]:
         """Yield number and packet from `start` on. Packets read from the file continue after the last one until `stop`."""
@@ -47,6 +62,12 @@ class PacketReader:
         if self._running is None:
             self._running = self._read_file(start)
         return self._running
+
+    def open_codec(self) -> av.VideoCodecContext:
+        """A new decoder, with the header of the file's beginning."""
+        self.stop()
+        self._reopen()
+        return self._track.codec_context
 
     def stop(self) -> None:
         """Make the next call of `packets` seek to its own start."""

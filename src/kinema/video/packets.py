@@ -8,6 +8,10 @@ Some timestamps cannot be used: they are missing, or they jump where recordings 
 shifted so that they continue those before it. Frames of such a video are numbered as the decoder outputs them, because
 two of them may have the same timestamp.
 
+Some can be used but are not true: a demuxer made them up from the order of decoding, or a packet holds a field and not
+a frame. Signs in the packets tell which videos are doubtful; these are decoded once, and `PacketIndex.numbered` goes by
+what the decoder gave.
+
 The index is made of flat arrays: a video of two hours has 180 000 packets, and its index should take a few megabytes.
 """
 
@@ -15,8 +19,9 @@ from __future__ import annotations
 
 import contextlib
 from array import array
-from bisect import bisect_left
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,6 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.video.container import packets_of
+from kinema.video.doubts import Doubts
+from kinema.video.frame_times import repaired
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -39,6 +46,7 @@ _EARLIER_KEYS = 3
 JUMP_S = 10.0  # a forward step of more than this in a broadcast or camera stream means that its clock was reset
 _BACKWARD_JUMP_S = 0.5  # and so does, in any file, a backward step of more than this
 _BROADCAST = frozenset({"mpegts", "mpeg"})  # formats whose clock may be reset
+UNTIMED = -(1 << 63)  # the timestamp of a packet that has none
 _PLACEHOLDER_BYTES = 10  # a packed MPEG-4 stream has two frames in one packet, then a packet of about 7 bytes
 
 
@@ -84,6 +92,12 @@ class PacketIndex:
             order of the decoder's output, and decoding always starts at the first packet.
         has_jumps: whether timestamps jump; the duration in the header is then meaningless too.
         packets: the packets themselves if they fit into memory.
+        is_packed: a packet may hold two frames (MPEG-4 from old AVI files).
+        is_doubtful: timestamps look usable, but are perhaps not those of frames: the decoder has to tell.
+        order: [n] the packet that holds frame i, as the decoder told; None if timestamps tell it.
+        ticks: [n] display times of the frames in ticks, if they are not those of their packets.
+        has_fields: a packet may hold one field of a frame.
+        changes: packets that bring the decoder another header, in order: it holds for all packets up to the next one.
     """
 
     pts: NDArray[np.int64]
@@ -94,12 +108,45 @@ class PacketIndex:
     num_counted: int | None = None
     has_jumps: bool = False
     packets: list[av.Packet] | None = field(default=None, repr=False)
+    is_packed: bool = False
+    is_doubtful: bool = False
+    order: NDArray[np.int64] | None = None
+    ticks: NDArray[np.float64] | None = None
+    has_fields: bool = False
+    changes: tuple[int, ...] = ()
+
+    def numbered(self, origins: NDArray[np.int64], fps: float) -> PacketIndex:
+        """The index of a video that has been decoded as a whole.
+
+        Args:
+            origins: [n] the packet of each frame in the order of the decoder's output, -1 if unknown.
+            fps: frame rate by the header.
+        """
+        stated = np.where(origins >= 0, self.pts[origins], UNTIMED)
+        is_one_to_one = origins.min() >= 0 and len(np.unique(origins)) == len(origins)
+        if self.num_counted is None and is_one_to_one:
+            if np.array_equal(origins, self.decode_order):
+                return replace(self, is_doubtful=False)
+            shown = np.zeros(len(self.pts), np.bool_)
+            shown[origins] = True
+            ticks = np.sort(stated).astype(np.float64)
+            last = int(np.median(np.diff(ticks))) if len(ticks) > 1 else self.last_ticks  # a packet's may be a field's
+            return replace(self, shown=shown, order=origins, ticks=ticks, last_ticks=last, is_doubtful=False)
+        pts, is_timed = np.sort(self.pts[self.shown]), stated != UNTIMED
+        found: NDArray[np.float64] | None = None
+        if len(pts) == len(origins) and len(np.unique(pts)) == len(pts):
+            found = pts.astype(np.float64)
+        elif is_timed.any() and not self.is_packed:
+            found = repaired(stated, is_timed, 1 / (fps * float(self.time_base)))
+        return replace(self, num_counted=len(origins), ticks=found, is_doubtful=False)
 
     @cached_property
     def decode_order(self) -> NDArray[np.int64]:
         """[n] the packet that holds frame i."""
         if self.num_counted is not None:
             return np.arange(self.num_counted)
+        if self.order is not None:
+            return self.order
         shown = np.flatnonzero(self.shown)
         return shown[np.argsort(self.pts[shown], kind="stable")]
 
@@ -112,7 +159,9 @@ class PacketIndex:
 
     @cached_property
     def _by_pts(self) -> tuple[array[int], NDArray[np.int64]]:
-        order = np.argsort(self.pts, kind="stable")
+        order = np.lexsort(
+            (~self.shown, self.pts)
+        )  # of packets with one timestamp, that of a displayed frame comes first
         return array("q", self.pts[order].tobytes()), order
 
     def packet_at(self, pts: int | None) -> int | None:
@@ -141,6 +190,25 @@ class PacketIndex:
             return np.zeros(0, np.int64)
         return np.sort(self.frame_of[np.flatnonzero(self.key & self.shown)])
 
+    @property
+    def first_s(self) -> float:
+        """Timestamp of the first displayed frame in seconds; 0.0 if it has none."""
+        pts = self.pts[self.shown & (self.pts != UNTIMED)]
+        return float(int(pts.min()) * self.time_base) if len(pts) else 0.0
+
+    def change_before(self, packet: int) -> int:
+        """The last of `changes` at or before a packet; -1 if the file's own header holds."""
+        place = bisect_right(self.changes, packet)
+        return self.changes[place - 1] if place else -1
+
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """[n] the last packet of frame i: a frame may have a second packet, that of its second field."""
+        if self.order is None:
+            return self.decode_order
+        following = np.append(np.flatnonzero(self.shown), len(self.pts))
+        return following[np.searchsorted(following, self.order, side="right")] - 1
+
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         """[n] the packet at which decoding has to start for frame i.
@@ -153,8 +221,9 @@ class PacketIndex:
         keys = self.keys
         by_decoding = np.searchsorted(keys, self.decode_order, side="right") - 1
         # The minimum over all later keyframes makes the timestamps ascend, as the search below needs.
-        key_pts = np.minimum.accumulate(self.pts[keys][::-1])[::-1]
-        by_display = np.searchsorted(key_pts, self.pts[self.decode_order], side="right") - 1
+        place = self.pts if self.order is None else np.where(self.shown, self.frame_of, self.num_frames)
+        key_pts = np.minimum.accumulate(place[keys][::-1])[::-1]
+        by_display = np.searchsorted(key_pts, place[self.decode_order], side="right") - 1
         return keys[np.maximum(np.minimum(by_decoding, by_display), 0)]
 
     def runs(self, frames: NDArray[np.int64]) -> list[DecodeRun]:
@@ -165,31 +234,36 @@ class PacketIndex:
         cuts = np.flatnonzero(starts[1:] - ends[:-1] > min_saved) + 1
         return [DecodeRun(int(self.starts[part].min()), part) for part in np.split(frames, cuts)]
 
-    def thorough_run(self, frames: NDArray[np.int64]) -> DecodeRun:
-        """One run for all frames that starts some keyframes early: decoding may fail at what is marked as a keyframe."""
-        key = int(np.searchsorted(self.keys, self.starts[frames].min()))
-        return DecodeRun(int(self.keys[max(key - _EARLIER_KEYS, 0)]), frames)
+    @cached_property
+    def release(self) -> NDArray[np.int64]:
+        """[n] the frame with which all frames have been output that were decoded before frame i."""
+        return np.maximum.accumulate(self.frame_of)[self.decode_order]
 
-    def thorough_runs(self, frames: NDArray[np.int64]) -> list[DecodeRun]:
-        """A thorough run in place of each run of sorted frames; empty for no frames."""
-        return [self.thorough_run(run.wanted) for run in self.runs(frames)] if len(frames) else []
+    def groups(self, frames: NDArray[np.int64]) -> Iterator[DecodeRun]:
+        """Runs that decode damaged frames the same way, whichever of them are requested: one run for each keyframe.
+
+        A run starts some keyframes early, because decoding may fail at what is marked as a keyframe. It wants all frames
+        that start at its own keyframe.
+        """
+        for start in np.unique(self.starts[frames]):
+            key = int(np.searchsorted(self.keys, start))
+            yield DecodeRun(int(self.keys[max(key - _EARLIER_KEYS, 0)]), np.flatnonzero(self.starts == start))
 
     def times_s(self, fps: float) -> NDArray[np.float64]:
         """[n] display times in seconds, the first at 0.0; multiples of 1 / `fps` if timestamps are unusable."""
-        if self.num_counted is not None:
-            pts = np.sort(self.pts[self.shown])
-            if len(pts) != self.num_counted or len(np.unique(pts)) != len(pts):
-                return np.arange(self.num_counted) / fps
-        else:
-            pts = self.pts[self.decode_order]
-        ticks = (pts - pts[0]).astype(np.float64) if len(pts) else np.zeros(0)
-        return ticks * self.time_base.numerator / self.time_base.denominator
+        ticks = self.ticks
+        if ticks is None and self.num_counted is not None:
+            return np.arange(self.num_counted) / fps
+        if ticks is None:
+            ticks = self.pts[self.decode_order].astype(np.float64)
+        return (ticks - ticks[:1]) * self.time_base.numerator / self.time_base.denominator
 
 
 def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
     """Read all packets of a stream once, without decoding. The index of a truncated file ends where the file does."""
     time_base = stream.time_base or Fraction(1, 1000)
-    found = _PacketScan(_Clock(time_base, may_jump=container.format.name in _BROADCAST))
+    clock = _Clock(time_base, may_jump=container.format.name in _BROADCAST)
+    found = _PacketScan(clock, Doubts(stream.codec_context))
     with contextlib.suppress(av.FFmpegError):
         for packet in packets_of(container, stream):
             found.add(packet)
@@ -201,9 +275,12 @@ def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
         shown &= pts >= pts[num_hidden]
     is_packed = stream.codec_context.name == "mpeg4" and found.has_placeholder
     has_jumps = found.clock.offset != 0
-    is_unreliable = has_jumps or found.is_untimed or is_packed or len(np.unique(pts)) != len(pts)
-    num_counted = len(pts) if is_unreliable else None
-    return PacketIndex(pts, key, shown, time_base, found.last_ticks, num_counted, has_jumps, found.packets)
+    compared = pts[shown] if found.doubts.is_vp8 else pts  # invisible frames may have the timestamp of a visible one
+    is_unreliable = has_jumps or found.is_untimed or is_packed or len(np.unique(compared)) != len(compared)
+    return PacketIndex(
+        pts, key, shown, time_base, found.last_ticks, len(pts) if is_unreliable else None, has_jumps, found.packets,
+        is_packed=is_packed, is_doubtful=found.doubts.exist, has_fields=found.doubts.has_fields, changes=tuple(found.changes),
+    )  # fmt: skip
 
 
 class _Clock:
@@ -238,29 +315,35 @@ class _Clock:
 class _PacketScan:
     """Collects what the index needs from each packet."""
 
-    def __init__(self, clock: _Clock) -> None:
-        self.clock = clock
+    def __init__(self, clock: _Clock, doubts: Doubts) -> None:
+        self.clock, self.doubts = clock, doubts
         self.pts, self.key, self.shown = array("q"), bytearray(), bytearray()
         self.is_untimed = self.has_placeholder = False
         self.last_pts, self.last_ticks = -(1 << 63), 0
         self.packets: list[av.Packet] | None = []
+        self.changes: list[int] = []
         self.num_bytes = 0
 
     def add(self, packet: av.Packet) -> None:
         """Add a packet to the index; keep the packet itself while all of them fit into memory."""
         pts, size = packet.pts, packet.size
+        is_shown = not packet.is_discard
         if pts is None:
             if not size:
                 return  # PyAV's marker of the end
-            self.is_untimed, pts = True, 0
-        elif packet.dts is not None:
-            self.clock.update(packet.dts)
+            self.is_untimed, pts = True, UNTIMED
+        else:
+            if packet.dts is not None and is_shown:  # packets that an edit hides have times of their own
+                self.clock.update(packet.dts)
             pts += self.clock.offset
+        is_shown = is_shown and self.doubts.add(packet, pts)
         if pts > self.last_pts:
             self.last_pts, self.last_ticks = pts, packet.duration or 0
+        if packet.is_keyframe and packet.has_sidedata("new_extradata"):
+            self.changes.append(len(self.pts))
         self.pts.append(pts)
-        self.key.append(packet.is_keyframe)
-        self.shown.append(not packet.is_discard)
+        self.key.append(self.doubts.is_key(packet))
+        self.shown.append(is_shown)
         self.has_placeholder |= size < _PLACEHOLDER_BYTES
         self.num_bytes += size + _PACKET_BYTES
         if self.packets is not None:

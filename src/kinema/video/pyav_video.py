@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from kinema.errors import UnreadableVideo
 from kinema.types import VideoInfo
 from kinema.video.contract import Frame, Size, Video, target_size
 from kinema.video.frame_decoder import FrameDecoder
+from kinema.video.frame_times import bounded
 from kinema.video.nearest_decoded import nearest_decoded
 from kinema.video.pixels import FrameConverter, rotation_of
 
@@ -35,6 +37,7 @@ class PyavVideo(Video):
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+        super().__init__()
         self._path = os.fspath(path)
         decoder = self._decoder = FrameDecoder(self._path, threads)
         try:
@@ -46,30 +49,42 @@ class PyavVideo(Video):
         self._rotation = rotation_of(first)
         height, width = (first.width, first.height) if self._rotation.transposed else (first.height, first.width)
         index, nominal = decoder.index, decoder.nominal_fps
-        num_frames, self.times_s = index.num_frames, index.times_s(nominal)
+        num_frames, times_s = index.num_frames, index.times_s(nominal)
         # The display time that files state for their last frame may be nonsense. It is used if it is less than 100 times
         # that of the other frames, or if the duration then agrees with the header; else theirs is used.
-        last_s, stated_s = float(self.times_s[-1]), float(index.last_ticks * index.time_base)
-        mean_s = last_s / max(num_frames - 1, 1)
-        agrees = abs(last_s + stated_s - self.promised_s) <= max(mean_s, 0.01 * self.promised_s)
-        last_frame_s = stated_s if not mean_s or 0 < stated_s < 100 * mean_s or agrees else mean_s
-        duration_s = last_s + (last_frame_s or 1 / nominal)
-        measured = num_frames / duration_s
+        length_s, stated_s = float(times_s[-1]), float(index.last_ticks * index.time_base)
+        mean_s = length_s / max(num_frames - 1, 1)
+        agrees = abs(decoder.late_s + length_s + stated_s - self.promised_s) <= max(mean_s, 0.01 * self.promised_s)
+        last_frame_s = (stated_s if not mean_s or 0 < stated_s < 100 * mean_s or agrees else mean_s) or 1 / nominal
+        times_s = times_s + decoder.late_s if decoder.late_s else times_s
+        self.times_s, last_frame_s, self._fault = bounded(times_s, last_frame_s, 1 / nominal)
+        if self._fault:
+            self.promised_s = 0.0
+            _log.warning("%s: %s", self._path, self._fault)
+        duration_s = float(self.times_s[-1]) + last_frame_s
+        self.promised_s = decoder.lasts_until_s(duration_s) if self.promised_s else 0.0
+        measured = num_frames / (duration_s - float(self.times_s[0]))
         fps = nominal if abs(measured / nominal - 1) < 0.01 else measured
         self.info = VideoInfo(self._path, num_frames, fps, duration_s, height, width)
+        self._concealed, self._num_refused = decoder.concealed, decoder.num_refused
+        self._warn((0, 0), num_frames)
 
     def _read(self, indices: NDArray[np.int64], rows: NDArray[np.int64], out: Frame) -> None:
         converter = FrameConverter(out.shape[1], out.shape[2], self._rotation)
-        left = dict(zip(indices.tolist(), rows.tolist(), strict=True))
-        for index, decoded in self._decoder.decode(indices):
+        left, known = dict(zip(indices.tolist(), rows.tolist(), strict=True)), self._num_lost_and_concealed()
+        for index, decoded in self._noting_damage(self._decoder.decode(indices)):
             converter.convert(decoded, out[left.pop(index)])
-        if left:  # try once more, from further back, with no frame skipped
-            for index, decoded in self._decoder.decode(np.array(sorted(left), np.int64), thorough=True):
-                converter.convert(decoded, out[left.pop(index)])
+        self._warn(known, len(indices))
         if left:
             index = min(left)
             where = f"{self._path} frame {index} ({self.times_s[index]:.3f} s)"
             raise UnreadableVideo("the video is damaged", where, "export it again, or read around the damage")
+
+    def _noting_damage(self, frames: Iterable[tuple[int, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
+        for index, frame in frames:
+            if frame.is_corrupt:
+                self._concealed.add(index)
+            yield index, frame
 
     def _stream(self, indices: range, height: int, width: int) -> Iterator[tuple[int, Frame]]:
         # Between two frames the caller may use the video for something else, and the decoder moves. `request` shows it; the
@@ -79,9 +94,7 @@ class PyavVideo(Video):
         while position < len(indices):
             frames = self._decoder.decode(np.asarray(indices[position:], np.int64))
             request = self._decoder.request + 1  # a generator counts its request when its first frame is taken
-            for index, decoded in frames:
-                if index < indices[position]:
-                    continue
+            for index, decoded in self._noting_damage(frames):
                 frame = np.empty((height, width, 3), np.uint8)
                 converter.convert(decoded, frame)
                 position = indices.index(index) + 1
@@ -98,25 +111,28 @@ class PyavVideo(Video):
         height, width = target_size(self.info.height, self.info.width, size)
         converter = FrameConverter(height, width, self._rotation)
         wanted, keys = np.asarray(indices, np.int64), self._decoder.index.key_frames
-        num_expected: int | None = len(wanted)
+        chosen, known = wanted, self._num_lost_and_concealed()
         if how == "keyframes" and len(keys):
             chosen = np.unique(keys[np.maximum(np.searchsorted(keys, wanted, side="right") - 1, 0)])
-            num_expected, frames = len(chosen), self._decoder.decode_keyframes(chosen)
+            frames = self._decoder.decode_keyframes(chosen)
         elif how == "nonref" and self._decoder.can_skip:  # damaged frames are counted during decoding
-            decoded_frames = self._decoder.decode_reference_frames(wanted, self._count_damaged)
-            num_expected, frames = None, nearest_decoded(wanted, decoded_frames)
+            decoded_frames = self._decoder.decode_reference_frames(wanted, self._count_missing)
+            chosen, frames = wanted[:0], nearest_decoded(wanted, decoded_frames)
         else:
             if how != "none":
                 _log.info("%s: every frame is decoded; the file does not mark its %s", self._path, _CHOSEN_FRAMES[how])
             frames = self._decoder.decode(wanted)
-        count = 0
-        for index, decoded in frames:
+        lost = set(chosen.tolist())
+        for index, decoded in self._noting_damage(frames):
             frame = np.empty((height, width, 3), np.uint8)
             converter.convert(decoded, frame)
-            count += 1
+            lost.discard(index)
             yield index, frame
-        if num_expected is not None:
-            self._count_damaged(num_expected - count, num_expected)
+        self._lost.update(lost)
+        self._warn(known, len(chosen) or len(wanted))
+
+    def _count_missing(self, missing: NDArray[np.int64], requested: int) -> None:
+        self.count_lost(missing.tolist(), requested)
 
     def close(self) -> None:
         """Close the file and release the decoder's memory."""

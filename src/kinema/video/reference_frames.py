@@ -6,18 +6,17 @@ type says it: no other frame refers to a B-picture.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema.video.h264 import length_size, units
+
 if TYPE_CHECKING:
     import av
 
 _SLICES = range(1, 6)  # types of the H.264 NAL units that hold a picture
-_UNIT = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _MPEG4_PICTURE, _MPEG2_PICTURE = b"\0\0\1\xb6", b"\0\0\1\0"
 _MPEG4_B, _MPEG2_B = 2, 3
 
@@ -34,7 +33,7 @@ class ReferenceFrames:
     """
 
     def __init__(self, num_frames: int, codec: av.VideoCodecContext) -> None:
-        self._codec, self._length_size = codec.name, _length_size(codec.extradata or b"")
+        self._codec, self._length_size = codec.name, length_size(codec.extradata or b"")
         self._marked, self._unknown, self._decoded = (np.zeros(num_frames, np.bool_) for _ in range(3))
 
     def add_packet(self, frame: int, packet: av.Packet) -> None:
@@ -68,16 +67,16 @@ class ReferenceFrames:
         return found, found[~self._decoded[found]]
 
 
-def is_reference(data: bytes, codec: str, length_size: int = 0) -> bool | None:
+def is_reference(data: bytes, codec: str, size: int = 0) -> bool | None:
     """Whether other frames may refer to the frame in a packet; None if the packet does not say, as a damaged one.
 
     Args:
         data: the packet.
         codec: "h264", "mpeg4", "mpeg2video" or "mpeg1video".
-        length_size: bytes of the length field before each H.264 NAL unit; 0 if start codes separate the units.
+        size: bytes of the length field before each H.264 NAL unit; 0 if start codes separate the units.
     """
     if codec == "h264":
-        header = next((unit for unit in _units(data, length_size) if unit & 31 in _SLICES), None)
+        header = next((unit[0] for unit in units(data, size) if unit[0] & 31 in _SLICES), None)
         return None if header is None or header & 128 else bool(header >> 5 & 3)
     start, offset, shift, b_picture = (
         (_MPEG4_PICTURE, 4, 6, _MPEG4_B) if codec == "mpeg4" else (_MPEG2_PICTURE, 5, 3, _MPEG2_B)
@@ -86,23 +85,3 @@ def is_reference(data: bytes, codec: str, length_size: int = 0) -> bool | None:
     if place < 0 or place + offset >= len(data):
         return None
     return (data[place + offset] >> shift & 7) != b_picture
-
-
-def _units(data: bytes, length_size: int) -> Iterator[int]:
-    """Yield the first byte of each NAL unit of an H.264 packet, up to a unit of an impossible length."""
-    if not length_size:
-        yield from (found[1][0] for found in _UNIT.finditer(data))
-        return
-    place = 0
-    while place + length_size < len(data):
-        length = int.from_bytes(data[place : place + length_size])
-        place += length_size
-        if not 0 < length <= len(data) - place:
-            return
-        yield data[place]
-        place += length
-
-
-def _length_size(extradata: bytes) -> int:
-    """Bytes of the length field before each H.264 NAL unit, by the codec's header; 0 if start codes separate them."""
-    return (extradata[4] & 3) + 1 if len(extradata) > 4 and extradata[0] == 1 else 0

@@ -59,7 +59,7 @@ def open_stream(source: str, *, size: Size = None, realtime: bool = True, keep: 
         if device.startswith("/dev/") and not os.path.exists(device):
             raise UnreadableVideo("no such camera", device, "check that it is plugged in, and its number")
         container, track = _open(source, device, "check that the camera is free and may be used", kind=kind)
-    elif "://" in source:
+    elif "://" in source and not os.path.exists(source):
         options = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
         container, track = _open(source, source, "check the address, and that the camera is on", options=options)
     else:

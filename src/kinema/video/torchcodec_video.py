@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.errors import MissingExtra
+from kinema.video.container import local_name
 from kinema.video.contract import Frame
 from kinema.video.pyav_video import PyavVideo
 
@@ -31,7 +32,9 @@ class TorchcodecVideo(PyavVideo):
             raise MissingExtra("videos read by torchcodec", "torchcodec", "torchcodec") from error
         super().__init__(path, threads)
         try:
-            self._torchcodec = VideoDecoder(self._path, dimension_order="NHWC", num_ffmpeg_threads=threads or 1)
+            self._torchcodec = VideoDecoder(
+                local_name(self._path), dimension_order="NHWC", num_ffmpeg_threads=threads or 1
+            )
         except (RuntimeError, ValueError, OSError):
             self._torchcodec = None  # torchcodec cannot read files without timestamps or without seeking
 

@@ -9,11 +9,9 @@ import os
 
 from kinema.errors import KinemaError
 from kinema.types import VideoInfo
-from kinema.video.container import open_container, promised_s
 from kinema.video.listing import is_image
-
-# Tolerances: headers are wrong by a frame or two, and the audio may be longer than the video.
-_MIN_MISSING_S, _MIN_MISSING_SHARE = 0.5, 0.05
+from kinema.video.pyav_video import PyavVideo
+from kinema.video.tolerance import is_missing
 
 
 def cut_off(info: VideoInfo, promised: float | None = None) -> str:
@@ -27,11 +25,10 @@ def cut_off(info: VideoInfo, promised: float | None = None) -> str:
         return ""
     if promised is None:
         try:
-            container, track = open_container(info.path)
+            with PyavVideo(info.path) as video:
+                promised = video.promised_s
         except KinemaError:
             return ""
-        with container:
-            promised = promised_s(container, track)
-    if promised - info.duration_s <= max(_MIN_MISSING_S, _MIN_MISSING_SHARE * promised):
-        return ""
-    return f"it breaks off at {info.duration_s:.1f} of {promised:.1f} s"
+    return (
+        f"it breaks off at {info.duration_s:.1f} of {promised:.1f} s" if is_missing(info.duration_s, promised) else ""
+    )

@@ -18,6 +18,7 @@ from PIL import Image
 
 from kinema.errors import OutputError, UsageError
 from kinema.files import whole_file, write_error
+from kinema.video.container import local_name
 from kinema.video.contract import Frame
 
 _CODECS = {
@@ -58,7 +59,7 @@ class VideoWriter:
             temporary = self._stack.enter_context(whole_file(self._path))
             # faststart moves the index to the front, so that players can start before they have the whole file
             flags = {"movflags": "+faststart"} if self._ending in (".mp4", ".m4v", ".mov") else {}
-            self._output = self._stack.enter_context(av.open(str(temporary), "w", options=flags))
+            self._output = self._stack.enter_context(av.open(local_name(str(temporary)), "w", options=flags))
             codec, options = _CODECS[self._ending]
             track = self._output.add_stream(codec, rate=_GIF_TICKS_PER_S if self._is_gif else self._fps)
             assert isinstance(track, av.VideoStream)
