@@ -212,7 +212,7 @@ def test_input_is_what_the_publisher_says(published, tmp_path, kind: str, values
 def test_other_clips_fit_where_places_are_computed_and_are_refused_where_they_were_learned(published):
     longer = on(published("VJEPA2"), spec={"clip_len": 8, "size": (48, 48)})
     assert longer.encode(clips_for(longer)).shape == (2, 4 * 36, 48)
-    with pytest.raises(ConfigError, match="clips of 4 frames of 32x32 alone"):
+    with pytest.raises(ConfigError, match="takes only clips of 4 frames of 32x32"):
         on(published("Timesformer"), spec={"clip_len": 8})
     with pytest.raises(ConfigError, match="square clips"):
         on(published("VideoMAE"), spec={"size": (32, 48)})
