@@ -35,7 +35,8 @@ class Doubts:
         self._is_mpeg, self._codec = codec.name in _MPEG_CODECS, codec.name
         self._slices = SliceReader(codec.extradata or b"") if codec.name == "h264" else None
         self._may_reorder = codec.has_b_frames
-        self._reorders = codec.has_b_frames and not self._is_mpeg
+        # Headers of H.264 often allow another order where there is none, so that only B-slices show one.
+        self._reorders = codec.has_b_frames and not self._is_mpeg and self._slices is None
         self._falls, self._last_pts = False, -(1 << 63)
         self._num_packets = 0
 
@@ -51,7 +52,8 @@ class Doubts:
         if self._slices is not None:
             if self._slices.may_have_fields and not self.has_fields:
                 self.has_fields = self._slices.is_single_field(bytes(packet))
-            if not self._falls and not self._reorders and self._num_packets <= _PROBED_SLICES:
+            is_probed = self._may_reorder or self._num_packets <= _PROBED_SLICES
+            if is_probed and not self._falls and not self._reorders:
                 self._reorders = self._slices.has_b_slice(bytes(packet))
         elif self._is_mpeg and self._may_reorder and not self._falls and not self._reorders:
             self._reorders = is_reference(bytes(memoryview(packet)[:_HEAD_BYTES]), self._codec) is False
