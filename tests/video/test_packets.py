@@ -176,7 +176,7 @@ def test_a_video_that_keeps_the_order_is_not_decoded_to_be_opened(codec, tmp_pat
     path = write_frames(tmp_path / "a.mkv", map(draw_count, range(60)), codec=codec, options=options)
     with open_video(path) as video:
         index = video._decoder.index
-        assert (index.num_counted, index.order, index.is_doubtful) == (None, None, False)
+        assert (index.num_counted, index.order, index.needs_decoding) == (None, None, False)
         assert len(video._decoder._ready) < 5
 
 

@@ -92,7 +92,7 @@ class FrameDecoder:
                 raise EmptyVideo("no frames in this video", path, "record or export it again")
             self._num_threads = threads or choose_threads(self._codec.width * self._codec.height, self.index.num_frames)
             self._set_threads()
-            if self.index.num_counted is not None or self.index.is_doubtful:
+            if self.index.num_counted is not None or self.index.needs_decoding:
                 self.index = self._number_by_decoding()
             if self._codec.name == "ffv1":
                 self._checksums = Checksums(bytes(packet) for _, packet in self._reader.packets(0))

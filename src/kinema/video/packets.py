@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.video.container import packets_of
-from kinema.video.doubts import Doubts
 from kinema.video.frame_times import repaired
+from kinema.video.numbering_check import NumberingCheck
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -93,7 +93,7 @@ class PacketIndex:
         has_jumps: whether timestamps jump; the duration in the header is then meaningless too.
         packets: the packets themselves if they fit into memory.
         is_packed: a packet may hold two frames (MPEG-4 from old AVI files).
-        is_doubtful: timestamps look usable, but are perhaps not those of frames: the decoder has to tell.
+        needs_decoding: timestamps look usable, but are perhaps not those of frames: the decoder has to tell.
         order: [n] the packet that holds frame i, as the decoder told; None if timestamps tell it.
         ticks: [n] display times of the frames in ticks, if they are not those of their packets.
         has_fields: a packet may hold one field of a frame.
@@ -109,7 +109,7 @@ class PacketIndex:
     has_jumps: bool = False
     packets: list[av.Packet] | None = field(default=None, repr=False)
     is_packed: bool = False
-    is_doubtful: bool = False
+    needs_decoding: bool = False
     order: NDArray[np.int64] | None = None
     ticks: NDArray[np.float64] | None = None
     has_fields: bool = False
@@ -126,19 +126,19 @@ class PacketIndex:
         is_one_to_one = origins.min() >= 0 and len(np.unique(origins)) == len(origins)
         if self.num_counted is None and is_one_to_one:
             if np.array_equal(origins, self.decode_order):
-                return replace(self, is_doubtful=False)
+                return replace(self, needs_decoding=False)
             shown = np.zeros(len(self.pts), np.bool_)
             shown[origins] = True
             ticks = np.sort(stated).astype(np.float64)
             last = int(np.median(np.diff(ticks))) if len(ticks) > 1 else self.last_ticks  # a packet's may be a field's
-            return replace(self, shown=shown, order=origins, ticks=ticks, last_ticks=last, is_doubtful=False)
+            return replace(self, shown=shown, order=origins, ticks=ticks, last_ticks=last, needs_decoding=False)
         pts, is_timed = np.sort(self.pts[self.shown]), stated != UNTIMED
         found: NDArray[np.float64] | None = None
         if len(pts) == len(origins) and len(np.unique(pts)) == len(pts):
             found = pts.astype(np.float64)
         elif is_timed.any() and not self.is_packed:
             found = repaired(stated, is_timed, 1 / (fps * float(self.time_base)))
-        return replace(self, num_counted=len(origins), ticks=found, is_doubtful=False)
+        return replace(self, num_counted=len(origins), ticks=found, needs_decoding=False)
 
     @cached_property
     def decode_order(self) -> NDArray[np.int64]:
@@ -263,7 +263,7 @@ def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
     """Read all packets of a stream once, without decoding. The index of a truncated file ends where the file does."""
     time_base = stream.time_base or Fraction(1, 1000)
     clock = _Clock(time_base, may_jump=container.format.name in _BROADCAST)
-    found = _PacketScan(clock, Doubts(stream.codec_context))
+    found = _PacketScan(clock, NumberingCheck(stream.codec_context))
     with contextlib.suppress(av.FFmpegError):
         for packet in packets_of(container, stream):
             found.add(packet)
@@ -275,11 +275,12 @@ def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
         shown &= pts >= pts[num_hidden]
     is_packed = stream.codec_context.name == "mpeg4" and found.has_placeholder
     has_jumps = found.clock.offset != 0
-    compared = pts[shown] if found.doubts.is_vp8 else pts  # invisible frames may have the timestamp of a visible one
+    compared = pts[shown] if found.check.is_vp8 else pts  # invisible frames may have the timestamp of a visible one
     is_unreliable = has_jumps or found.is_untimed or is_packed or len(np.unique(compared)) != len(compared)
     return PacketIndex(
         pts, key, shown, time_base, found.last_ticks, len(pts) if is_unreliable else None, has_jumps, found.packets,
-        is_packed=is_packed, is_doubtful=found.doubts.exist, has_fields=found.doubts.has_fields, changes=tuple(found.changes),
+        is_packed=is_packed, needs_decoding=found.check.needs_decoding, has_fields=found.check.has_fields,
+        changes=tuple(found.changes),
     )  # fmt: skip
 
 
@@ -315,8 +316,8 @@ class _Clock:
 class _PacketScan:
     """Collects what the index needs from each packet."""
 
-    def __init__(self, clock: _Clock, doubts: Doubts) -> None:
-        self.clock, self.doubts = clock, doubts
+    def __init__(self, clock: _Clock, check: NumberingCheck) -> None:
+        self.clock, self.check = clock, check
         self.pts, self.key, self.shown = array("q"), bytearray(), bytearray()
         self.is_untimed = self.has_placeholder = False
         self.last_pts, self.last_ticks = -(1 << 63), 0
@@ -336,13 +337,13 @@ class _PacketScan:
             if packet.dts is not None and is_shown:  # packets that an edit hides have times of their own
                 self.clock.update(packet.dts)
             pts += self.clock.offset
-        is_shown = is_shown and self.doubts.add(packet, pts)
+        is_shown = is_shown and self.check.add(packet, pts)
         if pts > self.last_pts:
             self.last_pts, self.last_ticks = pts, packet.duration or 0
         if packet.is_keyframe and packet.has_sidedata("new_extradata"):
             self.changes.append(len(self.pts))
         self.pts.append(pts)
-        self.key.append(self.doubts.is_key(packet))
+        self.key.append(self.check.is_key(packet))
         self.shown.append(is_shown)
         self.has_placeholder |= size < _PLACEHOLDER_BYTES
         self.num_bytes += size + _PACKET_BYTES

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from kinema.video.doubts import Doubts
+from kinema.video.numbering_check import NumberingCheck
 
 
 def written(path: Path, codec: str, **options: str) -> Path:
@@ -22,24 +22,24 @@ def written(path: Path, codec: str, **options: str) -> Path:
     return path
 
 
-def doubts_of(path: Path, *, made_up: bool = False) -> Doubts:
-    """The doubts after all packets of a file; `made_up` replaces their timestamps by their places."""
+def check_of(path: Path, *, made_up: bool = False) -> NumberingCheck:
+    """The check after all packets of a file; `made_up` replaces their timestamps by their places."""
     with av.open(str(path)) as container:
-        doubts = Doubts(container.streams.video[0].codec_context)
+        check = NumberingCheck(container.streams.video[0].codec_context)
         for place, packet in enumerate(packet for packet in container.demux(video=0) if packet.size):
-            doubts.add(packet, place if made_up else packet.pts)
-        return doubts
+            check.add(packet, place if made_up else packet.pts)
+        return check
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_b_frames_whose_timestamps_never_fall_are_doubted(codec: str, tmp_path: Path) -> None:
     path = written(tmp_path / "b.mp4", codec, bf="2")
-    assert not doubts_of(path).exist
-    assert doubts_of(path, made_up=True).exist
+    assert not check_of(path).needs_decoding
+    assert check_of(path, made_up=True).needs_decoding
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_frames_in_their_order_are_not_doubted(codec: str, tmp_path: Path) -> None:
     path = written(tmp_path / "p.mp4", codec, bf="0")
-    assert not doubts_of(path, made_up=True).exist
-    assert not doubts_of(path).has_fields
+    assert not check_of(path, made_up=True).needs_decoding
+    assert not check_of(path).has_fields

@@ -1,4 +1,4 @@
-"""Signs in packets that their timestamps are not those of frames, or that they hold no frame of their own."""
+"""Check whether the packets of a video tell the number and order of its frames, or whether it has to be decoded for that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROBED_SLICES = 300  # packets in which B-slices are looked for if the header s
 _VP8_VISIBLE, _VP8_INTER = 16, 1  # bits of a packet's first byte (RFC 6386, 9.1)
 
 
-class Doubts:
+class NumberingCheck:
     """Looks for signs in the packets of a video, in the order of decoding.
 
     - The codec displays frames in another order than it decodes them, but timestamps never fall: a demuxer made them up.
@@ -65,6 +65,6 @@ class Doubts:
         return packet.is_keyframe and not is_inter
 
     @property
-    def exist(self) -> bool:
+    def needs_decoding(self) -> bool:
         """Whether the decoder has to tell which packets are frames, and in what order."""
         return self.has_fields or (self._reorders and not self._falls and self._num_packets > 1)
