@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=12, help="of transformers' networks; 12 is as published")
     parser.add_argument("--decord", action="store_true", help="plain loops read with decord instead of PyAV")
     parser.add_argument("--width", type=int, default=64, help="of PyTorchVideo's networks; 64 is as published")
-    parser.add_argument("--engine", default="auto", choices=["torch", "winograd", "openvino", "auto"])
+    parser.add_argument("--engine", default="auto", choices=["torch", "openvino", "auto"])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--int8", action="store_true", help="8-bit numbers, calibrated by --data")
     parser.add_argument("--calibration-clips", type=int, default=32, help="that set the 8-bit ranges")

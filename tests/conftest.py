@@ -17,8 +17,7 @@ Videos (all paths; every frame shows its own number, see `draw_count`; 96 wide, 
 Not videos: empty_file, text_file (.mp4), truncated_video (no index), audio_file, zero_frame_video
 Folders:    motion_folder: train/valid x 8 classes of kinema.video.synthetic motions, 3 + 2 clips each (small!)
 Predictors: make_predictor(batch_size=8, **input changes) tells dark clips from light ones; two_part_film: 2 s dark, 2 s light
-Other:      real_data: Path of $KINEMA_DATA, or the test is skipped; home: a cache folder of the test's own;
-            compiled: skips where no C compiler is
+Other:      real_data: Path of $KINEMA_DATA, or the test is skipped; home: a cache folder of the test's own
 """
 
 from __future__ import annotations
@@ -48,7 +47,6 @@ except ImportError:
 import torch
 from torch import Tensor, nn
 
-from kinema.errors import OutputError
 from kinema.inference.predictor import Predictor
 from kinema.models.network import Network
 from kinema.types import InputSpec
@@ -394,17 +392,6 @@ def home(tmp_path, monkeypatch) -> Path:
     """A cache folder of the test's own."""
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture
-def compiled() -> None:
-    """What needs a C compiler is left out where there is none; it is looked for once."""
-    from kinema.engines.winograd.conv import transforms
-
-    try:
-        transforms()
-    except OutputError as error:
-        pytest.skip(str(error))
 
 
 SPEC = InputSpec(clip_len=4, frame_stride=2, size=(16, 16), mean=(0.5,) * 3, std=(0.25,) * 3)

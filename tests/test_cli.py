@@ -142,6 +142,15 @@ def test_a_bad_settings_file_is_one_line(text, said, tmp_path, capsys):
     assert said in err
 
 
+def test_an_engine_that_was_removed_is_one_line_that_names_the_others(tmp_path, capsys):
+    removed = "it was removed; use --engine openvino or --engine torch"
+    status, _, err = run(capsys, "predict", "film.mp4", "--model", "x", "--engine", "winograd")
+    assert (status, err) == (2, f"kinema: --engine cannot be 'winograd': {removed}\n")
+    (tmp_path / "old.toml").write_text('engine = "winograd"')
+    status, _, err = run(capsys, "bench", "--config", str(tmp_path / "old.toml"))
+    assert (status, err.count("\n"), removed in err) == (2, 1, True)
+
+
 def test_settings_that_are_not_utf_8_are_one_line(tmp_path, capsys):
     path = tmp_path / "settings.toml"
     path.write_bytes('model = "café"'.encode("latin-1"))

@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-Engine = Literal["auto", "torch", "openvino", "winograd"]
+Engine = Literal["auto", "torch", "openvino"]
 ENGINES: tuple[str, ...] = get_args(Engine)
+REMOVED_ENGINES = {"winograd": "it was removed; use --engine openvino or --engine torch"}
+"""Engines of earlier versions, with what to do instead."""
 
 Precision = Literal["auto", "f32", "bf16", "fp16"]
 FilePrecision = Literal["auto", "f32", "bf16", "fp16", "int8"]

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args, get_
 import cyclopts
 from cyclopts import App, Group, Parameter
 
+from kinema.choices import ENGINES, REMOVED_ENGINES
 from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
 from kinema.machine import tune_process
 from kinema.version import __version__
@@ -302,6 +303,8 @@ def usage_error(error: cyclopts.CycloptsError) -> UsageError:
         known = [str(choice) for choice in get_args(error.target_type)]
         near = UnknownName("", error.token.value, known).near
         choose = f"choose from {', '.join(known)}" + (f". Did you mean {near[0]}?" if near else "")
+        if known == list(ENGINES):
+            choose = REMOVED_ENGINES.get(error.token.value, choose)
         return UsageError(f"{error.token.keyword or 'an argument'} cannot be {error.token.value!r}", do=choose)
     return UsageError(" ".join(str(error).split()).rstrip("."), do=do)
 

@@ -136,6 +136,8 @@ def test_engines_that_cannot_be_are_refused():
         open_scorer(*make(), EngineOptions(engine="openvinno"))
     with pytest.raises(UsageError, match="give --device cpu"):
         open_scorer(*make(), EngineOptions(engine="openvino", device="cuda"))
+    with pytest.raises(UnknownName, match="it was removed; use --engine openvino or --engine torch"):
+        open_scorer(*make(), EngineOptions(engine="winograd"))
 
 
 def test_predictor_still_has_its_layers():

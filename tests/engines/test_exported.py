@@ -103,7 +103,7 @@ def test_what_a_file_cannot_do_is_refused(tmp_path):
         ({"device": "cuda"}, "no such device"),
         ({"precision": "bf16"}, "its own number format"),
         ({"engine": "openvino"}, "runs in ONNX Runtime"),
-        ({"engine": "winograd"}, "an exported file has an engine of its own: --engine winograd: give the checkpoint"),
+        ({"engine": "winograd"}, "it was removed; use --engine openvino or --engine torch"),
     ):
         with pytest.raises(UsageError, match=words):
             open_exported(path, **options)

@@ -42,7 +42,7 @@ class BenchConfig:
     video: str | None = None
     """A video: its decoding is measured as well, and its frame rate replaces 30 for real time."""
     engine: Engine = "auto"
-    """What computes: torch, openvino or winograd (on a CPU, prepared at the first use), or auto, which is usually the
+    """What computes: torch, openvino (on a CPU; the network is converted at the first use), or auto, which is usually the
     fastest."""
     device: str = "auto"
     """Device of the networks: auto, cpu, cuda, cuda:1."""

@@ -34,8 +34,8 @@ class EvaluateConfig(ScoringOptions):
     format: DataFormat = "auto"
     """Format of the data set; auto detects it."""
     engine: Engine = "torch"
-    """What computes the network: torch, with the same figures on every machine; openvino or winograd (on a CPU, prepared at
-    the first use); or auto, which is openvino on a CPU if it is installed."""
+    """What computes the network: torch, with the same figures on every machine; openvino (on a CPU; it is converted at the
+    first use); or auto, which is openvino on a CPU if it is installed."""
     flow_method: FlowMethod | None = None
     """Method of the optical flow; only the network's own is accepted, which is also the default."""
     out: str | None = None

@@ -36,8 +36,8 @@ class WatchConfig:
     json: bool = False
     """Print one line of JSON for each prediction."""
     engine: Engine = "auto"
-    """What computes a network that scores clips: torch, openvino or winograd (on a CPU, prepared at the first use), or
-    auto, which is usually the fastest. Networks that go frame by frame always use torch."""
+    """What computes a network that scores clips: torch, openvino (on a CPU; it is converted at the first use), or auto,
+    which is usually the fastest. Networks that go frame by frame always use torch."""
     device: str = "auto"
     """Device of the network: auto, cpu, cuda, cuda:1."""
     precision: Precision = "auto"

@@ -1,7 +1,6 @@
-"""Choose the engine of a network: torch, OpenVINO (usually faster on a CPU), or Winograd convolutions.
+"""Choose the engine of a network: torch, or OpenVINO, which is usually faster on a CPU.
 
 On a CPU, torch runs the network with batch norms folded into convolutions (`fold_norms`); on a GPU, the network as it is.
-Winograd convolutions (`kinema.engines.winograd`) need a C compiler and are used only on request.
 
 OpenVINO runs a converted graph. The conversion takes seconds, so graphs are cached (`cache`) under a key of everything that
 they are made from. The scores of a new graph are compared with torch in float32 on clips of noise. If they differ by more
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from kinema.choices import ENGINES
+from kinema.choices import ENGINES, REMOVED_ENGINES
 from kinema.engines.cache import cached_graph
 from kinema.engines.fold_norms import FoldedScorer
 from kinema.engines.openvino import ClipGraph, to_openvino
@@ -118,19 +117,14 @@ def open_scorer(network: Network, card: ModelCard, options: EngineOptions) -> Cl
     Args:
         network: in evaluation mode.
         card: the network's task and labels.
-        options: engine, device, precision and batch size. "openvino" and "winograd" run on the CPU, "winograd" in float32.
+        options: engine, device, precision and batch size. "openvino" runs on the CPU.
 
     Raises:
         UsageError: there is no such engine, device or precision, or they do not go together.
         MissingExtra: OpenVINO is requested and not installed.
-        OutputError: "winograd" is requested and cannot be compiled here.
     """
     engine, device, precision, batch_size = options.engine, options.device, options.precision, options.batch_size
     _check_engine(options)
-    if engine == "winograd":
-        from kinema.engines.winograd.scorer import WinogradScorer  # compiles C code, so it is imported on request only
-
-        return WinogradScorer(network, task=card.task, device="cpu", precision="f32", batch_size=batch_size)
     device = "cpu" if engine == "openvino" else device
     scorer = Scorer(network, task=card.task, device=device, precision=precision, batch_size=batch_size)
     if scorer.device.type != "cpu":
@@ -145,14 +139,10 @@ def open_scorer(network: Network, card: ModelCard, options: EngineOptions) -> Cl
 
 def _check_engine(options: EngineOptions) -> None:
     if options.engine not in ENGINES:
-        raise UnknownName("engine", options.engine, ENGINES)
-    if options.engine in ("openvino", "winograd") and options.device not in ("auto", "cpu"):
-        what = "OpenVINO runs" if options.engine == "openvino" else "Winograd's convolutions run"
+        raise UnknownName("engine", options.engine, ENGINES, REMOVED_ENGINES.get(options.engine, ""))
+    if options.engine == "openvino" and options.device not in ("auto", "cpu"):
         do = "give --device cpu or --engine torch"
-        raise UsageError(f"{what} on the CPU here", f"--device {options.device}", do)
-    if options.engine == "winograd" and options.precision not in ("auto", "f32"):
-        what = "Winograd's convolutions are computed in float32"
-        raise UsageError(what, f"--precision {options.precision}", "give --precision f32 or --engine torch")
+        raise UsageError("OpenVINO runs on the CPU here", f"--device {options.device}", do)
     if options.engine == "openvino" and not _has_openvino():
         raise MissingExtra("OpenVINO graphs", "openvino", "openvino")
 

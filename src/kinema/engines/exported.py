@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import torch
 
+from kinema.choices import ENGINES, REMOVED_ENGINES
 from kinema.clips.framewise import plan_frames
 from kinema.engines.openvino import ClipGraph, core
 from kinema.engines.options import EngineOptions, EngineOverrides
 from kinema.engines.scorer import ClipScorer, Scorer, usual_batch
-from kinema.errors import CheckpointError, KinemaError, MissingExtra, UsageError
+from kinema.errors import CheckpointError, KinemaError, MissingExtra, UnknownName, UsageError
 from kinema.models.device import resolve_device, resolve_precision
 from kinema.weights.checkpoint import ModelCard
 
@@ -138,7 +139,7 @@ def open_exported(
         path: an .onnx or .xml file of `kinema export`.
         options: the device is "auto" or "cpu", for .onnx also "cuda" if ONNX Runtime supports it. The precision of an .onnx
             file is "auto" or "f32", of an int8 .xml "auto" or "int8", of another .xml any but int8. The file's ending
-            chooses the engine, so that "openvino" is refused for .onnx, and "winograd" for all.
+            chooses the engine, so that "openvino" is refused for .onnx.
         overrides: fields of `options` to change.
 
     Raises:
@@ -152,9 +153,8 @@ def open_exported(
         raise UsageError("a torch.export file may hold code", name, "export it with --format onnx to run it here")
     if ending == ENDINGS["onnx"] and options.engine == "openvino":
         raise UsageError("an .onnx file runs in ONNX Runtime", "--engine openvino", "export it with --format openvino")
-    if options.engine == "winograd":
-        do = "give the checkpoint that it was made of, or leave the engine out"
-        raise UsageError("an exported file has an engine of its own", "--engine winograd", do)
+    if options.engine not in ENGINES:
+        raise UnknownName("engine", options.engine, ENGINES, REMOVED_ENGINES.get(options.engine, ""))
     if not Path(name).is_file():
         raise CheckpointError("no such file", name, "make it with `kinema export`")
     try:

@@ -13,7 +13,7 @@ class EngineOptions:
     """Which engine computes a network, on which device and in which precision."""
 
     engine: Engine = "auto"
-    """What computes: torch, openvino or winograd (both on a CPU, prepared at the first use); auto is OpenVINO on a CPU
+    """What computes: torch, or openvino (on a CPU; the network is converted at the first use); auto is OpenVINO on a CPU
     where it is installed, else torch."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1."""

@@ -16,7 +16,7 @@ class SpeedRequest:
 
     Args:
         model: see `kinema.weights.named.open_network`.
-        engine: torch, openvino, winograd or auto.
+        engine: torch, openvino or auto.
         device: see `Predictor`.
         precision: see `Predictor`.
         batch_size: clips that are scored together, and that a training step learns from.
