@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import os
+import unicodedata
 from pathlib import Path
 
+import pytest
+
 from kinema.datasets import open_data
+from kinema.datasets.lists import find_listed
+from kinema.errors import DataError
 from kinema.labels import Labels
 
 
@@ -38,3 +44,28 @@ def test_what_kinema_wrote_into_the_data_is_no_data(touch, caplog):
     )
     assert [data.labels, len(data)] == [Labels(("calm", "fight")), 2]
     assert "left out 2 class folders without a video: runs, two" in caplog.text
+
+
+def test_backslashes_and_other_unicode_forms_find_the_file(touch):
+    composed, decomposed = "fußball übung", unicodedata.normalize("NFD", "fußball übung")
+    root = touch(f"{composed}/{decomposed}.mp4", "a/b.mp4")
+    assert find_listed(str(root), "a\\b.mp4") == str(root / "a/b.mp4")
+    assert find_listed(str(root), ".\\a\\b.mp4") == str(root / "a/b.mp4")
+    for form in ("NFC", "NFD"):
+        name = unicodedata.normalize(form, "fußball übung/fußball übung.mp4")
+        assert os.path.samefile(find_listed(str(root), name), root / composed / f"{decomposed}.mp4")
+    assert find_listed(str(root), "ä/ö.mp4") == str(root / "ä/ö.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("A.MP4", r"1 of 2 listed files do not exist: .*, A\.MP4: Did you mean a\.mp4\?"),
+        ("a", r"Did you mean a\.mp4\?"),
+        ("https://example.org/v.mp4", "an address is not read: download"),
+        (r"C:\videos\a.mp4", "correct the paths"),
+    ],
+)
+def test_a_listed_file_that_does_not_exist(manifest, name, message):
+    with pytest.raises(DataError, match=message):
+        open_data(manifest(f"path,label\n{name},run\nb.mp4,jump\n"))

@@ -164,11 +164,24 @@ def check_listed(paths: Iterable[str], source: str) -> None:
         DataError: counts those that do not, and names the first.
     """
     listed = list(paths)
-    missing = [path_within(path, source) for path in listed if not os.path.exists(path)]
+    missing = [path for path in listed if not os.path.exists(path)]
     if missing:
         do = "correct the paths (they are relative to the folder of the list) or remove the rows"
+        if near := _similar_file(missing[0]):
+            do = f"Did you mean {path_within(near, source)}? Otherwise {do}"
+        elif "://" in (name := path_within(missing[0], source)) or ":/" in name:  # normpath makes one slash of two
+            do = "an address is not read: download the videos and write their paths"
         what = f"{len(missing)} of {len(listed)} listed files do not exist"
-        raise DataError(what, f"{source}, {first_few(missing)}", do)
+        raise DataError(what, f"{source}, {first_few(path_within(path, source) for path in missing)}", do)
+
+
+def _similar_file(path: str) -> str | None:
+    """A file in the same folder that has the same name in other letters, with or without an ending; None if there is none."""
+    folder, name = os.path.split(path)
+    stem = os.path.splitext(name.lower())[0]
+    names = sorted(os.listdir(folder or ".")) if os.path.isdir(folder or ".") else []
+    same = [entry for entry in names if os.path.splitext(entry.lower())[0] == stem]
+    return os.path.join(folder, same[0]) if same else None
 
 
 def first_few(names: Iterable[str], most: int = 3) -> str:

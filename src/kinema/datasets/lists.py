@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kinema.datasets.dataset import first_few
 from kinema.errors import DataError
+from kinema.labels import composed
 from kinema.types import Example
 from kinema.video.listing import holds_results, is_video, natural_key
 
@@ -91,6 +92,37 @@ def numbered_lines(path: str) -> list[tuple[int, str]]:
             return [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read this list", path, "check that the file exists and is complete") from error
+
+
+def find_listed(folder: str, name: str) -> str:
+    """The file that a list names, relative to the list's folder.
+
+    A name that does not exist as it is written may be written with backslashes, or in another Unicode form than on the disk.
+    If there is no such file either, the path is as written.
+    """
+    path = os.path.join(folder, os.path.normpath(name))
+    if os.path.lexists(path):
+        return path
+    slashed = os.path.normpath(name.replace("\\", "/"))
+    other = os.path.join(folder, slashed)
+    return other if os.path.lexists(other) else _find_by_parts(folder, slashed) or path
+
+
+def _find_by_parts(folder: str, name: str) -> str | None:
+    """A path whose folders and file may each be in another Unicode form; None if it does not exist."""
+    if name.isascii():
+        return None
+    found = os.sep if name.startswith(os.sep) else folder
+    for part in filter(None, name.split(os.sep)):
+        same = os.path.join(found, part)
+        if not os.path.lexists(same):
+            names = os.listdir(found or ".") if os.path.isdir(found or ".") else []
+            entry = next((entry for entry in names if composed(entry) == composed(part)), None)
+            if entry is None:
+                return None
+            same = os.path.join(found, entry)
+        found = same
+    return found
 
 
 def videos_by_stem(path: str) -> dict[str, str]:

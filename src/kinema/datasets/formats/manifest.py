@@ -1,23 +1,35 @@
-"""Manifests: a table with a row for each example, as CSV (comma, semicolon or tab) or Parquet.
+"""Manifests: a table with a row for each example, as CSV (comma, semicolon, tab or bar) or Parquet.
 
     path,label,start,end,split,group
     a.mp4,fight,,,train,match1
     b.mp4,run;jump,2.5,7,valid,match2
 
-`path` and `label` are required. Paths are relative to the manifest's folder. `start` and `end` are seconds. `group_by` can name
-further columns that say which rows belong together.
+`path` and `label` are required. Paths are relative to the manifest's folder. `start` and `end` are seconds or clocks (1:23.5).
+`group_by` can name further columns that say which rows belong together. `kinema.datasets.columns` reads other spellings.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.datasets.dataset import DataSet, check_listed, make_data_set
+from kinema.datasets.columns import COLUMNS, find_columns, unused_columns
+from kinema.datasets.dataset import DataSet, check_listed, first_few, make_data_set
 from kinema.datasets.format import Format, ListOptions
-from kinema.datasets.tables import is_table, join_labels, read_part, read_span, read_table, split_labels, write_table
+from kinema.datasets.lists import find_listed
+from kinema.datasets.tables import (
+    filled,
+    is_table,
+    join_labels,
+    read_part,
+    read_span,
+    read_table,
+    split_labels,
+    write_table,
+)
 from kinema.errors import DataError, UnknownName, UsageError
 from kinema.files import check_folder
 from kinema.types import Example
@@ -25,19 +37,10 @@ from kinema.types import Example
 if TYPE_CHECKING:
     from kinema.datasets.tables import Row
 
-COLUMNS = ("path", "label", "start", "end", "split", "group")
+_log = logging.getLogger("kinema")
 
 _NAMES = tuple(f"manifest{ending}" for ending in (".csv", ".tsv", ".parquet"))
 """Names by which a manifest is found in a folder, the preferred one first."""
-
-_SPELLINGS = {
-    "path": ("path", "file", "video", "filename", "file_name", "video_path", "filepath", "file_path"),
-    "label": ("label", "labels", "class", "classes", "category", "action"),
-    "start": ("start", "start_s", "time_start", "start_time"),
-    "end": ("end", "end_s", "time_end", "end_time"),
-    "split": ("split", "part", "subset", "set"),
-    "group": ("group", "source"),
-}
 
 
 def list_manifest(path: str, options: ListOptions) -> DataSet:
@@ -49,10 +52,12 @@ def list_manifest(path: str, options: ListOptions) -> DataSet:
     """
     path = _find_manifest(path)
     rows = read_table(path)
-    columns = _find_columns(rows[0], path)
     for name in options.group_by:
         if name not in rows[0]:
             raise UnknownName("manifest column", name, rows[0])
+    columns = find_columns(rows, path, options.group_by)
+    if unused := unused_columns(rows[0], columns, options.group_by):
+        _log.info("%s: columns not used: %s", path, first_few(unused, 10))
     folder = os.path.dirname(path)
     examples = [_read_row(row, columns, options.group_by, folder) for row in rows]
     check_listed([example.path for example in examples], path)
@@ -67,7 +72,7 @@ def further_columns(path: str) -> dict[str, dict[str, str]]:
     Raises: as `list_manifest`.
     """
     rows = read_table(path)
-    columns, folder = _find_columns(rows[0], path), os.path.dirname(path)
+    columns, folder = find_columns(rows, path), os.path.dirname(path)
     own = {*columns.values(), *COLUMNS}
     return {
         _read_row(row, columns, (), folder).key: {name: value for name, value in row.items() if name not in own}
@@ -124,27 +129,19 @@ def _find_manifest(path: str) -> str:
     raise DataError("no manifest.csv in this folder", path, do)
 
 
-def _find_columns(row: Row, path: str) -> dict[str, str]:
-    """The file's name of each of our columns; columns that the file does not have are left out."""
-    by_name = {name.lower(): name for name in row}
-    found = {ours: by_name[s] for ours, spellings in _SPELLINGS.items() for s in reversed(spellings) if s in by_name}
-    for needed in ("path", "label"):
-        if needed not in found:
-            near = UnknownName("column", needed, row).near
-            rename = f"Did you mean {near[0]}? Rename it to {needed}" if near else ""
-            do = rename or "the first line names the columns: path,label"
-            raise DataError(f"no column {needed!r}", f"{path} has {', '.join(row)}", do)
-    return found
-
-
 def _read_row(row: Row, columns: Mapping[str, str], group_by: Sequence[str], folder: str) -> Example:
     values = {ours: row[theirs] for ours, theirs in columns.items()}
     labels = split_labels(values["label"])
-    if not values["path"] or not labels:
+    if not values["path"] or not labels or "nan" in (values["path"].lower(), *(label.lower() for label in labels)):
         raise DataError("an empty path or label", row.where, "fill it in or remove the row")
-    source = [row[name] for name in group_by] if group_by else [values.get("group", "")]
+    if "\n" in values["path"] + values["label"]:
+        raise DataError("a line break in a path or label", row.where, "close each quotation mark in its own line")
+    if values["label"][0] in "[{":
+        do = "write names, several as run;jump"
+        raise DataError(f"a list or JSON as label: {values['label'][:40]}", row.where, do)
+    source = [filled(row[name]) for name in group_by] if group_by else [filled(values.get("group", ""))]
     return Example(
-        path=os.path.join(folder, os.path.normpath(values["path"])),
+        path=find_listed(folder, values["path"]),
         labels=labels,
         span=read_span(values.get("start", ""), values.get("end", ""), row.where),
         split=read_part(values.get("split", ""), row.where),
