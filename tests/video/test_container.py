@@ -51,7 +51,7 @@ def test_what_is_no_video_is_one_clear_line(name, kind, words, request, capfd, o
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UnreadableVideo, match="no such video"):
+    with pytest.raises(UnreadableVideo, match="no such file or folder"):
         open_video(tmp_path / "gone.mp4")
 
 

@@ -78,7 +78,7 @@ def test_a_image_that_breaks_off_is_unreadable(tmp_path, draw_count):
 
 
 def test_a_missing_still_is_named(tmp_path):
-    with pytest.raises(UnreadableVideo, match="no such image"):
+    with pytest.raises(UnreadableVideo, match="no such file or folder"):
         open_video(tmp_path / "gone.png")
 
 
@@ -109,3 +109,20 @@ def test_a_image_too_large_for_pillow_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(UnreadableVideo, match=r"more pixels than Pillow opens.*huge.png: save a smaller one"):
         open_video(path)
+
+
+def test_missing_numbers_keep_the_times_of_the_others(image_folder, tmp_path, read_count):
+    shutil.copytree(image_folder, tmp_path / "gap", ignore=lambda *_: {"frame_4.png", "frame_7.png"})
+    with open_video(tmp_path / "gap") as video:
+        assert [read_count(frame) for _, _, frame in video.iterate()] == [0, 1, 2, 4, 5, 7, 8, 9, 10, 11]
+        assert video.times_s[[2, 3, -1]] == pytest.approx([2 / 25, 4 / 25, 11 / 25])
+        assert (video.info.duration_s, video.num_damaged) == (12 / 25, 0)
+        assert video.damage == "2 numbers are missing in the names of the frames"
+
+
+def test_frames_of_another_size_are_told(image_folder, tmp_path):
+    shutil.copytree(image_folder, tmp_path / "sizes")
+    Image.new("RGB", (30, 30)).save(tmp_path / "sizes" / "frame_3.png")
+    with open_video(tmp_path / "sizes") as video:
+        assert all(frame.shape == (64, 96, 3) for _, _, frame in video.iterate())
+        assert video.damage == "1 frame has another size than the first"

@@ -129,7 +129,7 @@ def test_an_interrupt_ends_a_process_that_waits_for_a_pipe(mkv_video, share):
 WRONG = [
     ("87", "no such camera"),
     ("/dev/video87", "no such camera"),
-    ("gone.mp4", "no such video"),
+    ("gone.mp4", "no such file or folder"),
     ("rtsp://127.0.0.1:9/x", "address"),
 ]
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kinema.errors import UnreadableVideo
 from kinema.files import whole_file
 from kinema.video import Size, Video, open_video
-from kinema.video.listing import list_images
+from kinema.video.image_series import list_images
 
 Frames = NDArray[np.uint8]
 Times = NDArray[np.float64]

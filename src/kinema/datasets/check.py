@@ -23,7 +23,7 @@ from kinema.datasets.splits import torn_groups
 from kinema.errors import EmptyVideo, VideoError
 from kinema.types import Example, VideoInfo
 from kinema.video import cut_off, open_video
-from kinema.video.listing import list_images
+from kinema.video.image_series import list_images
 
 __all__ = ["CheckReport", "FileCheck", "NearPair", "check_data", "write_manifest"]
 

@@ -11,7 +11,7 @@ from kinema.datasets.dataset import first_few
 from kinema.errors import DataError
 from kinema.labels import composed
 from kinema.types import Example
-from kinema.video.listing import holds_results, is_video, natural_key
+from kinema.video.listing import holds_results, is_video, natural_key, report_closed_folder
 
 _log = logging.getLogger("kinema")
 _UCF101_NAME = re.compile(r"^v_(.+_g\d+)_c\d+$")
@@ -44,7 +44,7 @@ def walk(root: str, depth: int | None = None) -> Iterator[Folder]:
     """
     deepest = root.rstrip(os.sep).count(os.sep) + (depth or 0)
     seen: set[str] = set()  # symbolic links can form circles
-    for where, folders, names in os.walk(root, followlinks=True):
+    for where, folders, names in os.walk(root, followlinks=True, onerror=report_closed_folder):
         if (real := os.path.realpath(where)) in seen or (where != root and holds_results(names)):
             folders.clear()
             continue

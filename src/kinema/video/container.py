@@ -13,6 +13,7 @@ import av
 from av.stream import Discard, Disposition
 
 from kinema.errors import EmptyVideo, UnreadableVideo
+from kinema.video.refusals import not_a_video, refusal
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -147,14 +148,7 @@ def _asf_duration_s(path: str) -> float:
 def _open_error(path: str, error: Exception) -> UnreadableVideo:
     if os.path.isdir(path):
         return UnreadableVideo("a folder, not a video", path, "give a file, or a folder of images")
-    if not os.path.exists(path):
-        return UnreadableVideo("no such video", path, "check the spelling of the path")
-    if not os.access(path, os.R_OK):
-        return UnreadableVideo("no permission to read this video", path, "change its permissions")
-    if os.path.getsize(path) == 0:
-        return UnreadableVideo("the file is empty", path, "copy or download it again")
-    reason = getattr(error, "strerror", None) or str(error)
-    return UnreadableVideo(f"not a video, or damaged ({reason})", path, "copy it again, or convert it with ffmpeg")
+    return refusal(path) or not_a_video(path, getattr(error, "strerror", None) or str(error))
 
 
 def _track_error(path: str, container: InputContainer, has_video: bool) -> UnreadableVideo | EmptyVideo:

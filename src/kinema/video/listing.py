@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from kinema.errors import VideoError
+from kinema.video.refusals import is_address, refusal
 
 _VIDEOS = (
-    "264 265 3g2 3gp 3gp2 3gpp amv asf avi divx dv f4v flv gif h264 h265 hevc ismv ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mk3d "
-    "mkv mov mp4 mpe mpeg mpg mpv mts mxf nut ogm ogv qt rm rmvb ts vob webm wmv wtv y4m"
+    "264 265 3g2 3gp 3gp2 3gpp amv apng asf avi divx dv f4v flv gif h264 h265 hevc ismv ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg "
+    "mk3d mkv mov mp4 mpe mpeg mpg mpv mts mxf nut ogm ogv qt rm rmvb ts vob webm wmv wtv y4m"
 )
-_IMAGES = "bmp jpeg jpg pgm png ppm tif tiff webp"
+_IMAGES = "avif bmp jpeg jpg pgm png ppm tif tiff webp"
+_log = logging.getLogger("kinema")
+
 VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())
 IMAGE_ENDINGS = frozenset(f".{ending}" for ending in _IMAGES.split())
 
@@ -37,13 +41,6 @@ def natural_key(path: str | os.PathLike[str]) -> list[tuple[int, int, str]]:
     """
     parts = re.split(r"(\d+)", os.fspath(path))
     return [(1, int(part), part) if part.isdecimal() else (2, 0, part.lower()) for part in parts if part]
-
-
-def list_images(folder: str | os.PathLike[str]) -> list[str]:
-    """Paths of the images directly in a folder, in natural order."""
-    return sorted(
-        (e.path for e in os.scandir(folder) if is_image(e.name) and not e.name.startswith(".")), key=natural_key
-    )
 
 
 # A folder that has all files of one of these sets was written by kinema.
@@ -92,14 +89,19 @@ def _expand(path: str) -> list[str]:
     files = [f for f in files if is_video(f) or is_image(f)]
     if files:
         return files
-    if glob.has_magic(path):
+    if glob.has_magic(path) and not is_address(path):
         raise VideoError("no video or image matches this pattern", path, "check it, and put it in quotes")
-    raise VideoError("no such file or folder", path, "check the spelling of the path")
+    raise refusal(path) or VideoError("no video or image", path, "check the spelling of the path")
+
+
+def report_closed_folder(error: OSError) -> None:
+    """Reports a folder that cannot be read, for `os.walk`, which leaves it out."""
+    _log.warning("%s: left out a folder that cannot be read (%s)", error.filename, error.strerror)
 
 
 def _media_below(folder: str) -> list[str]:
     files = []
-    for where, folders, names in os.walk(folder):
+    for where, folders, names in os.walk(folder, onerror=report_closed_folder):
         if where != folder and holds_results(names):
             folders.clear()
             continue
