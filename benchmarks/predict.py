@@ -42,7 +42,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.choices import Engine
+from kinema.choices import EngineName
 from kinema.clips.windows import plan_windows
 from kinema.inference.predictor import Predictor
 from kinema.inference.reader import read_frames
@@ -66,7 +66,7 @@ def draw_film(path: Path, seconds: float, size: tuple[int, int], fps: int = 25) 
     return str(path)
 
 
-def build_predictor(name: str, batch_size: int, sampling: str, engine: Engine = "torch") -> Predictor:
+def build_predictor(name: str, batch_size: int, sampling: str, engine: EngineName = "torch") -> Predictor:
     from kinema import models
 
     spec = {"sampling": sampling, "window_s": 2.0}

@@ -1,6 +1,6 @@
 """The values that options can have, each list in one place: engines, precisions, data set formats, tasks and others.
 
-Data set formats and tasks are the modules in their folders, so that a new file is a new choice. Imports nothing heavy.
+Data set formats, tasks and engines are the modules in their folders, so that a new file is a new choice. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-Engine = Literal["auto", "torch", "openvino"]
-ENGINES: tuple[str, ...] = get_args(Engine)
 REMOVED_ENGINES = {"winograd": "it was removed; use --engine openvino or --engine torch"}
 """Engines of earlier versions, with what to do instead."""
 
@@ -45,10 +43,13 @@ def modules_in(folder: str) -> tuple[str, ...]:
 
 DATA_FORMATS = ("auto", *modules_in("datasets/formats"))
 TASKS = modules_in("runs/tasks")
+ENGINES = ("auto", *modules_in("engines/backends"))
 
 if TYPE_CHECKING:
     DataFormat: TypeAlias = str
     TaskName: TypeAlias = str
+    EngineName: TypeAlias = str
 else:  # the command line checks values against these literals and lists them in its help
     DataFormat = Literal[DATA_FORMATS]
     TaskName = Literal[TASKS]
+    EngineName = Literal[ENGINES]

@@ -9,47 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from kinema.engines import choose as engine
-from kinema.engines.choose import OpenVinoScorer, open_scorer
+from kinema.engines.backends.openvino import OpenVinoScorer
+from kinema.engines.choose import open_scorer
 from kinema.engines.options import EngineOptions
 from kinema.engines.parity import largest_difference, probe_clips
 from kinema.engines.scorer import Scorer
-from kinema.models import build
-from kinema.models.network import Network
-from kinema.weights.checkpoint import ModelCard
 
 pytest.importorskip("openvino")
 
 pytestmark = [pytest.mark.openvino, pytest.mark.usefixtures("home")]
 
 
-def make(name: str = "slow_fusion_tiny", seed: int = 0, **card: object) -> tuple[Network, ModelCard]:
-    """A network whose scores are far from equal."""
-    torch.manual_seed(seed)
-    network = build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32)}).eval()
-    with torch.no_grad():
-        for parameter in network.classifier.parameters():
-            parameter.mul_(50)
-    return network, ModelCard.of(network, ("a", "b", "c"), **card)
-
-
-@pytest.fixture
-def conversions(monkeypatch) -> list[str]:
-    """The names of networks that were converted."""
-    done: list[str] = []
-    trace = engine.trace
-
-    def counted(network: Network, *others, **options):
-        done.append(network.variant)
-        return trace(network, *others, **options)
-
-    monkeypatch.setattr(engine, "trace", counted)
-    return done
-
-
-def test_network_is_converted_once(conversions, caplog):
+def test_network_is_converted_once(make, conversions, caplog):
     caplog.set_level(logging.INFO, "kinema")
     network, card = make()
     first = open_scorer(network, card, EngineOptions(engine="openvino", precision="f32"))
@@ -62,7 +34,7 @@ def test_network_is_converted_once(conversions, caplog):
 
 
 @pytest.mark.parametrize("file", ["graph.bin", "graph.json"])
-def test_a_damaged_graph_is_converted_again(file: str, home: Path, conversions, caplog):
+def test_a_damaged_graph_is_converted_again(make, file: str, home: Path, conversions, caplog):
     network, card = make()
     open_scorer(network, card, EngineOptions(engine="openvino", precision="f32"))
     (path,) = home.glob(f"engines/*/{file}")
@@ -76,7 +48,7 @@ def test_a_damaged_graph_is_converted_again(file: str, home: Path, conversions, 
 
 
 @pytest.mark.parametrize("error", [MemoryError("std::bad_alloc"), RuntimeError("you can't allocate 9 bytes")])
-def test_too_little_memory_is_not_remembered(error, monkeypatch, caplog):
+def test_too_little_memory_is_not_remembered(make, error, monkeypatch, caplog):
     network, card = make()
     with monkeypatch.context() as patch:
 

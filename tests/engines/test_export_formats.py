@@ -13,9 +13,6 @@ import torch
 from kinema.engines.export import export
 from kinema.engines.exported import ENDINGS
 from kinema.engines.parity import probe_clips
-from kinema.engines.scorer import Scorer, to_scores
-from kinema.models import build
-from kinema.models.network import Network
 from kinema.types import InputSpec
 from kinema.weights.checkpoint import ModelCard
 
@@ -27,45 +24,11 @@ pytestmark = pytest.mark.openvino
 Clips = np.ndarray
 
 
-def make(name: str = "slow_fusion_tiny", **card: object) -> tuple[Network, ModelCard]:
-    """A network whose scores are far from equal."""
-    torch.manual_seed(0)
-    network = build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32), "window_s": 1.0}).eval()
-    with torch.no_grad():
-        for parameter in network.classifier.parameters():
-            parameter.mul_(50)
-    return network, ModelCard.of(network, ("a", "b", "c"), **card)
-
-
-def torch_scores(network: Network, clips: Clips, multi_label: bool = False) -> Clips:
-    return to_scores(Scorer(network, device="cpu", precision="f32")(torch.from_numpy(clips)), multi_label)
-
-
-def run_onnx(path: Path, clips: Clips) -> Clips:
-    (scores,) = onnxruntime.InferenceSession(path).run(["scores"], {"clip": clips})
-    return scores
-
-
-def run_openvino(path: Path, clips: Clips) -> Clips:
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return compiled({"clip": clips})["scores"]
-
-
-def run_torch(path: Path, clips: Clips) -> Clips:
-    with torch.no_grad():
-        return torch.export.load(path).module()(torch.from_numpy(clips)).numpy()
-
-
-RUN: dict[str, Callable[[Path, Clips], Clips]] = {
-    "onnx": run_onnx,
-    "openvino": run_openvino,
-    "torch-export": run_torch,
-}
-
-
 @pytest.mark.parametrize("multi_label", [False, True])
-@pytest.mark.parametrize("format", RUN)
-def test_file_gives_the_scores_of_any_number_of_clips(format: str, multi_label: bool, tmp_path):
+@pytest.mark.parametrize("format", ENDINGS)
+def test_file_gives_the_scores_of_any_number_of_clips(
+    make, torch_scores, run_file, format: str, multi_label: bool, tmp_path
+):
     network, card = make(multi_label=multi_label)
     path = tmp_path / f"network{ENDINGS[format]}"
     written = export(network, card, path, format=format)
@@ -75,11 +38,11 @@ def test_file_gives_the_scores_of_any_number_of_clips(format: str, multi_label: 
         clips = probe_clips(network.spec, count).numpy()
         expected = torch_scores(network, clips, multi_label)
         assert np.ptp(expected) > 0.05
-        np.testing.assert_allclose(RUN[format](path, clips), expected, atol=1e-5)
+        np.testing.assert_allclose(run_file(path, clips), expected, atol=1e-5)
     assert sorted(tmp_path.iterdir()) == sorted(written.files), "nothing else is left"
 
 
-def test_batch_has_a_name_and_input_is_bytes(tmp_path):
+def test_batch_has_a_name_and_input_is_bytes(make, tmp_path):
     session = onnxruntime.InferenceSession(export(*make(), tmp_path / "n.onnx").path)
     (given,), (found,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.shape, given.type) == ("clip", ["batch", 3, 4, 32, 32], "tensor(uint8)")
@@ -108,7 +71,7 @@ def torch_metadata(path: Path) -> dict[str, str]:
     ("format", "read"),
     [("onnx", onnx_metadata), ("openvino", openvino_metadata), ("torch-export", torch_metadata)],
 )
-def test_file_knows_its_classes_input_and_origin(format: str, read: Callable[[Path], dict[str, str]], tmp_path):
+def test_file_knows_its_classes_input_and_origin(make, format: str, read: Callable[[Path], dict[str, str]], tmp_path):
     network, card = make()
     card = ModelCard.from_json({**card.to_json(), "labels": ["ärger", 'a "quote"', "c"], "metrics": {"hit": 0.5}})
     metadata = read(export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format).path)

@@ -12,11 +12,9 @@ import torch
 from kinema.engines.export import export
 from kinema.engines.exported import ENDINGS, open_exported
 from kinema.engines.parity import probe_clips
-from kinema.engines.scorer import Scorer, to_scores
+from kinema.engines.scorer import to_scores
 from kinema.errors import CheckpointError, UsageError
 from kinema.inference.predictor import Predictor, load
-from kinema.models import build
-from kinema.models.network import Network
 from kinema.weights.checkpoint import ModelCard
 
 pytest.importorskip("onnxscript")
@@ -26,22 +24,8 @@ pytestmark = pytest.mark.openvino
 Clips = np.ndarray
 
 
-def make(name: str = "slow_fusion_tiny", **card: object) -> tuple[Network, ModelCard]:
-    """A network whose scores are far from equal."""
-    torch.manual_seed(0)
-    network = build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32), "window_s": 1.0}).eval()
-    with torch.no_grad():
-        for parameter in network.classifier.parameters():
-            parameter.mul_(50)
-    return network, ModelCard.of(network, ("a", "b", "c"), **card)
-
-
-def torch_scores(network: Network, clips: Clips, multi_label: bool = False) -> Clips:
-    return to_scores(Scorer(network, device="cpu", precision="f32")(torch.from_numpy(clips)), multi_label)
-
-
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
-def test_fixed_batch_is_scored_one_by_one(format: str, tmp_path):
+def test_fixed_batch_is_scored_one_by_one(make, torch_scores, format: str, tmp_path):
     network, card = make()
     written = export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format, static_batch=True)
     scorer, _ = open_exported(written.path, precision="f32")
@@ -51,7 +35,7 @@ def test_fixed_batch_is_scored_one_by_one(format: str, tmp_path):
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
-def test_a_video_is_predicted_as_by_the_checkpoint(format: str, two_part_film: Path, tmp_path):
+def test_a_video_is_predicted_as_by_the_checkpoint(make, format: str, two_part_film: Path, tmp_path):
     network, card = make()
     written = export(network, card, tmp_path / f"n{ENDINGS[format]}", format=format)
     options: dict[str, Any] = {"step_s": 0.5, "num_crops": 3}
@@ -63,7 +47,7 @@ def test_a_video_is_predicted_as_by_the_checkpoint(format: str, two_part_film: P
     assert [segment.span for segment in found.segments] == [segment.span for segment in expected.segments]
 
 
-def test_file_of_a_network_that_answers_at_each_frame_does_so_too(two_part_film: Path, tmp_path):
+def test_file_of_a_network_that_answers_at_each_frame_does_so_too(make, two_part_film: Path, tmp_path):
     network, card = make("conv_gru_small", task="frame")
     network.spec = network.spec.with_(sampling="dense", window_s=None)
     card = ModelCard.of(network, card.labels, task="frame")
@@ -97,7 +81,7 @@ def test_a_file_of_another_program_does_not_describe_its_input(tmp_path):
         open_exported(tmp_path / "n.onnx")
 
 
-def test_what_a_file_cannot_do_is_refused(tmp_path):
+def test_what_a_file_cannot_do_is_refused(make, tmp_path):
     path = export(*make(), tmp_path / "n.onnx").path
     for options, words in (
         ({"device": "cuda"}, "no such device"),

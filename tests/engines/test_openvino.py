@@ -7,33 +7,19 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 from kinema.engines import openvino as openvino_graph
 from kinema.engines.choose import open_scorer
 from kinema.engines.options import EngineOptions
 from kinema.engines.parity import probe_clips
 from kinema.engines.scorer import Scorer
-from kinema.models import build
-from kinema.models.network import Network
-from kinema.weights.checkpoint import ModelCard
 
 pytest.importorskip("openvino")
 
 pytestmark = [pytest.mark.openvino, pytest.mark.usefixtures("home")]
 
 
-def make(name: str = "slow_fusion_tiny", seed: int = 0, **card: object) -> tuple[Network, ModelCard]:
-    """A network whose scores are far from equal."""
-    torch.manual_seed(seed)
-    network = build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32)}).eval()
-    with torch.no_grad():
-        for parameter in network.classifier.parameters():
-            parameter.mul_(50)
-    return network, ModelCard.of(network, ("a", "b", "c"), **card)
-
-
-def test_graphs_have_the_shape_of_whole_batches_and_of_single_clips(monkeypatch):
+def test_graphs_have_the_shape_of_whole_batches_and_of_single_clips(make, monkeypatch):
     shapes: list[int] = []
     compile_graph = openvino_graph.compile_graph
 

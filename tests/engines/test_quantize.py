@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from kinema.engines import export as exporting
 from kinema.engines import quantize as quantizing
@@ -17,24 +16,12 @@ from kinema.engines.parity import probe_clips
 from kinema.engines.quantize import compare
 from kinema.engines.scorer import Scorer, to_scores
 from kinema.errors import MissingExtra, UsageError
-from kinema.models import build
 from kinema.models.network import Network
 from kinema.runs.calibration import Calibration
-from kinema.weights.checkpoint import ModelCard
 
 pytest.importorskip("openvino")
 pytestmark = pytest.mark.openvino
 pytest.importorskip("nncf")
-
-
-def make(name: str = "slow_fusion_tiny", **card: object) -> tuple[Network, ModelCard]:
-    """A network whose scores are far from equal."""
-    torch.manual_seed(0)
-    network = build(name, num_classes=3, spec={"clip_len": 4, "size": (32, 32)}).eval()
-    with torch.no_grad():
-        for parameter in network.classifier.parameters():
-            parameter.mul_(50)
-    return network, ModelCard.of(network, ("a", "b", "c"), **card)
 
 
 def calibration_of(network: Network, targets: tuple[tuple[int, ...], ...] | None = None) -> Calibration:
@@ -43,7 +30,7 @@ def calibration_of(network: Network, targets: tuple[tuple[int, ...], ...] | None
 
 
 @pytest.mark.parametrize("name", ["slow_fusion_tiny", "video_vit_small"])
-def test_int8_file_gives_nearly_the_same_scores(name: str, tmp_path):
+def test_int8_file_gives_nearly_the_same_scores(make, name: str, tmp_path):
     network, card = make(name)
     clips = probe_clips(network.spec, 20)
     exact = to_scores(Scorer(network, device="cpu", precision="f32")(clips[12:]), False)
@@ -63,7 +50,7 @@ def test_int8_file_gives_nearly_the_same_scores(name: str, tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(written.files)
 
 
-def test_file_says_what_it_is_and_keeps_to_its_format(tmp_path):
+def test_file_says_what_it_is_and_keeps_to_its_format(make, tmp_path):
     network, card = make()
     path = export(network, card, tmp_path / "n.xml", format="openvino", calibration=calibration_of(network)).path
     assert json.loads(path.with_suffix(".json").read_text())["kinema"]["precision"] == "int8"
@@ -75,7 +62,7 @@ def test_file_says_what_it_is_and_keeps_to_its_format(tmp_path):
         open_exported(plain, precision="int8")
 
 
-def test_other_formats_and_a_missing_package_are_named(monkeypatch, tmp_path):
+def test_other_formats_and_a_missing_package_are_named(make, monkeypatch, tmp_path):
     network, card = make()
     with pytest.raises(UsageError, match="give --format openvino"):
         export(network, card, tmp_path / "n.onnx", calibration=calibration_of(network))
@@ -85,7 +72,7 @@ def test_other_formats_and_a_missing_package_are_named(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_that_names_other_classes_is_warned_of(monkeypatch, tmp_path, caplog):
+def test_file_that_names_other_classes_is_warned_of(make, monkeypatch, tmp_path, caplog):
     network, card = make()
     monkeypatch.setattr(exporting, "quantize", lambda model, clips, name: _turned(model))
     moved = export(network, card, tmp_path / "n.xml", format="openvino", calibration=calibration_of(network)).int8
@@ -106,7 +93,7 @@ def _turned(model):
     return type(model)([result], turned.get_parameters(), "turned")
 
 
-def test_graph_that_nncf_refuses_leaves_no_file(monkeypatch, tmp_path):
+def test_graph_that_nncf_refuses_leaves_no_file(make, monkeypatch, tmp_path):
     def refuse(*args: object, **options: object) -> None:
         raise ValueError("no such layer")
 

@@ -48,7 +48,7 @@ def test_names_are_known_without_importing_a_family():
 
 
 def test_prediction_loads_only_the_modules_of_its_network(tmp_path):
-    """`transformer` comes with `engines.prune`, which changes its blocks; the layers come with `device` and `scorer`."""
+    """The layers come with `device` and `scorer`."""
     folder = str(tmp_path / "checkpoint")
     code = (
         "import sys, torch, numpy as np\n"
@@ -62,7 +62,7 @@ def test_prediction_loads_only_the_modules_of_its_network(tmp_path):
         "assert scores.shape == (1, 2)\n"
         "print(*sorted(name for name in sys.modules if name.startswith('kinema.models')))"
     )
-    light = "backbone device network registry small state_dict transformer variant"
+    light = "backbone device network registry small state_dict variant"
     layers = "cpu_workarounds depthwise grey_time onednn_conv parts short_clips"
     expected = {"kinema.models", "kinema.models.layers", *(f"kinema.models.{name}" for name in light.split())}
     expected |= {f"kinema.models.layers.{name}" for name in layers.split()}

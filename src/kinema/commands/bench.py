@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
-from kinema.choices import Engine, Precision
+from kinema.choices import EngineName, Precision
 from kinema.console.progress import TerminalProgress
 from kinema.console.tables import plain_console
 from kinema.errors import KinemaError, UsageError, check_settings
@@ -41,7 +41,7 @@ class BenchConfig:
     """Networks by name (`kinema models`), checkpoints or run folders, separated by commas."""
     video: str | None = None
     """A video: its decoding is measured as well, and its frame rate replaces 30 for real time."""
-    engine: Engine = "auto"
+    engine: EngineName = "auto"
     """What computes: torch, openvino (on a CPU; the network is converted at the first use), or auto, which is usually the
     fastest."""
     device: str = "auto"

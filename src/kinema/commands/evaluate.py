@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.choices import DataFormat, Engine, FlowMethod, Part
+from kinema.choices import DataFormat, EngineName, FlowMethod, Part
 from kinema.console.evaluations import print_evaluation
 from kinema.console.outputs import check_results
 from kinema.console.progress import TerminalProgress, open_trained
@@ -33,7 +33,7 @@ class EvaluateConfig(ScoringOptions):
     """Part of the data; auto takes valid, else test, else everything."""
     format: DataFormat = "auto"
     """Format of the data set; auto detects it."""
-    engine: Engine = "torch"
+    engine: EngineName = "torch"
     """What computes the network: torch, with the same figures on every machine; openvino (on a CPU; it is converted at the
     first use); or auto, which is openvino on a CPU if it is installed."""
     flow_method: FlowMethod | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.choices import Engine, Precision
+from kinema.choices import EngineName, Precision
 from kinema.console.progress import open_trained
 from kinema.errors import UnreadableVideo, UsageError, check_settings
 from kinema.inference.live.latency import LatencyStats
@@ -35,7 +35,7 @@ class WatchConfig:
     """Stop after this many seconds of the stream."""
     json: bool = False
     """Print one line of JSON for each prediction."""
-    engine: Engine = "auto"
+    engine: EngineName = "auto"
     """What computes a network that scores clips: torch, openvino (on a CPU; it is converted at the first use), or auto,
     which is usually the fastest. Networks that go frame by frame always use torch."""
     device: str = "auto"
@@ -79,7 +79,7 @@ def watch(source: str, config: WatchConfig) -> int:
     frame_by_frame = goes_frame_by_frame(network)
     if frame_by_frame and config.engine not in ("auto", "torch"):
         log.info("engine: torch, not %s; %s remembers and goes frame by frame", config.engine, card.variant)
-    engine: Engine = "torch" if frame_by_frame else config.engine
+    engine: EngineName = "torch" if frame_by_frame else config.engine
     predictor = Predictor(network, card, device=config.device, precision=config.precision, engine=engine)
     wait_s = None if frame_by_frame else clip_span_s(network.spec)
     if wait_s is not None and wait_s > 1 and sys.stderr.isatty():

@@ -1,114 +1,25 @@
-"""Choose the engine of a network: torch, or OpenVINO, which is usually faster on a CPU.
+"""Choose the engine of a network; the engines themselves are in `kinema.engines.backends`.
 
-On a CPU, torch runs the network with batch norms folded into convolutions (`fold_norms`); on a GPU, the network as it is.
-
-OpenVINO runs a converted graph. The conversion takes seconds, so graphs are cached (`cache`) under a key of everything that
-they are made from. The scores of a new graph are compared with torch in float32 on clips of noise. If they differ by more
-than `TOLERANCE`, or if a layer cannot be converted, torch computes instead and the log says why.
+If an engine cannot run a network, torch computes instead and the log says why.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
 import logging
-from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
-from kinema.choices import ENGINES, REMOVED_ENGINES
-from kinema.engines.cache import cached_graph
-from kinema.engines.fold_norms import FoldedScorer
-from kinema.engines.openvino import ClipGraph, to_openvino
-from kinema.engines.openvino_frames import FrameGraph
-from kinema.engines.options import EngineOptions
-from kinema.engines.parity import NUM_PROBES, largest_difference
-from kinema.engines.scorer import ClipScorer, FrameScorer, Scorer
-from kinema.engines.trace import trace
-from kinema.errors import KinemaError, MissingExtra, OutputError, UnknownName, UsageError
-from kinema.machine import processor
-from kinema.version import __version__
+from kinema.choices import ENGINES
+from kinema.engines.engine import find_engine, requested_engine
+from kinema.engines.scorer import Scorer
+from kinema.errors import KinemaError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from openvino import Model
-
-    from kinema.clips.windows import Plan
+    from kinema.engines.options import EngineOptions
+    from kinema.engines.scorer import ClipScorer
     from kinema.models.network import Network
     from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
-
-TOLERANCE = {"f32": 1e-3, "bf16": 0.03, "fp16": 0.03}
-"""Largest allowed difference of a score from torch in float32, by precision."""
-
-FORMAT = 4
-"""Version of the conversion, part of the cache key; increase it when graphs are made in another way."""
-
-
-class OpenVinoScorer(ClipScorer):
-    """A converted network that scores clips; callers that need the network's layers get the network in torch.
-
-    Args:
-        scorer: the network in torch.
-        card: the network's task and labels.
-        graph: gives the logits of uint8 clips.
-    """
-
-    engine = "openvino"
-
-    def __init__(self, scorer: Scorer, card: ModelCard, graph: ClipGraph) -> None:
-        self._torch, self._graph, self._card = scorer, graph, card
-        self.spec, self.device, self.batch_size = scorer.spec, scorer.device, scorer.batch_size
-        self.precision = scorer.precision
-
-    @classmethod
-    def converted(cls, scorer: Scorer, card: ModelCard) -> OpenVinoScorer:
-        """Take the graph of a network from the cache, or convert the network.
-
-        Raises:
-            OutputError: the network cannot be converted, or the graph's scores differ from those of torch.
-            RuntimeError: OpenVINO cannot load the graph.
-        """
-        name = scorer.network.variant or type(scorer.network).__name__
-
-        def convert() -> Model:
-            model = to_openvino(trace(scorer.network, card, "logits"), scorer.network.variant, "logits")
-            candidate = cls(scorer, card, ClipGraph(model, scorer.precision, NUM_PROBES))
-            difference, allowed = largest_difference(candidate, scorer.network, card), TOLERANCE[scorer.precision]
-            if not difference <= allowed:  # also true for NaN
-                what = f"OpenVINO's scores differ from torch's by {difference:.2g}, more than {allowed:g}"
-                where = f"{scorer.network.variant}, {scorer.precision}"
-                raise OutputError(what, where, "use --precision f32 or --engine torch")
-            return model
-
-        model = cached_graph(graph_key(scorer, card), convert, name)
-        log.info("engine: OpenVINO %s, %s", version("openvino"), scorer.precision)
-        return cls(scorer, card, ClipGraph(model, scorer.precision, scorer.batch_size))
-
-    def __call__(self, clips: torch.Tensor) -> NDArray[np.float32]:
-        """Logits [b classes]; [b t classes] for task `frame`."""
-        return self._graph(clips.numpy())
-
-    def frame_plan(self) -> Plan:
-        """See `Scorer.frame_plan`."""
-        return self._torch.frame_plan()
-
-    def frame_scorer(self) -> FrameScorer | None:
-        """Encode frames with OpenVINO (converted at the first frames) and join their vectors in torch."""
-        scorer, parts = self._torch, self._torch.network.frame_parts()
-        if parts is None:
-            return None
-        key, tolerance = partial(graph_key, scorer, self._card), TOLERANCE[scorer.precision]
-        return FrameScorer(scorer, parts, FrameGraph(scorer, parts, self._card, key, tolerance))
-
-    def in_torch(self) -> Scorer:
-        """The network in torch."""
-        return self._torch
 
 
 def open_scorer(network: Network, card: ModelCard, options: EngineOptions) -> ClipScorer:
@@ -117,58 +28,32 @@ def open_scorer(network: Network, card: ModelCard, options: EngineOptions) -> Cl
     Args:
         network: in evaluation mode.
         card: the network's task and labels.
-        options: engine, device, precision and batch size. "openvino" runs on the CPU.
+        options: engine, device, precision and batch size.
 
     Raises:
         UsageError: there is no such engine, device or precision, or they do not go together.
-        MissingExtra: OpenVINO is requested and not installed.
+        MissingExtra: the package of the requested engine is not installed.
     """
-    engine, device, precision, batch_size = options.engine, options.device, options.precision, options.batch_size
-    _check_engine(options)
-    device = "cpu" if engine == "openvino" else device
-    scorer = Scorer(network, task=card.task, device=device, precision=precision, batch_size=batch_size)
-    if scorer.device.type != "cpu":
-        return scorer
-    if engine == "openvino" or (engine == "auto" and usual_engine() == "openvino"):
+    engine = requested_engine(options)
+    device = "cpu" if engine and engine.cpu_only else options.device
+    scorer = Scorer(network, task=card.task, device=device, precision=options.precision, batch_size=options.batch_size)
+    if engine is None:
+        engine = find_engine(usual_engine() if scorer.device.type == "cpu" else "torch")
+    torch = find_engine("torch")
+    if engine is not torch:
         try:
-            return OpenVinoScorer.converted(scorer, card)
+            return engine.open(scorer, card)
         except (KinemaError, RuntimeError) as error:
-            log.warning("engine: torch, not OpenVINO; %s", error)
-    return FoldedScorer(network, task=card.task, device="cpu", precision=scorer.precision, batch_size=batch_size)
-
-
-def _check_engine(options: EngineOptions) -> None:
-    if options.engine not in ENGINES:
-        raise UnknownName("engine", options.engine, ENGINES, REMOVED_ENGINES.get(options.engine, ""))
-    if options.engine == "openvino" and options.device not in ("auto", "cpu"):
-        do = "give --device cpu or --engine torch"
-        raise UsageError("OpenVINO runs on the CPU here", f"--device {options.device}", do)
-    if options.engine == "openvino" and not _has_openvino():
-        raise MissingExtra("OpenVINO graphs", "openvino", "openvino")
+            log.warning("engine: torch, not %s; %s", engine.title, error)
+    return torch.open(scorer, card)
 
 
 def usual_engine() -> str:
-    """The engine that "auto" stands for on a CPU: OpenVINO if it is installed, else torch."""
-    if _has_openvino():
-        return "openvino"
-    log.debug("engine: not OpenVINO, which is not installed (pip install 'kinema[openvino]')")
-    return "torch"
-
-
-def _has_openvino() -> bool:
-    return importlib.util.find_spec("openvino") is not None
-
-
-def graph_key(scorer: Scorer, card: ModelCard) -> str:
-    """SHA-256 over everything that a graph depends on: weights, layers, input, precision, processor and versions."""
-    network = scorer.network
-    about = [
-        FORMAT, type(network).__qualname__, network.variant, network.arguments, network.spec.to_json(), card.task,
-        card.multi_label, "any batch", scorer.precision, processor(),
-        [__version__, torch.__version__, version("openvino") if _has_openvino() else ""],
-    ]  # fmt: skip
-    digest = hashlib.sha256(json.dumps(about, default=str).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:32]
+    """The engine that "auto" stands for on a CPU: the installed one with the lowest priority number."""
+    engines = {name: find_engine(name) for name in ENGINES if name != "auto"}
+    places = sorted((engine.priority, name) for name, engine in engines.items() if engine.priority is not None)
+    for _, name in places:
+        if engines[name].is_installed():
+            return name
+        log.debug("engine: not %s, which is not installed (pip install 'kinema[%s]')", engines[name].title, name)
+    raise AssertionError("torch needs no other package")

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import torch
 
-from kinema.choices import ENGINES, REMOVED_ENGINES
 from kinema.clips.framewise import plan_frames
+from kinema.engines.engine import find_engine
 from kinema.engines.openvino import ClipGraph, core
 from kinema.engines.options import EngineOptions, EngineOverrides
 from kinema.engines.scorer import ClipScorer, Scorer, usual_batch
-from kinema.errors import CheckpointError, KinemaError, MissingExtra, UnknownName, UsageError
+from kinema.errors import CheckpointError, KinemaError, MissingExtra, UsageError
 from kinema.models.device import resolve_device, resolve_precision
 from kinema.weights.checkpoint import ModelCard
 
@@ -153,8 +153,11 @@ def open_exported(
         raise UsageError("a torch.export file may hold code", name, "export it with --format onnx to run it here")
     if ending == ENDINGS["onnx"] and options.engine == "openvino":
         raise UsageError("an .onnx file runs in ONNX Runtime", "--engine openvino", "export it with --format openvino")
-    if options.engine not in ENGINES:
-        raise UnknownName("engine", options.engine, ENGINES, REMOVED_ENGINES.get(options.engine, ""))
+    if options.engine not in ("auto", "torch", "openvino"):
+        do = "leave the engine out, or give the checkpoint that it was made of"
+        raise UsageError(
+            "an exported file has an engine of its own", f"--engine {find_engine(options.engine).title}", do
+        )
     if not Path(name).is_file():
         raise CheckpointError("no such file", name, "make it with `kinema export`")
     try:

@@ -1,7 +1,8 @@
 """OpenVINO graph of the frame network of a network that encodes each frame alone: pixels in, vectors out.
 
-The graph is converted, cached and compared with torch like the graphs of whole networks (`kinema.engines.choose`), but not
-before windows share frames for the first time. Joining the vectors costs little and stays in torch.
+The graph is converted, cached and compared with torch like the graphs of whole networks, see
+`kinema.engines.backends.openvino`, but not before windows share frames for the first time. Joining the vectors costs little
+and stays in torch.
 """
 
 from __future__ import annotations

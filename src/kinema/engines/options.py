@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
-from kinema.choices import Engine, FilePrecision
+from kinema.choices import EngineName, FilePrecision
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
     """Which engine computes a network, on which device and in which precision."""
 
-    engine: Engine = "auto"
+    engine: EngineName = "auto"
     """What computes: torch, or openvino (on a CPU; the network is converted at the first use); auto is OpenVINO on a CPU
     where it is installed, else torch."""
     device: str = "auto"
@@ -31,7 +31,7 @@ class EngineOptions:
 class LoadOverrides(TypedDict, total=False):
     """The fields of `EngineOptions` except the device, as keyword arguments."""
 
-    engine: Engine
+    engine: EngineName
     precision: FilePrecision
     batch_size: int | None
 

@@ -10,13 +10,16 @@ timesformer_base needs a tenth fewer multiplications (OpenVINO on two cores, mil
 
 from __future__ import annotations
 
-from typing import cast
+import sys
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from kinema.models.network import AnyNetwork, sharing_weights
-from kinema.models.transformer import Attention, DividedBlock, JointBlock, VideoTransformer
+
+if TYPE_CHECKING:
+    from kinema.models.transformer import JointBlock
 
 
 def prune(network: AnyNetwork) -> AnyNetwork:
@@ -25,6 +28,10 @@ def prune(network: AnyNetwork) -> AnyNetwork:
     Args:
         network: in evaluation mode; neither the network nor the copy may be trained afterwards.
     """
+    if "kinema.models.transformer" not in sys.modules:  # no network is one, and loading the module takes time
+        return network
+    from kinema.models.transformer import Attention, DividedBlock, VideoTransformer
+
     if not isinstance(network, VideoTransformer):
         return network
     pruned = sharing_weights(network)

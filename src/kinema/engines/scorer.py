@@ -52,7 +52,7 @@ class ClipScorer(ABC):
     """Gives the logits of clips: a network in torch, a converted network, or an exported file."""
 
     engine: str = "torch"
-    """Name of the engine; see `kinema.engines.choose`."""
+    """Name of the engine; see `kinema.engines.backends`."""
 
     spec: InputSpec
     device: torch.device

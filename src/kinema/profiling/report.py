@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from kinema.choices import Engine, Precision
+from kinema.choices import EngineName, Precision
 from kinema.engines.options import EngineOptions
 
 
@@ -26,7 +26,7 @@ class SpeedRequest:
     """
 
     model: str
-    engine: Engine = "auto"
+    engine: EngineName = "auto"
     device: str = "auto"
     precision: Precision = "auto"
     batch_size: int = 8
