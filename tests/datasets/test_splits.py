@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kinema.datasets import open_data
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.splits import split_data, torn_groups
 from kinema.errors import DataError, UnknownName
@@ -219,3 +220,8 @@ def test_own_parts_that_tear_a_group_are_warned_of(caplog):
 def test_an_unknown_way_says_the_nearest():
     with pytest.raises(UnknownName, match="blocks"):
         split_data(plain(a=2, b=2), by="block")
+
+
+def test_one_video_a_class_says_what_to_add(touch):
+    with pytest.raises(DataError, match="each class has one video or group: add others"):
+        split_data(open_data(touch("run/1.mp4", "jump/2.mp4")))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ from kinema.labels import Labels, composed
 from kinema.types import Example
 
 PARTS = ("train", "valid", "test")
+
+_log = logging.getLogger("kinema")
 
 _SPELLINGS = {
     "train": ("train", "training", "train_set"),
@@ -117,6 +120,7 @@ def make_data_set(
         if len(labels) < 2:
             raise DataError("one class only", f"{root} has {labels[0]!r}", "a classifier needs at least two")
         _check_trainable(listed, root)
+        _report_alike(labels, root)
     for label in {label for example in listed for label in example.labels}:
         labels.index(label)
     multi = any(len(example.labels) > 1 for example in listed)
@@ -150,6 +154,16 @@ def _check_trainable(examples: tuple[Example, ...], root: str) -> None:
                 question = f"Did you mean {' or '.join(near)}? Otherwise " if near else ""
                 what = f"class {label!r} of the {example.split} part is not in the train part"
                 raise DataError(what, root, f"{question}add examples of it to train")
+
+
+def _report_alike(labels: Labels, root: str) -> None:
+    """Warn of classes that are probably one: their names differ in case, spaces and signs only."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        groups["".join(filter(str.isalnum, label.casefold())) or label].append(label)
+    alike = [" and ".join(names) for names in groups.values() if len(names) > 1]
+    if alike:
+        _log.warning("%s: classes whose names differ in case or signs only: %s", root, first_few(alike))
 
 
 def absolute_path(example: Example) -> str:

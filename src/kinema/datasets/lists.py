@@ -33,6 +33,12 @@ def folders_in(root: str) -> list[str]:
         raise DataError("no such folder", root, "check the path of the data set") from error
 
 
+def hidden_folders_in(root: str) -> list[str]:
+    """Paths of the hidden folders in a folder, which `folders_in` and `walk` leave out."""
+    with os.scandir(root) as entries:
+        return sorted(entry.path for entry in entries if entry.is_dir() and _is_hidden(entry.name))
+
+
 def walk(root: str, depth: int | None = None) -> Iterator[Folder]:
     """`root` and all visible folders below it, with the names of their visible folders and files, in natural order.
 

@@ -64,6 +64,8 @@ def split_data(
     valid = {example.key for name in chosen for example in units[name]}
     if not valid or len(valid) == len(open_examples):
         do = "a group or file is never torn, nor groups that share a file: add others, or fill a manifest's column `split`"
+        if len(units) > 1 and all(len(names) == 1 for names in by_class(units, data.multi_label).values()):
+            do = "each class has one video or group: add others, or cut a long video into rows with `start`, `end` and `split`"
         raise DataError(f"cannot split {len(open_examples)} examples of {len(units)} groups or files", data.root, do)
     return _warn_of_parts(data.with_examples(assign_part(example, valid) for example in data.examples))
 

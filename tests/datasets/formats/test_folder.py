@@ -78,3 +78,53 @@ def test_an_empty_folder_says_what_to_put_in(tmp_path):
 def test_videos_without_class_folders_say_what_to_do(touch):
     with pytest.raises(DataError, match="no class folder"):
         open_data(touch("1.mp4", "2.mp4"))
+
+
+def test_videos_beside_the_class_folders_are_reported(touch, caplog):
+    assert len(open_data(touch("run/1.mp4", "jump/2.mp4", "all.mp4"))) == 2
+    assert "left out 1 video beside the class folders: all.mp4" in caplog.text
+
+
+def test_videos_beside_the_class_folders_of_a_part_are_reported(touch, caplog):
+    assert len(open_data(touch("train/run/1.mp4", "train/jump/2.mp4", "train/3.mp4", "4.mp4"))) == 2
+    assert "left out 2 videos beside the class folders: 4.mp4, train/3.mp4" in caplog.text
+
+
+def test_hidden_class_folders_are_reported(touch, caplog):
+    assert len(open_data(touch("run/1.mp4", "jump/2.mp4", ".wave/3.mp4", ".git/config", "__MACOSX/run/._1.mp4"))) == 2
+    assert "left out hidden folders with videos in them: .wave" in caplog.text
+
+
+def test_folders_inside_all_class_folders_are_said_to_be_no_classes(touch, caplog):
+    data = open_data(touch("sports/run/1.mp4", "sports/jump/2.mp4", "home/cook/3.mp4"))
+    assert list(data.labels) == ["home", "sports"]
+    assert "the classes are home, sports; their sub-folders are none: cook, jump, run" in caplog.text
+
+
+def test_one_folder_around_the_class_folders_is_named(touch):
+    with pytest.raises(DataError, match=r"one class only, with the folders jump, run: .*videos: .*give .*videos"):
+        open_data(touch("videos/run/1.mp4", "videos/jump/2.mp4"))
+
+
+@pytest.mark.parametrize("name", ["Train-Set", "training_set", "train_videos", "TrainData", "train2017", "train_split"])
+def test_longer_names_of_parts_are_read(touch, name):
+    data = open_data(touch(f"{name}/a/1.mp4", f"{name}/b/2.mp4", "val/a/3.mp4"))
+    assert data.parts == ("train", "valid")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("trian", "test"), ("vaild", "train"), ("tset", "train"), ("train1", "train2")]
+)
+def test_misspelt_parts_are_errors(touch, name, other):
+    with pytest.raises(DataError, match=rf"folder '{name}' may be meant as part '(train|valid|test)': .*: rename it"):
+        open_data(touch(f"{name}/a/1.mp4", f"{name}/b/2.mp4", f"{other}/a/3.mp4", f"{other}/b/4.mp4"))
+
+
+def test_a_class_like_a_part_is_a_class(touch):
+    data = open_data(touch("rain/monday/1.mp4", "sun/monday/2.mp4", "rest/sunday/3.mp4"))
+    assert list(data.labels) == ["rain", "rest", "sun"]
+
+
+def test_class_names_that_differ_in_case_or_signs_are_reported(touch, caplog):
+    assert len(open_data(touch("No_Fight/1.mp4", "no fight/2.mp4", "fight/3.mp4")).labels) == 3
+    assert "classes whose names differ in case or signs only: No_Fight and no fight" in caplog.text

@@ -16,9 +16,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kinema.datasets.dataset import PART_OF, DataSet, first_few, make_data_set, path_within
+from kinema.datasets.class_folders import check_depth, class_folders, report_left_out
+from kinema.datasets.dataset import DataSet, first_few, make_data_set, path_within
 from kinema.datasets.format import Format, ListOptions
-from kinema.datasets.lists import Folder, folders_in, ucf101_group, walk
+from kinema.datasets.lists import Folder, ucf101_group, walk
 from kinema.errors import DataError
 from kinema.labels import Labels
 from kinema.types import Example
@@ -49,17 +50,21 @@ def list_class_folders(root: str, labels: Labels | None, *, stills: bool = False
         DataError: no such folder, nothing in it, or no class folders.
     """
     a_kind, kind = ("an image", "image") if stills else ("a video", "video")
+    folders = class_folders(root)
     examples: list[Example] = []
+    listed: dict[str, list[str]] = {}
     empty: list[str] = []
     left_out: Counter[str] = Counter()
-    for part, folder in _class_folders(root):
+    for part, folder in folders:
         below = list(walk(folder))
         if below and holds_results(below[0][2]):
             below = []
-        paths = list(_examples_in(below, folder, stills))
+        paths = listed[folder] = list(_examples_in(below, folder, stills))
         examples += [Example(path, (os.path.basename(folder),), split=part, group=ucf101_group(path)) for path in paths]
         empty += [] if paths else [path_within(folder, root)]
         left_out.update(Path(name).suffix.lower() for name in _unused_files(below, folder, stills))
+    report_left_out(root, folders, is_image if stills else is_video, kind)
+    check_depth(root, listed, one_is_enough=labels is not None)
     if empty:
         _log.warning("%s: left out %d class folders without %s: %s", root, len(empty), a_kind, first_few(empty, 10))
     if left_out:
@@ -75,27 +80,7 @@ def list_class_folders(root: str, labels: Labels | None, *, stills: bool = False
 
 def has_videos(root: str) -> bool:
     """Whether a class folder holds a video: a file, or a folder of images."""
-    return any(True for _, folder in _class_folders(root) for _ in _examples_in(walk(folder), folder, False))
-
-
-def _class_folders(root: str) -> Iterator[tuple[str | None, str]]:
-    """The class folders, each with its part; None where there are no parts.
-
-    A part holds folders: `train` and `bus` full of videos are two classes of vehicles.
-    """
-    names = folders_in(root)
-    part_names = [name for name in names if name.lower() in PART_OF and folders_in(os.path.join(root, name))]
-    others = [name for name in names if name not in part_names]
-    if not part_names or (others and not any(PART_OF[name.lower()] == "train" for name in part_names)):
-        yield from ((None, os.path.join(root, name)) for name in names)
-        return
-    if others:
-        _log.warning("%s: left out folders that are no parts: %s", root, first_few(others))
-    # Folders with two spellings of one part, such as val and valid, are listed together.
-    order = list(dict.fromkeys(PART_OF[name.lower()] for name in part_names))
-    for name in sorted(part_names, key=lambda name: order.index(PART_OF[name.lower()])):
-        top = os.path.join(root, name)
-        yield from ((PART_OF[name.lower()], os.path.join(top, label)) for label in folders_in(top))
+    return any(True for _, folder in class_folders(root) for _ in _examples_in(walk(folder), folder, False))
 
 
 def _examples_in(below: Iterable[Folder], class_folder: str, stills: bool) -> Iterator[str]:
