@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from kinema.datasets.dataset import first_few
+from kinema.datasets.dataset import PART_OF, first_few
 from kinema.errors import DataError
 from kinema.labels import composed
 from kinema.types import Example
@@ -76,6 +76,13 @@ def ucf101_group(path: str) -> str | None:
     """The source video in a UCF-101 file name: `v_Diving_g01_c02.avi` gives `Diving_g01`; None for other names."""
     match = _UCF101_NAME.match(os.path.splitext(os.path.basename(path))[0])
     return match.group(1) if match else None
+
+
+def part_in_name(path: str) -> str | None:
+    """The part in the name of a list: "valid" for `kinetics400_val_list.txt`, "train" for `trainlist01.txt`; None without one."""
+    stem = os.path.splitext(os.path.basename(path))[0].lower()
+    words = [*re.split(r"[\W_\d]+", stem), re.sub(r"list\d*$", "", stem)]
+    return next((PART_OF[word] for word in words if word in PART_OF), None)
 
 
 def read_lines(path: str) -> list[str]:

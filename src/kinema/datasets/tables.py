@@ -71,7 +71,7 @@ def write_table(path: str | Path, header: Sequence[str], rows: Sequence[Sequence
     """
     ending = Path(path).suffix.lower()
     if ending not in _PARQUET_ENDINGS:
-        write_text(path, formats.table_csv(header, rows, "\t" if ending == ".tsv" else ","))
+        write_text(path, formats.table_csv(header, rows, "\t" if ending == ".tsv" else ",", exact=True))
         return
     try:
         from pyarrow import parquet, table
