@@ -1,31 +1,49 @@
 """Charts as matplotlib figures, drawn with the object interface: no pyplot, no global state, thread-safe.
 
-The palette is that of Okabe and Ito, which colour-blind readers can distinguish. Text and axes all have the colour `INK`, which
-`figure_svg` replaces by the page's (`currentColor`), so that a chart is readable on light and on dark background.
+A class has the colour of its index in the network's labels, in all charts, reports and drawn videos. Text and axes all have the
+colour `INK`, which `figure_svg` replaces by the page's (`currentColor`): a chart is readable on light and on dark background.
+Labels are drawn literally, without mathtext, in fonts of the system (`kinema.fonts`); in SVG they are text for the fonts of the reader.
 """
 
 from __future__ import annotations
 
+import html
 import io
 import re
+import threading
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema.files import whole_file
+from kinema import fonts
+from kinema.files import whole_file, write_text
+from kinema.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Text
     from numpy.typing import NDArray
 
 
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
+PALETTE = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#771122", "#0000ff", "#333377", "#775566",
+    "#8877ff", "#bb1111", "#5500bb", "#77cc88", "#cc0099", "#114444", "#ff4477", "#226611", "#dd33dd", "#55cccc",
+)  # fmt: skip
+"""Six colours of Okabe and Ito. Each further one is as far as possible from those before it, from white and from `OTHER`, in
+Oklab, for normal vision and for protanopia and deuteranopia (Machado et al. 2009), whichever sees the smaller difference."""
 INK = "#262b33"
 OTHER = "#9aa2ad"
 """The colour of classes without a line in a chart."""
+
+_SVG_LOCK = threading.Lock()
+_ORIGINALS: weakref.WeakKeyDictionary[Text, str] = weakref.WeakKeyDictionary()
+"""Labels as given, if some of their characters are drawn as escapes."""
 
 _GROUPS = (("loss", ("loss",)), ("score", ("hit", "accuracy", "f1", "precision")), ("rate", ("lr", "learning_rate")))
 
@@ -48,7 +66,8 @@ def new_figure(
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
     FigureCanvasAgg(figure)
     if title:
-        figure.suptitle(title, color=INK, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        heading = figure.suptitle("", color=INK, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        _set_label(heading, title)
     grid = figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios, sharex=sharex, sharey=sharey)
     for ax in grid.flat:
         ax.set_facecolor("none")
@@ -66,21 +85,66 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    if Path(path).suffix.lower() == ".svg":
+        write_text(path, _as_svg(figure))
+        return
+    if undrawn := frozenset(original for _, original in _undrawn(figure)):
+        fonts.warn_without_font(undrawn)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150, facecolor="white", bbox_inches="tight")
 
 
 def figure_svg(figure: Figure, prefix: str = "") -> str:
     """A figure as an <svg> element: transparent, in the text colour of the page, and with ids that start with `prefix`."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None})
-    svg = out.getvalue()
+    svg = _as_svg(figure, transparent=True)
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}", svg)
     svg = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", svg, count=1)
     return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", svg)
+
+
+def _as_svg(figure: Figure, transparent: bool = False) -> str:
+    """SVG with text as text, in any script that the reader's fonts have."""
+    import matplotlib
+
+    out = io.StringIO()
+    # matplotlib has no other way to choose text; two threads in rc_context would leave each other's setting behind
+    with _SVG_LOCK, matplotlib.rc_context({"svg.fonttype": "none"}):
+        ground, metadata = "none" if transparent else "white", {"Date": None, "Creator": None}
+        figure.savefig(
+            out, format="svg", transparent=transparent, facecolor=ground, bbox_inches="tight", metadata=metadata
+        )
+    svg = out.getvalue()
+    for drawn, original in _undrawn(figure):
+        svg = svg.replace(f">{html.escape(drawn, quote=False)}<", f">{html.escape(printable(original), quote=False)}<")
+    return svg
+
+
+def _undrawn(figure: Figure) -> list[tuple[str, str]]:
+    """Labels with characters that no font has: as drawn, and as given."""
+    from matplotlib.text import Text
+
+    texts = figure.findobj(Text)
+    return [(text.get_text().replace(r"\$", "$"), _ORIGINALS[text]) for text in texts if text in _ORIGINALS]
+
+
+def _set_label(text: Text, label: str) -> None:
+    """Draw a label literally: no mathtext between dollars, in fonts that have its characters, else as escapes."""
+    drawn = fonts.drawable(label)
+    text.set_text(drawn.replace("$", r"\$"))
+    text.set_fontfamily([*fonts.families_for(drawn), "sans-serif"])
+    text.set_usetex(False)
+    if drawn != printable(label):
+        _ORIGINALS[text] = label
+
+
+def _set_ticks(axis: Axis, labels: Sequence[str], places: Sequence[int], size: float = 9) -> None:
+    """Put labels at some places of an axis."""
+    axis.set_ticks(places, [fonts.drawable(label).replace("$", r"\$") for label in labels], fontsize=size)
+    for text, label in zip(axis.get_ticklabels(), labels, strict=True):
+        _set_label(text, label)
 
 
 def timeline(
@@ -109,11 +173,11 @@ def timeline(
     for column, label in enumerate(labels):
         if raw is not None:
             lines.plot(times_s, raw[:, column], color=colours[label], linewidth=0.8, alpha=0.35)
-        lines.plot(times_s, scores[:, column], color=colours[label], linewidth=2, label=label)
+        lines.plot(times_s, scores[:, column], color=colours[label], linewidth=2)
     lines.set_ylim(-0.02, 1.02)
     lines.set_ylabel("score", color=INK)
     lines.tick_params(axis="x", labelbottom=False)
-    _legend(lines, min(len(labels), 5))
+    _legend(lines, lines.lines[:] if raw is None else lines.lines[1::2], labels)
     for start_s, end_s, label in spans:
         colour = colours[label] if label in labels else OTHER
         ribbon.broken_barh([(start_s, end_s - start_s)], (0, 1), facecolor=colour)
@@ -139,8 +203,10 @@ def confusion_matrix(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure
     ax.grid(False)
     ticks = range(0, count, max(1, count // 60))
     names, size = [labels[i] for i in ticks], 9 if count <= 25 else 6
-    ax.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
-    ax.set_yticks(ticks, names, fontsize=size)
+    _set_ticks(ax.xaxis, names, ticks, size)
+    _set_ticks(ax.yaxis, names, ticks, size)
+    for text in ax.get_xticklabels():
+        text.set(rotation=45, ha="right", rotation_mode="anchor")
     ax.set_xlabel("predicted", color=INK)
     ax.set_ylabel("true", color=INK)
     if count <= 25:
@@ -169,10 +235,10 @@ def curves(rows: Sequence[Mapping[str, object]], x: str = "epoch") -> Figure:
     for ax, (name, keys) in zip(axes, panels, strict=False):
         for key, colour in zip(keys, _cycle(len(keys)), strict=True):
             points = [(row[x], row[key]) for row in rows if _number(row.get(key))]
-            marker, label = "o" if len(points) < 40 else "", key.replace("_", " ").replace(".", " ")
-            ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.8, marker=marker, markersize=3, label=label)
+            marker = "o" if len(points) < 40 else ""
+            ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.8, marker=marker, markersize=3)
         ax.set_ylabel(name, color=INK)
-        _legend(ax, 4)
+        _legend(ax, ax.lines, [key.replace("_", " ").replace(".", " ") for key in keys])
     axes[-1].set_xlabel(x, color=INK)
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -196,7 +262,7 @@ def bars(
     ax.barh(range(len(rows)), values, color=named, height=0.62)
     if spread.any():
         ax.errorbar(values, range(len(rows)), xerr=spread, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
-    ax.set_yticks(range(len(rows)), [row[0] for row in rows])
+    _set_ticks(ax.yaxis, [row[0] for row in rows], range(len(rows)))
     ax.invert_yaxis()
     ax.set_xlim(0, limit)
     ax.grid(False, axis="y")
@@ -223,7 +289,7 @@ def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str,
             ax.set_xlim(0, 1.18 * max(values) or 1.0)
         ax.grid(False, axis="y")
         ax.set_xlabel(label, color=INK)
-    panels[0].set_yticks(range(len(rows)), [row[0] for row in rows])
+    _set_ticks(panels[0].yaxis, [row[0] for row in rows], range(len(rows)))
     panels[0].invert_yaxis()
     return figure
 
@@ -242,7 +308,8 @@ def scatter(rows: Sequence[tuple[str, float, float]], x_label: str, y_label: str
     front = sorted(best, key=lambda i: costs[i])
     ax.step(costs[front], qualities[front], where="post", color=PALETTE[1], linewidth=1.2, linestyle="--", zorder=2)
     for name, cost, quality in rows:
-        ax.annotate(name, (cost, quality), (7, 5), textcoords="offset points", color=INK, fontsize=9)
+        note = ax.annotate("", (cost, quality), (7, 5), textcoords="offset points", color=INK, fontsize=9)
+        _set_label(note, name)
     if len(rows) > 1 and costs.min() > 0 and costs.max() > 10 * costs.min():
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -258,14 +325,21 @@ def _write_value(ax: Axes, text: str, x: float, y: float) -> None:
     ax.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", color=INK, fontsize=9)
 
 
-def _legend(ax: Axes, columns: int) -> None:
-    ax.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9, labelcolor=INK, borderaxespad=0.2
+def _legend(ax: Axes, lines: Sequence[Line2D], labels: Sequence[str]) -> None:
+    """A legend above the axes, in as many columns as fit: long labels get fewer."""
+    longest = max((len(fonts.drawable(label)) for label in labels), default=0)
+    columns = max(1, min(5, len(labels), int(ax.figure.bbox.width / 100 * 12) // (longest + 6)))
+    legend = ax.legend(
+        lines, [" "] * len(labels), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9,
+        labelcolor=INK, borderaxespad=0.2,
     )  # fmt: skip
+    # as text of the legend: matplotlib leaves out labels that begin with an underscore
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        _set_label(text, label)
 
 
 def class_colours(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each label: the palette, then darker and lighter shades of it, then the same again."""
+    """A colour for each label of a network, by its index: the palette of 20, then darker and lighter shades of it, then again."""
     return dict(zip(labels, _cycle(len(labels)), strict=True))
 
 

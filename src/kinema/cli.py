@@ -28,6 +28,7 @@ from cyclopts import App, Group, Parameter
 from kinema.choices import ENGINES, REMOVED_ENGINES
 from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
 from kinema.machine import tune_process
+from kinema.text import printable
 from kinema.version import __version__
 
 if TYPE_CHECKING:
@@ -235,10 +236,18 @@ def dash_last(arguments: Sequence[str]) -> list[str]:
     return [*others, *([] if "--" in others else ["--"]), *dashes] if dashes else others
 
 
+class StandardError(logging.Handler):
+    """Prints on what is standard error at that moment: while a progress bar is shown, messages go above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        print(printable(self.format(record), lines=True), file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def messages_shown() -> Iterator[None]:
     """Print the log messages of kinema, but not those of other libraries, on standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StandardError()
     handler.setFormatter(logging.Formatter("kinema: %(message)s"))
     log = logging.getLogger("kinema")
     log.addHandler(handler)
@@ -336,7 +345,7 @@ def _missing_argument(error: cyclopts.MissingArgumentError, argument: cyclopts.A
 
 def fail(error: KinemaError) -> int:
     """Print an error as one line on standard error; returns the exit status."""
-    print(f"kinema: {error}", file=sys.stderr)
+    print(printable(f"kinema: {error}", lines=True), file=sys.stderr)
     return error.exit_status
 
 

@@ -5,7 +5,6 @@ Axes of arrays stand in brackets. Units end a name: `_s` seconds, `_px` pixels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from kinema import formats
 from kinema.errors import KinemaError, UsageError
 from kinema.files import write_json, write_text
+from kinema.text import json_line
 from kinema.types import TimeSpan
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Prediction:
     def to_text(self, kind: Literal["json", "csv", "srt", "vtt"]) -> str:
         """The prediction in one of four text formats; CSV, SRT and WebVTT contain the segments."""
         if kind == "json":
-            return json.dumps(self.to_json(), ensure_ascii=False)
+            return json_line(self.to_json())
         if kind == "csv":
             rows = [[self.path, *segment.to_json().values()] for segment in self.segments]
             return formats.table_csv(["path", "start_s", "end_s", "label", "score"], rows)
@@ -204,12 +204,12 @@ class Prediction:
 
         Args:
             top: number of labels.
-            colours: by label, to use the same in several charts (`charts.class_colours`); None chooses them.
+            colours: by label; None is the colour of the label's index, as in every other chart (`charts.class_colours`).
         """
         from kinema import charts
 
         best, title, track = self.top(top), Path(self.path).name, self.timeline
-        colours = colours or charts.class_colours([label for label, _ in best])
+        colours = colours or charts.class_colours(self.labels)
         if track is None or len(track) < 2:
             return charts.bars([(label, score, score, score) for label, score in best], title=title, colours=colours)
         columns = [self.labels.index(label) for label, _ in best]
