@@ -16,6 +16,8 @@ Videos (all paths; every frame shows its own number, see `draw_count`; 96 wide, 
     damaged_video       120 frames, bytes in its middle overwritten (an .mkv)
 Not videos: empty_file, text_file (.mp4), truncated_video (no index), audio_file, zero_frame_video
 Folders:    motion_folder: train/valid x 8 classes of kinema.video.synthetic motions, 3 + 2 clips each (small!)
+            films: the same with 2 + 1 clips; runs: networks a and b trained on films; light_and_dark: 2 classes, 3 + 3 clips
+            (all are read only: a test that changes one copies it first)
 Predictors: make_predictor(batch_size=8, **input changes) tells dark clips from light ones; two_part_film: 2 s dark, 2 s light
 Other:      real_data: Path of $KINEMA_DATA, or the test is skipped; home: a cache folder of the test's own
 """
@@ -376,6 +378,39 @@ def motion_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (root / part / label).mkdir(parents=True)
             for number in range(count):
                 _write_frames(root / part / label / f"{number}.mp4", draw_motion(label, rng), options={"crf": "18"})
+    return root
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/valid x 8 classes of motion, 2 + 1 clips each."""
+    from kinema.datasets.synthetic import write_motion_set
+
+    return Path(write_motion_set(tmp_path_factory.mktemp("films") / "set", 2, 1))
+
+
+@pytest.fixture(scope="session")
+def runs(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs a and b on `films`: a single frame, and slow fusion."""
+    from kinema import cli
+
+    folder = tmp_path_factory.mktemp("trained")
+    fast = ["--epochs", "1", "--size", "32", "--batch-size", "8", "--workers", "0", "--precision", "f32"]
+    for name, model in (("a", "single_frame_tiny"), ("b", "slow_fusion_tiny")):
+        assert cli.run(["train", str(films), "--model", model, "--out", str(folder / name), *fast]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def light_and_dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/valid x 2 classes that differ in brightness, 3 clips each."""
+    root = tmp_path_factory.mktemp("light_and_dark")
+    for part in ("train", "valid"):
+        for label, level in (("dark", 20), ("light", 220)):
+            (root / part / label).mkdir(parents=True)
+            for number in range(3):
+                frames = [np.full((48, 64, 3), level + number + i % 3, np.uint8) for i in range(12)]
+                _write_frames(root / part / label / f"{number}.mp4", frames)
     return root
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -15,19 +14,6 @@ from kinema.weights.checkpoint import load_checkpoint
 
 FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
 SHORT = [*FAST, "--epochs", "1", "--size", "32"]
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory) -> Path:
-    return Path(write_motion_set(tmp_path_factory.mktemp("films") / "set", 2, 1))
-
-
-@pytest.fixture(scope="module")
-def runs(films, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    for name, model in (("a", "single_frame_tiny"), ("b", "slow_fusion_tiny")):
-        assert cli.run(["train", str(films), "--model", model, "--out", str(folder / name), *SHORT]) == 0
-    return folder
 
 
 def compare(capsys, *words: str) -> tuple[int, dict, str]:

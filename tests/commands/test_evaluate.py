@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from kinema.commands.evaluate import EvaluateConfig, evaluate
@@ -13,19 +11,6 @@ from kinema.errors import DataError, OutputError
 from kinema.weights.checkpoint import ModelCard
 
 CONFIG = {"device": "cpu", "workers": 0, "precision": "f32"}
-
-
-@pytest.fixture(scope="module")
-def light_and_dark(tmp_path_factory, write_frames: Callable[..., Path]) -> Path:
-    """train and valid parts, two classes, three films each."""
-    root = tmp_path_factory.mktemp("light_and_dark")
-    for part in ("train", "valid"):
-        for label, level in (("dark", 20), ("light", 220)):
-            (root / part / label).mkdir(parents=True)
-            for number in range(3):
-                frames = [np.full((48, 64, 3), level + number + i % 3, np.uint8) for i in range(12)]
-                write_frames(root / part / label / f"{number}.mp4", frames)
-    return root
 
 
 @pytest.fixture(scope="module")

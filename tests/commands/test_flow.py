@@ -7,50 +7,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from kinema import cli
-from kinema.datasets.synthetic import write_motion_set
 from kinema.weights.checkpoint import load_checkpoint, read_card
 
-TINY = ["--size", "32", "--clip-len", "3", "--model-args", "width=8", "depths=[1,1]"]
 FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory) -> Path:
-    return Path(write_motion_set(tmp_path_factory.mktemp("films") / "set", 2, 1))
-
-
-def trained(films: Path, out: Path, model: str, *more: str) -> Path:
-    command = ["train", str(films), "--model", model, "--epochs", "1", "--out", str(out), *TINY, *FAST, *more]
-    assert cli.run(command) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def flow_run(films, tmp_path_factory) -> Path:
-    return trained(films, tmp_path_factory.mktemp("runs") / "flow", "temporal_stream_small")
-
-
-@pytest.fixture(scope="module")
-def frame_run(films, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "rgb"
-    command = ["train", str(films), "--model", "single_frame_small", "--epochs", "1", "--out", str(out), "--size", "32"]
-    assert cli.run([*command, "--model-args", "width=8", "depths=[1,1]", *FAST]) == 0
-    return out
-
-
-def run_json(capsys, *arguments: str) -> tuple[int, dict]:
-    capsys.readouterr()
-    status = cli.run([*arguments, "--json"])
-    return status, json.loads(capsys.readouterr().out)
-
-
-def fails(capsys, *arguments: str) -> tuple[int, str]:
-    capsys.readouterr()
-    status = cli.run(list(arguments))
-    return status, capsys.readouterr().err
 
 
 def kept_in(folder: Path) -> list[Path]:
@@ -63,16 +24,16 @@ def test_training_fills_the_cache_and_the_checkpoint_names_its_method(films, flo
     assert (card.input.modality, card.input.flow, card.input.clip_len) == ("flow", "dis", 3)
 
 
-def test_a_network_for_flow_is_judged_and_predicts(films, flow_run, capsys):
+def test_a_network_for_flow_is_judged_and_predicts(run_json, films, flow_run, capsys):
     before = {path: path.stat().st_mtime_ns for path in kept_in(films / ".kinema" / "flow")}
     split = str(flow_run / "split.csv")
-    status, found = run_json(capsys, "evaluate", str(flow_run), split, "--workers", "0", "--precision", "f32")
+    status, found = run_json("evaluate", str(flow_run), split, "--workers", "0", "--precision", "f32")
     assert status == 0
     assert found["num_videos"] == 8
     assert {path: path.stat().st_mtime_ns for path in kept_in(films / ".kinema" / "flow")} == before
     assert not kept_in(flow_run)
     film = str(next(films.glob("valid/left/*.mp4")))
-    status, found = run_json(capsys, "predict", film, "--model", str(flow_run), "--precision", "f32", "--clips", "2")
+    status, found = run_json("predict", film, "--model", str(flow_run), "--precision", "f32", "--clips", "2")
     assert status == 0
     assert len(found["top"]) == 5
     assert cli.run(["watch", film, "--model", str(flow_run), "--seconds", "1", "--json"]) == 0
@@ -97,7 +58,7 @@ def test_predicting_sees_what_judging_sees(films, flow_run):
     assert torch.equal(clip, view_transform(spec)(torch.from_numpy(wanted).permute(0, 3, 1, 2)))
 
 
-def test_another_methods_flow_is_refused(films, flow_run, frame_run, tmp_path, capsys):
+def test_another_methods_flow_is_refused(fails, films, flow_run, frame_run, tmp_path, capsys):
     film = str(next(films.glob("valid/left/*.mp4")))
     for arguments, said in [
         (["evaluate", str(flow_run), str(films), "--flow-method", "farneback"], "learned from dis flow"),
@@ -110,25 +71,25 @@ def test_another_methods_flow_is_refused(films, flow_run, frame_run, tmp_path, c
         (["train", str(films), "--model", "temporal_stream_small", "--init", str(flow_run), "--flow-method", "farneback"],
          "--flow-method"),
     ]:  # fmt: skip
-        status, err = fails(capsys, *arguments)
+        status, err = fails(*arguments)
         assert (status, err.count("\n")) == (2, 1), err
         assert said in err
     (tmp_path / "file").write_text("in the way")
     command = ["train", str(films), "--model", "temporal_stream_small", "--flow-cache", str(tmp_path / "file")]
-    status, err = fails(capsys, *command, "--out", str(tmp_path / "run"))
+    status, err = fails(*command, "--out", str(tmp_path / "run"))
     assert (status, err.count("\n")) == (1, 1)
     assert "--flow-cache" in err
     assert not (tmp_path / "run").exists()
 
 
-def test_training_keeps_to_the_method_it_is_told(films, tmp_path):
-    out = trained(films, tmp_path / "run", "temporal_stream_small", "--flow-method", "farneback", "--flow-cache",
+def test_training_keeps_to_the_method_it_is_told(train_flow, films, tmp_path):
+    out = train_flow(tmp_path / "run", "temporal_stream_small", "--flow-method", "farneback", "--flow-cache",
                   str(tmp_path / "kept"))  # fmt: skip
     assert read_card(out / "best").input.flow == "farneback"
     assert len(kept_in(tmp_path / "kept")) == 8 * 3
 
 
-def test_flow_is_computed_ahead_goes_on_where_it_stopped_and_names_broken_files(films, tmp_path, capsys):
+def test_flow_is_computed_ahead_goes_on_where_it_stopped_and_names_broken_files(run_json, films, tmp_path, capsys):
     place = tmp_path / "films"
     for label in ("left", "right"):
         (place / label).mkdir(parents=True)
@@ -136,7 +97,7 @@ def test_flow_is_computed_ahead_goes_on_where_it_stopped_and_names_broken_files(
             shutil.copy(film, place / label / f"{number}.mp4")
     (place / "left" / "broken.mp4").write_text("no film")
     command = ["flow", str(place), "--model", "temporal_stream_small", "--workers", "2"]
-    status, found = run_json(capsys, *command)
+    status, found = run_json(*command)
     assert status == 1
     assert (found["num_computed"], found["num_there"], found["num_failed"]) == (4, 0, 1)
     assert found["failed"][0]["path"].endswith("broken.mp4")
@@ -146,18 +107,18 @@ def test_flow_is_computed_ahead_goes_on_where_it_stopped_and_names_broken_files(
     kept_in(place)[0].unlink()
     kept_in(place)[0].write_bytes(b"cut off")
     (place / "left" / "broken.mp4").unlink()
-    status, found = run_json(capsys, *command)
+    status, found = run_json(*command)
     assert (status, found["num_computed"], found["num_there"]) == (0, 2, 2)
-    status, found = run_json(capsys, "flow", str(place), "--method", "farneback", "--size", "40x64", "--workers", "0")
+    status, found = run_json("flow", str(place), "--method", "farneback", "--size", "40x64", "--workers", "0")
     assert (found["num_computed"], found["size"]) == (4, [40, 64])
 
 
-def test_both_modalities_are_learned_together(films, tmp_path, capsys):
-    out = trained(films, tmp_path / "run", "two_stream_small")
+def test_both_modalities_are_learned_together(train_flow, run_json, films, tmp_path, capsys):
+    out = train_flow(tmp_path / "run", "two_stream_small")
     network, card = load_checkpoint(out / "best")
     assert (network.spec.num_channels, card.input.modality) == (5, "rgb+flow")
     film = str(next(films.glob("valid/left/*.mp4")))
-    assert run_json(capsys, "predict", film, "--model", str(out))[0] == 0
+    assert run_json("predict", film, "--model", str(out))[0] == 0
 
 
 def test_an_old_card_of_an_rgb_network_still_loads(frame_run, tmp_path):
@@ -169,9 +130,9 @@ def test_an_old_card_of_an_rgb_network_still_loads(frame_run, tmp_path):
     assert load_checkpoint(old)[0].spec.flow == ""
 
 
-def test_a_comparison_takes_networks_with_and_without_flow(films, tmp_path, capsys):
+def test_a_comparison_takes_networks_with_and_without_flow(run_json, films, tmp_path, capsys):
     names = "single_frame_small,temporal_stream_small"
     command = ["compare", str(films), "--models", names, "--flow-method", "dis", "--epochs", "1", "--size", "32"]
-    status, found = run_json(capsys, *command, "--clip-len", "3", "--clips", "1", "--out", str(tmp_path / "c"), *FAST)
+    status, found = run_json(*command, "--clip-len", "3", "--clips", "1", "--out", str(tmp_path / "c"), *FAST)
     assert status == 0
     assert np.isfinite([row["video_hit_at_1"] for row in found["networks"]]).all()

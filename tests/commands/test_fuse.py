@@ -2,75 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from kinema import cli
-from kinema.datasets.synthetic import write_motion_set
 from kinema.models import build
 from kinema.weights.checkpoint import ModelCard, read_card, save_checkpoint
-
-TINY = ["--size", "32", "--clip-len", "3", "--model-args", "width=8", "depths=[1,1]"]
-
 
 FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
 
 
-@pytest.fixture(scope="module")
-def films(tmp_path_factory) -> Path:
-    return Path(write_motion_set(tmp_path_factory.mktemp("films") / "set", 2, 1))
-
-
-def trained(films: Path, out: Path, model: str, *more: str) -> Path:
-    command = ["train", str(films), "--model", model, "--epochs", "1", "--out", str(out), *TINY, *FAST, *more]
-    assert cli.run(command) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def flow_run(films, tmp_path_factory) -> Path:
-    return trained(films, tmp_path_factory.mktemp("runs") / "flow", "temporal_stream_small")
-
-
-@pytest.fixture(scope="module")
-def frame_run(films, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "rgb"
-    command = ["train", str(films), "--model", "single_frame_small", "--epochs", "1", "--out", str(out), "--size", "32"]
-    assert cli.run([*command, "--model-args", "width=8", "depths=[1,1]", *FAST]) == 0
-    return out
-
-
-def run_json(capsys, *arguments: str) -> tuple[int, dict]:
-    capsys.readouterr()
-    status = cli.run([*arguments, "--json"])
-    return status, json.loads(capsys.readouterr().out)
-
-
-def fails(capsys, *arguments: str) -> tuple[int, str]:
-    capsys.readouterr()
-    status = cli.run(list(arguments))
-    return status, capsys.readouterr().err
-
-
 @pytest.mark.parametrize("svm", [False, True])
-def test_two_runs_become_one_network(svm, films, flow_run, frame_run, tmp_path, capsys):
+def test_two_runs_become_one_network(run_json, fails, svm, films, flow_run, frame_run, tmp_path, capsys):
     out = tmp_path / "both"
     command = ["fuse", str(frame_run), str(flow_run), "--data", str(films), "--out", str(out), "--workers", "0"]
-    status, found = run_json(capsys, *command, "--precision", "f32", *(["--svm"] if svm else ["--weights", "1,2"]))
+    status, found = run_json(*command, "--precision", "f32", *(["--svm"] if svm else ["--weights", "1,2"]))
     assert status == 0
     assert [row["name"] for row in found["networks"]] == [str(frame_run), str(flow_run), str(out)]
     assert read_card(out).metrics["video_hit_at_1"] == found["networks"][2]["video_hit_at_1"]
-    status, judged = run_json(capsys, "evaluate", str(out), str(films), "--workers", "0", "--precision", "f32")
+    status, judged = run_json("evaluate", str(out), str(films), "--workers", "0", "--precision", "f32")
     assert judged["video_hit_at_1"] == pytest.approx(found["networks"][2]["video_hit_at_1"])
     film = str(next(films.glob("valid/left/*.mp4")))
-    scores = [dict(_scores(capsys, film, model)) for model in (frame_run, flow_run, out)]
+    scores = [dict(_scores(run_json, film, model)) for model in (frame_run, flow_run, out)]
     if not svm:
         mean = {label: (scores[0][label] + 2 * scores[1][label]) / 3 for label in scores[2]}
         assert scores[2] == pytest.approx(mean, abs=0.02)  # the middle frames differ by one
-    status, err = fails(capsys, *command)
+    status, err = fails(*command)
     assert (status, err.count("\n")) == (1, 1)
 
 
@@ -104,12 +63,12 @@ def test_a_support_vector_machine_needs_videos_of_every_class(
     assert not (tmp_path / "both").exists()
 
 
-def _scores(capsys, film: str, model: Path) -> list[tuple[str, float]]:
-    _, found = run_json(capsys, "predict", film, "--model", str(model), "--top", "8", "--precision", "f32")
+def _scores(run_json, film: str, model: Path) -> list[tuple[str, float]]:
+    _, found = run_json("predict", film, "--model", str(model), "--top", "8", "--precision", "f32")
     return [(row["label"], row["score"]) for row in found["top"]]
 
 
-def test_networks_that_do_not_fit_together_are_refused(films, flow_run, frame_run, tmp_path, capsys):
+def test_networks_that_do_not_fit_together_are_refused(fails, films, flow_run, frame_run, tmp_path, capsys):
     other = tmp_path / "other"
     network = build("two_stream_small", num_classes=8, width=8, spec={"clip_len": 4, "size": (32, 32)})
     save_checkpoint(other, network, ModelCard.of(network, read_card(flow_run / "best").labels))
@@ -119,7 +78,7 @@ def test_networks_that_do_not_fit_together_are_refused(films, flow_run, frame_ru
         ([str(frame_run), str(flow_run), "--weights", "1,-1"], "--weights"),
         ([str(frame_run), str(tmp_path / "none")], "none"),
     ]:
-        status, err = fails(capsys, "fuse", *arguments, "--data", str(films), "--out", str(tmp_path / "x"))
+        status, err = fails("fuse", *arguments, "--data", str(films), "--out", str(tmp_path / "x"))
         assert status in (1, 2)
         assert err.count("\n") == 1
         assert said in err

@@ -12,15 +12,9 @@ import pytest
 import torch
 
 from kinema import cli
-from kinema.datasets.synthetic import write_motion_set
 from kinema.weights.checkpoint import load_checkpoint
 
 FAST = ["--epochs", "1", "--batch-size", "8", "--workers", "0", "--size", "32", "--precision", "f32"]
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory) -> Path:
-    return Path(write_motion_set(tmp_path_factory.mktemp("films") / "set", 2, 1))
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +22,6 @@ def run_folder(films, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "a"
     assert cli.run(["train", str(films), "--model", "slow_fusion_tiny", "--out", str(out), *FAST]) == 0
     return out
-
-
-def fails(capsys, *arguments: str) -> tuple[int, str]:
-    capsys.readouterr()
-    status = cli.run(list(arguments))
-    return status, capsys.readouterr().err
 
 
 def test_a_run_leaves_all_that_is_needed_to_judge_and_repeat_it(run_folder):
@@ -94,13 +82,13 @@ def test_printed_commands_can_be_pasted(films, run_folder, tmp_path, capsys):
     assert shlex.split(command)[-1] == f"{out}/best"
 
 
-def test_a_stopped_run_says_how_it_goes_on(films, tmp_path, capsys, monkeypatch):
+def test_a_stopped_run_says_how_it_goes_on(fails, films, tmp_path, capsys, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("kinema.runs.fit._train", stop)
     command = ["train", str(films), "--model", "single_frame_tiny", *FAST]
-    status, err = fails(capsys, *command, "--out", str(tmp_path / "a b"))
+    status, err = fails(*command, "--out", str(tmp_path / "a b"))
     assert (status, err.count("\n")) == (130, 1)
     assert err == f"kinema: stopped: the same command with --out '{tmp_path}/a b' --resume goes on\n"
 
@@ -117,16 +105,16 @@ def test_the_same_command_gives_the_same_weights(films, run_folder, tmp_path):
     assert (tmp_path / "b" / weights).read_bytes() == (run_folder / weights).read_bytes()
 
 
-def test_a_run_folder_is_never_overwritten(films, run_folder, capsys):
+def test_a_run_folder_is_never_overwritten(fails, films, run_folder, capsys):
     before = (run_folder / "config.toml").read_bytes()
-    status, err = fails(capsys, "train", str(films), "--model", "single_frame_tiny", "--out", str(run_folder), *FAST)
+    status, err = fails("train", str(films), "--model", "single_frame_tiny", "--out", str(run_folder), *FAST)
     assert (status, err.count("\n")) == (1, 1)
     assert "never overwritten" in err
     assert "--resume" in err
     assert (run_folder / "config.toml").read_bytes() == before
 
 
-def test_resuming_with_other_settings_says_which(films, run_folder, capsys):
+def test_resuming_with_other_settings_says_which(fails, films, run_folder, capsys):
     command = [
         "train",
         str(films),
@@ -139,19 +127,19 @@ def test_resuming_with_other_settings_says_which(films, run_folder, capsys):
         "0.5",
         "--resume",
     ]
-    status, err = fails(capsys, *command)
+    status, err = fails(*command)
     assert status == 2
     assert "--lr" in err
     assert f"--config {run_folder}/config.toml" in err
 
 
-def test_a_run_that_lost_too_many_files_goes_on_when_more_may_be_lost(films, tmp_path, capsys):
+def test_a_run_that_lost_too_many_files_goes_on_when_more_may_be_lost(fails, films, tmp_path, capsys):
     data, out = tmp_path / "films", tmp_path / "run"
     shutil.copytree(films, data)
     for victim in sorted((data / "train").rglob("*.mp4"))[::3]:
         victim.write_bytes(b"not a video")
     command = ["train", str(data), "--model", "slow_fusion_tiny", "--out", str(out), *FAST]
-    status, err = fails(capsys, *command)
+    status, err = fails(*command)
     assert status == 1
     assert "--max-broken" in err
     assert cli.run([*command, "--resume", "--max-broken", "0.5"]) == 0
@@ -197,7 +185,7 @@ def test_a_2d_backbone_of_timm_learns_on_frames(films, tmp_path):
     assert list((out / "tensorboard").glob("events*"))
 
 
-def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
+def test_wrong_requests_are_one_line(fails, films, run_folder, tmp_path, capsys):
     train = ["train", str(films), "--out", str(tmp_path / "x"), *FAST]
     one, other = sorted(folder.name for folder in (films / "train").iterdir())[:2]
     for arguments, said in [
@@ -219,7 +207,7 @@ def test_wrong_requests_are_one_line(films, run_folder, tmp_path, capsys):
         (["train", str(tmp_path), "--model", "single_frame_tiny"], str(tmp_path)),
         (["compare", str(films), "--models", "single_frame_tiny"], "two"),
     ]:
-        status, err = fails(capsys, *arguments)
+        status, err = fails(*arguments)
         assert status in (1, 2), arguments
         assert err.count("\n") == 1, err
         assert said in err, err

@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from kinema import cli
-from kinema.datasets.synthetic import write_motion_set
 from kinema.errors import CheckpointError
 from kinema.runs.unseen import free_name, list_checkpoints, training_speed
-
-FAST = ["--batch-size", "8", "--workers", "0", "--precision", "f32"]
-
-
-SHORT = [*FAST, "--epochs", "1", "--size", "32"]
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory) -> Path:
-    return Path(write_motion_set(tmp_path_factory.mktemp("films") / "set", 2, 1))
-
-
-@pytest.fixture(scope="module")
-def runs(films, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    for name, model in (("a", "single_frame_tiny"), ("b", "slow_fusion_tiny")):
-        assert cli.run(["train", str(films), "--model", model, "--out", str(folder / name), *SHORT]) == 0
-    return folder
 
 
 def test_checkpoints_are_found_in_runs_and_in_folders_of_runs(runs):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,19 +17,6 @@ from kinema.types import Example, TimeSpan
 from kinema.weights.checkpoint import ModelCard
 
 CONFIG = {"device": "cpu", "workers": 0, "precision": "f32"}
-
-
-@pytest.fixture(scope="module")
-def light_and_dark(tmp_path_factory, write_frames: Callable[..., Path]) -> Path:
-    """train and valid parts, two classes, three films each."""
-    root = tmp_path_factory.mktemp("light_and_dark")
-    for part in ("train", "valid"):
-        for label, level in (("dark", 20), ("light", 220)):
-            (root / part / label).mkdir(parents=True)
-            for number in range(3):
-                frames = [np.full((48, 64, 3), level + number + i % 3, np.uint8) for i in range(12)]
-                write_frames(root / part / label / f"{number}.mp4", frames)
-    return root
 
 
 def a_network():
