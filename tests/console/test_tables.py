@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kinema.console.tables import Column, fitting, plain_console, print_list
+from kinema.console.tables import Column, fitting, plain_console, print_lines, print_list
 
 COLUMNS = (Column("name", 0), Column("note", 2, least=6), Column("size", 1, "right"))
 ROWS = [["a_rather_long_name", "some words to wrap", "1"], ["b", "", "10"]]
@@ -38,3 +38,18 @@ def test_on_a_narrow_terminal_names_stay_whole_and_left_out_columns_are_named(ca
     out = capsys.readouterr().out
     assert "a_rather_long_name" in out
     assert "no room here for: note, size" in out
+
+
+def test_tables_and_sentences_in_a_file_are_not_wrapped_whatever_columns_says(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    print_list(COLUMNS, [["x" * 120, "y z" * 60, "1"]])
+    print_lines(["word " * 60 + "end"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert [len(line) > 200 for line in lines] == [True, True, True]
+
+
+def test_a_terminal_wraps_sentences_between_words_and_keeps_their_indent(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_lines(["  one two three four five six seven", "", "path/" * 10])
+    assert capsys.readouterr().out == f"  one two three four five six\n    seven\n\n{'path/' * 10}\n"

@@ -87,7 +87,7 @@ def test_data_of_several_labels_have_no_confusion_even_where_each_video_has_one(
         [video("1", (2,), [0.1, 0.2, 0.3]), video("2", (0,), [0.1, 0.2, 0.3])], LABELS, multi_label=True
     )
     assert result.confusion is None
-    assert set(result.figures) - set(result.intervals) == {"mean_average_precision"}
+    assert set(result.figures) - set(result.intervals) == {"mean_average_precision", "clip_hit_at_5", "video_hit_at_5"}
 
 
 def test_spans_of_one_video_are_no_independent_videos() -> None:

@@ -18,8 +18,9 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
     """Train several networks on the same videos and see what each way of using time is worth.
 
     Prints the table of Karpathy et al. (2014): clip hit@1, video hit@1 and hit@5 beside parameters, multiply-adds and
-    speed, the classes that gain and lose most against the first network, and the average of all networks. Files that
-    cannot be read are named; the exit status is then 1.
+    speed, for each network, their average and the baselines; then the classes that gain and lose most against the first
+    network, the best network with the command that uses it, and the networks that these videos cannot tell from it. Files
+    that cannot be read are named; the exit status is then 1.
 
     Examples:
         kinema compare videos/
@@ -41,12 +42,13 @@ def compare(data: str, config: CompareConfig = CompareConfig()) -> int:
         check_unseen(folder, listed)
     folder = choose_folder(config.out, "compare")
     check_results(folder, ("compare.csv", "report.html"), own="compare.json")
-    results = run_comparison(listed, names, config, folder, trained, TerminalProgress())
+    comparison = run_comparison(listed, names, config, folder, trained, TerminalProgress())
     if not is_main_process():
         return 0
     if config.json:
-        print(json.dumps({"data": data, "networks": [result.to_json() for result in results]}))
+        print(json.dumps({**comparison.to_json(), "data": data}))
     else:
-        print_comparison(results)
-        print(f"report: {folder}/report.html")
-    return name_failures(result.evaluation.failures for result in results)
+        print_comparison(comparison)
+        print(f"Use the best one:\n  {comparison.predict_command}")
+        print(f"  report: {folder}/report.html")
+    return name_failures(result.evaluation.failures for result in comparison.networks)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 
 from kinema.console.progress import TerminalProgress
-from kinema.console.tables import plain_console
-from kinema.runs.crossval import CrossvalConfig, Folds, check_network, divide, run_folds, table_rows, write_folds
+from kinema.console.tables import Column, print_lines, print_list
+from kinema.runs.crossval import HEADS, CrossvalConfig, Folds, check_network, divide, run_folds, table_rows, write_folds
 from kinema.runs.folder import check_same, choose_folder, is_main_process, resumable, start_folder
 
 
@@ -29,8 +29,8 @@ def crossval(data: str, config: CrossvalConfig) -> int:
     Args:
         data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
-    divisions = divide(data, config)
     check_network(config)
+    divisions = divide(data, config)
     folder = choose_folder(config.out, f"{config.model}-crossval")
     if config.resume:
         check_same(folder, config)
@@ -45,22 +45,20 @@ def crossval(data: str, config: CrossvalConfig) -> int:
     if config.json:
         print(json.dumps(summary))
     else:
+        from kinema.evaluation.remarks import counted
+
         failed = f", {folds.pooled.num_failed} could not be read" if folds.pooled.num_failed else ""
-        about = f"{config.model}: {len(folds.each)} folds, {folds.pooled.num_videos} videos{failed}"
+        about = f"{config.model}: {len(folds.each)} folds, {counted(folds.pooled)}{failed}, {folds.pooled.views}"
         print_folds(folds, about)
         print(f"report: {folder}/report.html")
     return 0
 
 
 def print_folds(folds: Folds, about: str) -> None:
-    """Print mean and deviation over the folds, and the figures over all videos, on standard output."""
-    from rich.table import Table
+    """Print mean and deviation over the folds, and the figures over all videos beside the baselines, on standard output."""
+    from kinema.evaluation.remarks import legend, warnings
 
-    console = plain_console()
-    console.print(about)
-    table = Table("figure", box=None, pad_edge=False)
-    for head in ("mean ± sd", "all videos", "95 % interval"):
-        table.add_column(head, justify="right")
-    for row in table_rows(folds):
-        table.add_row(*row)
-    console.print(table)
+    print_lines([about, ""])
+    columns = [Column(head, rank, "right" if rank else "left") for rank, head in enumerate(HEADS)]
+    print_list(columns, table_rows(folds))
+    print_lines([*legend(folds.pooled), *(f"Note: {warning}." for warning in warnings(folds.pooled))])

@@ -21,7 +21,8 @@ from kinema.console.progress import TerminalProgress
 from kinema.console.tables import plain_console
 from kinema.errors import OutputError, check_settings
 from kinema.files import check_folder
-from kinema.runs.compare import CompareConfig, NetworkResult, add_results, run_comparison
+from kinema.runs.compare import CompareConfig, run_comparison
+from kinema.runs.comparison import Comparison, add_results
 
 if TYPE_CHECKING:
     from kinema.predictions import Prediction
@@ -74,14 +75,14 @@ class Demonstration:
     """The results: comparisons by kind of set, and the prediction of a longer video, with its labels in `rendered`."""
 
     folder: Path
-    results: dict[str, list[NetworkResult]]
+    results: dict[str, Comparison]
     prediction: Prediction
     rendered: Path
 
     def to_json(self) -> dict[str, object]:
         """A plain dictionary."""
         return {
-            **{kind: [result.to_json() for result in results] for kind, results in self.results.items()},
+            **{kind: [one.to_json() for one in found.results] for kind, found in self.results.items()},
             "film": self.prediction.to_json(),
             "report": str(self.folder / "report.html"),
         }
@@ -89,8 +90,9 @@ class Demonstration:
     def print_results(self) -> None:
         """Print tables, the explanation and the segments of the longer video."""
         console = plain_console()
-        for kind, results in self.results.items():
-            print_comparison(results, TITLES[kind])
+        for kind, comparison in self.results.items():
+            print_comparison(comparison, TITLES[kind])
+            console.print()
         console.print(f"\nWhy: {WHY}\n")
         console.print(f"A video of {self.prediction.span.duration_s:.0f} s, as slow fusion sees it:")
         for segment in self.prediction.segments:
@@ -106,13 +108,13 @@ class Demonstration:
         report = Report(
             "What time is worth", "single frame, late, early and slow fusion on videos drawn by kinema demo"
         )
-        for kind, results in self.results.items():
+        for kind, comparison in self.results.items():
             report.add_section(TITLES[kind])
             if kind == "motion":
                 report.add_text(WHY)
-            add_results(report, results)
-            for result in results:
-                if result.macs is not None and result.evaluation.confusion is not None:
+            add_results(report, comparison)
+            for result in comparison.networks:
+                if result.evaluation.confusion is not None:
                     labels = tuple(result.evaluation.labels)
                     report.add_figure(charts.confusion_matrix(result.evaluation.confusion, labels), title=result.name)
             for name in MODELS.split(","):
@@ -149,7 +151,7 @@ def demo(config: DemoConfig = DemoConfig()) -> int:
             write_motion_set(
                 folder / "videos" / kind, config.per_class, num_validation, config.seed, kind, advance=advance
             )  # fmt: skip
-    results: dict[str, list[NetworkResult]] = {}
+    results: dict[str, Comparison] = {}
     for kind, epochs in (("motion", config.motion_epochs), ("appearance", config.appearance_epochs)):
         title = TITLES[kind][0].lower() + TITLES[kind][1:]
         log.info("videos of %s (%s): four networks learn from them", kind, title)

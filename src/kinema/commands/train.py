@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import TYPE_CHECKING
 
 from kinema.console.progress import TerminalProgress
+from kinema.console.tables import print_lines
 from kinema.runs.config import TrainConfig
 from kinema.runs.fit import fit
 from kinema.runs.folder import choose_folder, is_main_process, resumable
 from kinema.runs.judge import name_failures
 from kinema.runs.task import find_task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kinema.datasets.dataset import DataSet
+    from kinema.evaluation import Judgement
 
 
 def train(data: str, config: TrainConfig) -> int:
@@ -33,6 +41,9 @@ def train(data: str, config: TrainConfig) -> int:
     Args:
         data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
+    from kinema.models.registry import find_variant
+
+    find_variant(config.model)  # a misspelt name is an error before the data is read
     listed = config.open(data)
     folder = choose_folder(config.out, config.model)
     with resumable(folder):
@@ -43,7 +54,37 @@ def train(data: str, config: TrainConfig) -> int:
     if config.json:
         print(json.dumps(trained.summary))
     else:
-        print(f"{folder}: {find_task(config.task).headline(trained.evaluation.figures)} on validation")
-        print(f"  kinema predict VIDEO --model {shlex.quote(f'{folder}/best')}")
+        print_lines(
+            result_lines(trained.evaluation, f"{folder}: {find_task(config.task).headline(trained.evaluation.figures)}")
+        )
+        for command in next_commands(folder, listed):
+            print(f"  {command}")
         print(f"  report: {folder}/report.html")
     return 0
+
+
+def result_lines(evaluation: Judgement, headline: str) -> list[str]:
+    """The result on the validation part: the main figures, their interval, the baselines, and reasons to distrust them."""
+    from kinema.evaluation.remarks import baseline_figures, certainty, counted, interval_note, shown, warnings
+
+    known = certainty(evaluation)
+    lines, name = [f"{headline} on {counted(evaluation)} of the validation part"], known.main_figure
+    if name in evaluation.intervals:
+        low, high = evaluation.intervals[name]
+        lines.append(
+            f"  95 % interval of {shown(evaluation)[name]}: {low:.1%} - {high:.1%} ({interval_note(evaluation)})"
+        )
+    if known.baseline is not None:
+        ways = baseline_figures(evaluation, name)
+        named = f"always naming {known.baseline.label!r}, the largest class: {ways['largest class']:.1%}"
+        lines.append(f"  {named}; chance: {ways['chance']:.1%}")
+    return lines + [f"  Note: {warning}." for warning in warnings(evaluation)]
+
+
+def next_commands(folder: Path, data: DataSet) -> list[str]:
+    """Commands that use the trained network, with paths that exist."""
+    parts = [example for part in ("test", "valid") if part in data.parts for example in data.part(part).examples]
+    part = "test" if "test" in data.parts else "valid"
+    evaluate = ["kinema", "evaluate", f"{folder}/best", f"{folder}/split.csv", "--split", part]
+    predict = ["kinema", "predict", parts[0].path, "--model", f"{folder}/best"]
+    return [shlex.join(evaluate), shlex.join(predict)]

@@ -2,56 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kinema.console.tables import plain_console
+from kinema.console.tables import Column, print_lines, print_list
 
 if TYPE_CHECKING:
     from kinema.evaluation import Judgement
-    from kinema.runs.compare import NetworkResult
+    from kinema.runs.comparison import Comparison
+
+FIGURE_COLUMNS = (
+    Column("figure", 0),
+    Column("value", 1, "right"),
+    Column("95 % interval", 2, "right"),
+    Column("largest class", 3, "right"),
+    Column("chance", 4, "right"),
+)
+COMPARISON_RANKS = (0, 3, 1, 2, 7, 4, 8, 5, 6)
+"""Of `runs.comparison.HEADS`: the greatest rank is left out first on a narrow terminal."""
 
 
 def print_evaluation(evaluation: Judgement, name: str) -> None:
-    """Print the figures and the table of classes on standard output."""
-    from rich.table import Table
+    """Print the figures beside their baselines and the table of classes on standard output."""
+    from kinema.evaluation.remarks import baseline_figures, counted, legend, shown, warnings
 
-    from kinema.evaluation.report import figure_names
-
-    console = plain_console()
     failed = f", {evaluation.num_failed} could not be read" if evaluation.num_failed else ""
-    console.print(f"{name} on {evaluation.num_videos} videos{failed}, {evaluation.views}")
-    figures = Table("figure", "value", "95 % interval", box=None, pad_edge=False)
-    for key, figure in figure_names(evaluation.figures).items():
+    print_lines([f"{name} on {counted(evaluation)}{failed}, {evaluation.views}", ""])
+    rows = []
+    for key, figure in shown(evaluation).items():
         low, high = evaluation.intervals.get(key, (None, None))
-        figures.add_row(figure, f"{evaluation.figures[key]:.3f}", "" if low is None else f"{low:.3f} - {high:.3f}")
-    console.print(figures)
-    if not evaluation.classes:
-        return
-    table = Table("class", box=None, pad_edge=False)
-    for column in (evaluation.unit, "precision", "recall", "F1"):
-        table.add_column(column, justify="right")
-    for row in evaluation.classes:
-        scores = [f"{value:.3f}" if row.n else "–" for value in (row.precision, row.recall, row.f1)]
-        table.add_row(row.label, str(row.n), *scores)
-    console.print()
-    console.print(table)
+        interval, known = "" if low is None else f"{low:.3f} - {high:.3f}", baseline_figures(evaluation, key)
+        ways = [f"{known[way]:.3f}" if way in known else "" for way in ("largest class", "chance")]
+        rows.append([figure, f"{evaluation.figures[key]:.3f}", interval, *ways])
+    print_list(FIGURE_COLUMNS, rows)
+    print_lines([*legend(evaluation), *(f"Note: {warning}." for warning in warnings(evaluation)), ""])
+    if evaluation.classes:
+        heads = ("class", evaluation.unit, "precision", "recall", "F1")
+        columns = [
+            Column(head, rank, "right" if rank else "left") for rank, head in zip((0, 2, 4, 3, 1), heads, strict=True)
+        ]
+        table = []
+        for row in evaluation.classes:
+            scores = [f"{value:.3f}" if row.n else "–" for value in (row.precision, row.recall, row.f1)]
+            table.append([row.label, str(row.n), *scores])
+        print_list(columns, table)
 
 
-def print_comparison(results: Sequence[NetworkResult], title: str = "") -> None:
-    """Print the table of networks, and the classes that gain and lose most, on standard output."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def print_comparison(comparison: Comparison, title: str = "") -> None:
+    """Print the table of networks, the best one, and the classes that gain and lose most, on standard output."""
+    from kinema.evaluation.paired import TEST
+    from kinema.evaluation.remarks import legend
+    from kinema.runs.comparison import HEADS, worth_of_time
 
-    from kinema.runs.compare import HEADS, worth_of_time
-
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for head in HEADS:
-        table.add_column(head.replace(" ", "\n"), justify="left" if head == "network" else "right", no_wrap=True)
-    for result in results:
-        table.add_row(*result.cells(), end_section=result is results[-2])
-    console = plain_console()
-    console.print(table)
-    console.print(f"Recall a class, against {results[0].name}:")
-    for line in worth_of_time(results):
-        console.print(f"  {line}")
+    print_lines([*([title] if title else []), *comparison.about(), ""])
+    rows = comparison.rows()
+    filled = [place for place in range(len(HEADS)) if any(row[place] for row in rows)]
+    columns = [
+        Column("\n".join(HEADS[place].rsplit(" ", 1)), COMPARISON_RANKS[place], "right" if place else "left")
+        for place in filled
+    ]
+    table = [[row[place] for place in filled] for row in rows]
+    print_list(columns, [*table[: len(comparison.networks)], [""] * len(filled), *table[len(comparison.networks) :]])
+    print_lines([*legend(comparison.best.evaluation), f"Differences: {TEST}.", ""])
+    print_lines([f"Recall a class, against {comparison.networks[0].name}:"])
+    print_lines([*(f"  {line}" for line in worth_of_time(comparison.results)), "", *comparison.verdict()])

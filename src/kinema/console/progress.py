@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from kinema.console.tables import bar_columns, plain_console
+from kinema.console.tables import GAP, bar_columns, fitting, plain_console
 from kinema.runs.progress import Advance, Downloaded, Progress
 
 if TYPE_CHECKING:
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kinema")
 
-SHOWN = (
-    "train_loss",
-    "train_clip_hit_at_1",
-    "valid_loss",
-    "valid_video_hit_at_1",
-    "valid_frame_accuracy",
-    "valid_macro_f1",
-)
-"""Figures in the line of an epoch, in this order; figures of other tasks follow."""
+SHOWN = {
+    "train_loss": "loss",
+    "valid_loss": "valid loss",
+    "valid_video_hit_at_1": "hit@1",
+    "valid_frame_accuracy": "frame accuracy",
+    "valid_macro_f1": "macro F1",
+}
+"""Figures in the line of an epoch, in this order, and their short names; figures of other tasks follow."""
+
+PLAIN_WIDTH = 80
+"""Columns of an epoch's line if standard error is no terminal; epochs.csv has all figures."""
 
 
 class TerminalProgress(Progress):
@@ -46,7 +48,7 @@ class TerminalProgress(Progress):
             yield lambda count: None
             return
         columns = bar_columns(MofNCompleteColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=console, transient=True) as bar:
+        with Bar(*columns, console=console, transient=True, expand=True, redirect_stdout=sys.stdout.isatty()) as bar:
             task = bar.add_task(title, total=total)
             yield lambda count: bar.advance(task, count)
 
@@ -66,7 +68,13 @@ class TerminalProgress(Progress):
                 if bar is None:
                     if not console.is_terminal:
                         log.info("downloading the weights of %s%s", name, f" ({total / 1e6:.0f} MB)" if total else "")
-                    bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+                    bar = Bar(
+                        *columns,
+                        console=console,
+                        transient=True,
+                        disable=not console.is_terminal,
+                        redirect_stdout=sys.stdout.isatty(),
+                    )
                     stack.enter_context(bar).add_task(f"downloading {name}")
                 bar.update(bar.task_ids[0], completed=done, total=total or None)
 
@@ -93,9 +101,13 @@ class TrainingBar:
         self.console = plain_console(stderr=True)
         self.bar: Bar | None = None
         self.last_line = time.monotonic()
+        self.has_title = False
         if self.console.is_terminal:
             note = TextColumn("{task.fields[note]}", markup=False)
-            self.bar = Bar(*bar_columns(MofNCompleteColumn(), TimeRemainingColumn(), note), console=self.console)
+            columns = bar_columns(MofNCompleteColumn(), TimeRemainingColumn(), note)
+            self.bar = Bar(
+                *columns, console=self.console, transient=True, expand=True, redirect_stdout=sys.stdout.isatty()
+            )
             self.task = self.bar.add_task(title, total=None, note="")
 
     def step(self, state: TrainingState, num_batches: int, loss: float) -> None:
@@ -104,26 +116,33 @@ class TrainingBar:
         if self.bar:
             self.bar.update(self.task, total=self.epochs * num_batches, completed=state.step, note=note)
         elif time.monotonic() - self.last_line > self.PLAIN_EVERY_S:
-            self._line(f"{self.title}: {note}  batch {state.batch}/{num_batches}")
+            self._line(f"  {note}  batch {state.batch}/{num_batches}")
 
     def epoch(self, row: EpochRow, better: bool) -> None:
-        """An epoch was trained and validated."""
-        from kinema.evaluation.report import FIGURE_NAMES
+        """An epoch was trained and validated: one line with what fits, the speed last."""
+        from kinema.evaluation.judgement import FIGURE_NAMES
 
         others = {name for name in row if name.startswith("valid_") and name.removeprefix("valid_") not in FIGURE_NAMES}
-        names = [*(name for name in SHOWN if name in row), *sorted(others.difference(SHOWN))]
-        figures = "  ".join(f"{name.replace('valid_', '')} {row[name]:.3f}" for name in names)
-        speed = f"{row['clips_per_s']:.1f} clips/s  waiting {row['waiting_share']:.0%}"
-        epoch = f"epoch {int(row['epoch'])}/{self.epochs}"
-        self._line(f"{self.title}: {epoch}  {figures}  {speed}{'  best' if better else ''}")
+        names = SHOWN | {name: name.removeprefix("valid_") for name in sorted(others - set(SHOWN))}
+        parts = [(0, f"  epoch {int(row['epoch']):{len(str(self.epochs))}}/{self.epochs}")]
+        parts += [
+            (place, f"{short} {row[name]:.3f}") for place, (name, short) in enumerate(names.items(), 1) if name in row
+        ]
+        parts += [(98, f"{row['clips_per_s']:.1f} clips/s"), (99, f"waiting {row['waiting_share']:.0%}")]
+        parts += [(1, "best")] if better else []
+        room = self.console.width if self.bar else PLAIN_WIDTH
+        shown = fitting([rank for rank, _ in parts], [len(text) for _, text in parts], room)
+        self._line((" " * GAP).join(parts[place][1] for place in shown))
 
     def _line(self, text: str) -> None:
-        """Print one line above the bar."""
+        """Print one line above the bar, below a line with the title."""
         self.last_line = time.monotonic()
-        if self.bar:
-            self.console.print(text)
-        else:
-            print(text, file=sys.stderr, flush=True)
+        for line in [text] if self.has_title else [self.title, text]:
+            if self.bar:
+                self.console.print(line, soft_wrap=True)
+            else:
+                print(line, file=sys.stderr, flush=True)
+        self.has_title = True
 
 
 def open_trained(model: str) -> tuple[Network, ModelCard]:

@@ -6,7 +6,8 @@ Paths and names of networks are never shortened, because users have to type them
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,11 +18,28 @@ GAP = 2
 """Spaces between the columns of a table."""
 
 
+_NO_TERMINAL = 10_000
+"""Columns of a file or pipe: there, each row of a table and each sentence is one line, whole."""
+
+
 def plain_console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """A console that prints text literally, without markup, emoji and highlighting."""
+    """A console that prints text literally, without markup, emoji and highlighting; into a file or pipe without wrapping."""
     from rich.console import Console
 
+    if width is None and not (sys.stderr if stderr else sys.stdout).isatty():
+        width = _NO_TERMINAL
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print sentences; a terminal wraps them between words and keeps their indent, a file gets one line each."""
+    console = plain_console()
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        wrapped = textwrap.wrap(
+            line, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        console.print("\n".join(wrapped), soft_wrap=True)
 
 
 def bar_columns(*further: ProgressColumn) -> tuple[ProgressColumn, ...]:
@@ -35,7 +53,7 @@ class Column(NamedTuple):
     """A column of a list that fits any width.
 
     Args:
-        heading: first line of the column.
+        heading: first line of the column, or its first lines.
         rank: columns with the greatest rank are left out first if the terminal is too narrow; a column of rank 0 stays.
         justify: "left" or "right".
         least: smallest width in characters, with cells on several lines; 0 keeps each cell on one line.
@@ -48,10 +66,12 @@ class Column(NamedTuple):
 
 
 def print_list(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Print the columns that fit the terminal. If standard output is no terminal, print all of them."""
+    """Print the columns that fit the terminal, and an empty line. If standard output is no terminal, print all of them."""
+    from rich.cells import cell_len
     from rich.table import Table
 
-    widths = [max(map(len, (column.heading, *cells))) for column, *cells in zip(columns, *rows, strict=True)]
+    heads = [column.heading.split("\n") for column in columns]
+    widths = [max(map(cell_len, (*head, *cells))) for head, *cells in zip(heads, *rows, strict=True)]
     needed = [min(column.least or width, width) for column, width in zip(columns, widths, strict=True)]
     room = plain_console().width if sys.stdout.isatty() else sum(widths) + GAP * len(widths)
     shown = fitting([column.rank for column in columns], needed, room)
@@ -62,9 +82,9 @@ def print_list(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None
     for row in rows:
         table.add_row(*(row[place] for place in shown))
     plain_console(width=max(room, *needed)).print(table)
-    left_out = [column.heading for place, column in enumerate(columns) if place not in shown]
+    left_out = [" ".join(heads[place]) for place in range(len(columns)) if place not in shown]
     if left_out:
-        print(f"\nno room here for: {', '.join(left_out)} (a wider window and --json have them)")
+        print(f"\nno room here for: {', '.join(left_out)}\n(a wider window and --json have them)")
     print()
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from kinema.errors import DataError
+from kinema.evaluation.baseline import Baseline, constant_scores
 from kinema.evaluation.bootstrap import intervals
 from kinema.evaluation.framewise import FrameScores, runs_of, tally_frames
 from kinema.evaluation.judgement import Failed, Judgement, Mistake
 from kinema.evaluation.metrics import class_scores
+from kinema.evaluation.remarks import certainty_json
 from kinema.evaluation.result import class_json, first_error
 from kinema.formats import table_csv
 from kinema.labels import IGNORED
@@ -31,6 +33,7 @@ class FramewiseEvaluation(Judgement):
     """
 
     unit: ClassVar[str] = "steps"
+    main_figure: ClassVar[str] = "frame_accuracy"
     mistakes_note: ClassVar[str] = (
         "The videos with the largest share of wrong frames, each with its most frequent wrong label."
     )
@@ -73,7 +76,7 @@ class FramewiseEvaluation(Judgement):
             "num_failed": self.num_failed,
             "protocol": self.protocol,
             "background": None if self.background is None else self.labels[self.background],
-            "intervals": {name: [round(low, 6), round(high, 6)] for name, (low, high) in self.intervals.items()},
+            **certainty_json(self),
             "classes": {row.label: class_json(row) for row in self.classes},
             "confusion": self.confusion.tolist(),
             "failures": [{"path": failed.key, "error": failed.error} for failed in self.failures],
@@ -96,6 +99,7 @@ def evaluate_frames(
     *,
     background: int | None = None,
     failures: Sequence[Failed] = (),
+    class_counts: Sequence[float] = (),
     seed: int = 0,
 ) -> FramewiseEvaluation:
     """Evaluate scores of frames: figures with bootstrap intervals over videos or their groups, class table, confusion.
@@ -105,6 +109,7 @@ def evaluate_frames(
         labels: names of the classes, in the order of the score columns.
         background: the class of times that no label covers; segment figures ignore its segments.
         failures: videos that could not be scored; they are counted and named only.
+        class_counts: how much time of the training part each class has, for the baseline; empty counts the evaluated frames.
         seed: seed of the bootstrap.
 
     Raises:
@@ -118,13 +123,36 @@ def evaluate_frames(
         raise DataError(f"{scored[0].scores.shape[1]} scores do not fit {len(labels)} classes", scored[0].key)
     counts = tally_frames(scored, len(labels), background)
     plain = counts.figures(np.ones((1, len(scored)), np.float32))
+    groups = [video.group or video.key for video in scored]
+    drawn = intervals(counts.figures, groups, seed=seed)
     return FramewiseEvaluation(
         labels=labels,
         figures={name: float(values[0]) for name, values in plain.items()},
-        intervals=intervals(counts.figures, [video.group or video.key for video in scored], seed=seed),
+        intervals={name: (low, high) for name, (low, high, _) in drawn.items()},
+        interval_methods={name: interval.method for name, interval in drawn.items()},
+        num_sources=len(set(groups)),
+        baseline=_baseline(scored, labels, background, class_counts),
         classes=class_scores(labels, *(table.sum(axis=0) for table in (counts.right, counts.true, counts.predicted))),
         confusion=counts.confusion,
         videos=tuple(scored),
         background=background,
         failures=tuple(failures),
+    )
+
+
+def _baseline(
+    videos: Sequence[FrameScores], labels: Labels, background: int | None, class_counts: Sequence[float]
+) -> Baseline:
+    """The figures of naming the most frequent class for every frame, and of guessing."""
+    counted = given = np.asarray(class_counts, np.float64)
+    frames = np.concatenate([video.labelled[0] for video in videos])
+    if not given.any():
+        counted = np.bincount(frames, minlength=len(labels)).astype(np.float64)
+    scores = constant_scores(counted)
+    same = [FrameScores(v.key, v.targets, np.broadcast_to(scores, v.scores.shape)) for v in videos]
+    figures = tally_frames(same, len(labels), background).figures(np.ones((1, len(videos)), np.float32))
+    chance = dict.fromkeys(("frame_accuracy", "mean_class_accuracy"), 1 / len(labels))
+    known_from = "training part" if given.any() else "evaluated videos"
+    return Baseline(
+        labels[int(counted.argmax())], known_from, {name: float(value[0]) for name, value in figures.items()}, chance
     )

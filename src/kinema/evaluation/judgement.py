@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from kinema.evaluation.baseline import Baseline
     from kinema.evaluation.metrics import ClassScore
     from kinema.labels import Labels
+
+
+T = TypeVar("T")
+
+FIGURE_NAMES = {
+    "frame_accuracy": "Frame accuracy",
+    "video_hit_at_1": "Video hit@1",
+    "video_hit_at_5": "Video hit@5",
+    "clip_hit_at_1": "Clip hit@1",
+    "clip_hit_at_5": "Clip hit@5",
+    "macro_f1": "Macro-F1",
+    "mean_class_accuracy": "Mean class accuracy",
+    "mean_average_precision": "Mean average precision",
+    "edit_score": "Edit score",
+    "f1_at_10": "Segment F1@10",
+    "f1_at_25": "Segment F1@25",
+    "f1_at_50": "Segment F1@50",
+}
+
+
+def figure_names(figures: Iterable[str]) -> dict[str, str]:
+    """Display names by figure: those of `FIGURE_NAMES` in its order, then those that only a task knows."""
+    known = {key: name for key, name in FIGURE_NAMES.items() if key in figures}
+    return known | {key: key.replace("_", " ").capitalize() for key in figures if key not in known}
+
+
+def without_trivial(values: Mapping[str, T], num_classes: int) -> dict[str, T]:
+    """Values by figure without hit@5 if that is 1 by construction."""
+    return {name: value for name, value in values.items() if num_classes > 5 or not name.endswith("hit_at_5")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +76,17 @@ class Judgement(ABC):
         videos: the scored videos.
         protocol: the clips and crops of each video, such as "10x3".
         failures: videos that could not be scored.
+        interval_methods: of each interval, such as "bootstrap by source" or "Clopper-Pearson by video".
+        num_sources: number of sources (cameras, films, …) of the videos; that of the videos if no sources are known.
+        baseline: figures without looking at the videos.
 
-    Subclasses say in `unit` what `classes` counts, and in `mistakes_note` what `mistakes` lists.
+    Subclasses say in `unit` what `classes` counts, in `mistakes_note` what `mistakes` lists, and in `main_figure` which figure
+    is compared with the baseline.
     """
 
     unit: ClassVar[str] = "videos"
     mistakes_note: ClassVar[str] = ""
+    main_figure: ClassVar[str] = ""
 
     labels: Labels
     figures: dict[str, float]
@@ -61,6 +96,9 @@ class Judgement(ABC):
     videos: tuple[object, ...]
     protocol: str
     failures: tuple[Failed, ...] = ()
+    interval_methods: Mapping[str, str] = field(default_factory=dict)
+    num_sources: int = 0
+    baseline: Baseline | None = None
 
     def __getitem__(self, figure: str) -> float:
         return self.figures[figure]

@@ -6,13 +6,15 @@ Report("Hockey").add_section("Result").add_table(["class", "n"], [["fight", 50]]
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinema import charts
 from kinema.errors import UsageError
+from kinema.evaluation.judgement import FIGURE_NAMES
+from kinema.evaluation.remarks import baseline_figures, counted, legend, shown, warnings
 from kinema.evaluation.result import classes_csv
 from kinema.files import write_json, write_text
 from kinema.version import __version__
@@ -21,28 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kinema.evaluation.judgement import Judgement
-
-
-FIGURE_NAMES = {
-    "frame_accuracy": "Frame accuracy",
-    "video_hit_at_1": "Video hit@1",
-    "video_hit_at_5": "Video hit@5",
-    "clip_hit_at_1": "Clip hit@1",
-    "clip_hit_at_5": "Clip hit@5",
-    "macro_f1": "Macro-F1",
-    "mean_class_accuracy": "Mean class accuracy",
-    "mean_average_precision": "Mean average precision",
-    "edit_score": "Edit score",
-    "f1_at_10": "Segment F1@10",
-    "f1_at_25": "Segment F1@25",
-    "f1_at_50": "Segment F1@50",
-}
-
-
-def figure_names(figures: Iterable[str]) -> dict[str, str]:
-    """Display names by figure: those of `FIGURE_NAMES` in its order, then those that only a task knows."""
-    known = {key: name for key, name in FIGURE_NAMES.items() if key in figures}
-    return known | {key: key.replace("_", " ").capitalize() for key in figures if key not in known}
 
 
 _MAX_UNBROKEN = 20
@@ -170,15 +150,19 @@ def save(
 def add_evaluation(report: Report, evaluation: Judgement) -> Report:
     """Add the sections of one evaluation: figures, classes, confusion, worst mistakes, failures."""
     tiles = []
-    for key, name in figure_names(evaluation.figures).items():
-        if len(evaluation.labels) > 5 or not key.endswith("_at_5"):  # hit@5 of up to five classes is always 1
-            low_high = evaluation.intervals.get(key)
-            remark = f"[{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else ""
-            tiles.append((name, f"{evaluation.figures[key]:.3f}", remark))
+    for key, name in shown(evaluation).items():
+        low_high = evaluation.intervals.get(key)
+        remark = f"[{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else ""
+        for way, value in baseline_figures(evaluation, key).items():
+            remark += f" · {way} {value:.3f}"
+        tiles.append((name, f"{evaluation.figures[key]:.3f}", remark))
     report.add_section("Result").add_tiles(tiles)
-    failed = f"{evaluation.num_failed} more could not be read. " if evaluation.num_failed else ""
-    scored = f"{evaluation.num_videos} videos were scored, {evaluation.views}. {failed}"
-    report.add_text(f"{scored}In brackets: 95 % intervals, bootstrapped over videos.", soft=True)
+    for warning in warnings(evaluation):
+        report.add_text(f"Note: {warning}.")
+    failed = f" {evaluation.num_failed} more could not be read." if evaluation.num_failed else ""
+    report.add_text(f"Scored: {counted(evaluation)}, {evaluation.views}.{failed}", soft=True)
+    for line in legend(evaluation):
+        report.add_text(line, soft=True)
     rows = [[c.label, c.n, *((c.precision, c.recall, c.f1) if c.n else (None,) * 3)] for c in evaluation.classes]
     if rows:
         heads = ["class", evaluation.unit, "precision", "recall", "F1"]

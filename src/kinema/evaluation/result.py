@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from kinema.errors import DataError
+from kinema.evaluation.baseline import Baseline, constant_scores, hit_chance
 from kinema.evaluation.bootstrap import intervals
 from kinema.evaluation.hits import best_classes
-from kinema.evaluation.judgement import Failed, Judgement, Mistake
-from kinema.evaluation.metrics import class_scores, clip_losses, confusion_matrix, mean_average_precision, tally
+from kinema.evaluation.judgement import Failed, Judgement, Mistake, without_trivial
+from kinema.evaluation.metrics import TOP, class_scores, clip_losses, confusion_matrix, mean_average_precision, tally
+from kinema.evaluation.remarks import certainty_json
+from kinema.evaluation.scores import VideoScores
 from kinema.formats import table_csv
 
 if TYPE_CHECKING:
     from kinema.evaluation.metrics import ClassScore
-    from kinema.evaluation.scores import VideoScores
     from kinema.labels import Labels
 
 
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 class Evaluation(Judgement):
     """How good the labels of videos are.
 
-    `figures` and `intervals` have the same keys, except that mean average precision has no interval. `videos` keeps all
-    scores, so that networks can be averaged afterwards.
+    `figures` and `intervals` have the same keys, except that mean average precision has no interval, nor hit@5 of five classes or
+    fewer, which is always 1. `videos` keeps all scores, so that networks can be averaged afterwards.
     """
 
+    main_figure: ClassVar[str] = "video_hit_at_1"
     mistakes_note: ClassVar[str] = (
         "The wrong predictions with the highest scores. Some labels of the data may be wrong: check them."
     )
@@ -64,7 +67,7 @@ class Evaluation(Judgement):
             "num_videos": self.num_videos,
             "num_failed": self.num_failed,
             "protocol": self.protocol,
-            "intervals": {name: [round(low, 6), round(high, 6)] for name, (low, high) in self.intervals.items()},
+            **certainty_json(self),
             "classes": {row.label: class_json(row) for row in self.classes},
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "mistakes": [asdict(mistake) | {"true": list(mistake.true)} for mistake in self.mistakes(mistakes)],
@@ -94,6 +97,7 @@ def evaluate_scores(
     multi_label: bool = False,
     protocol: str = "1x1",
     failures: Sequence[Failed] = (),
+    class_counts: Sequence[float] = (),
     seed: int = 0,
 ) -> Evaluation:
     """Evaluate scores: figures with bootstrap intervals, class table, confusion.
@@ -104,6 +108,7 @@ def evaluate_scores(
         multi_label: whether a video may have several labels; adds mean average precision, omits the confusion matrix.
         protocol: the protocol of the scores, for the record.
         failures: videos that could not be scored; they are counted and named only.
+        class_counts: how frequent each class is in the training part, for the baseline; empty counts the evaluated videos.
         seed: seed of the bootstrap.
 
     Raises:
@@ -118,17 +123,45 @@ def evaluate_scores(
     if multi_label:
         plain["mean_average_precision"] = mean_average_precision(np.stack([v.video for v in videos]), counts.truth)
     several = multi_label or any(len(video.targets) != 1 for video in videos)
+    groups = [video.group or video.key for video in videos]
+    drawn = without_trivial(intervals(counts.figures, groups, seed=seed), len(labels))
     return Evaluation(
         labels=labels,
         protocol=protocol,
         figures=plain,
-        intervals=intervals(counts.figures, [video.group or video.key for video in videos], seed=seed),
+        intervals={name: (low, high) for name, (low, high, _) in drawn.items()},
+        interval_methods={name: interval.method for name, interval in drawn.items()},
+        num_sources=len(set(groups)),
+        baseline=_baseline(videos, labels, multi_label, class_counts),
         classes=class_scores(labels, *(row[0] for row in counts.class_counts(np.ones((1, len(videos)))))),
         confusion=None if several else confusion_matrix(counts),
         videos=tuple(videos),
         failures=tuple(failures),
         multi_label=multi_label,
     )
+
+
+def _baseline(
+    videos: Sequence[VideoScores], labels: Labels, multi_label: bool, class_counts: Sequence[float]
+) -> Baseline:
+    """The figures of naming the most frequent class for every video, and of guessing."""
+    counted = given = np.asarray(class_counts, np.float64)
+    if not given.any():
+        counted = np.bincount([t for v in videos for t in v.targets], minlength=len(labels)).astype(np.float64)
+    scores = constant_scores(counted)
+    same = [VideoScores(video.key, video.target, scores[None]) for video in videos]
+    counts = tally(same, len(labels), multi_label)
+    figures = {name: float(values[0]) for name, values in counts.figures(np.ones((1, len(videos)), np.float32)).items()}
+    numbers = [len(video.targets) for video in videos]
+    chance = {f"{unit}_hit_at_{k}": hit_chance(numbers, len(labels), k) for unit in ("clip", "video") for k in TOP}
+    if multi_label:
+        figures["mean_average_precision"] = mean_average_precision(np.stack([v.video for v in same]), counts.truth)
+        chance["mean_average_precision"] = figures["mean_average_precision"]
+    else:
+        chance["mean_class_accuracy"] = 1 / len(labels)
+    known_from = "training part" if given.any() else "evaluated videos"
+    tables = (without_trivial(table, len(labels)) for table in (figures, chance))
+    return Baseline(labels[int(counted.argmax())], known_from, *tables)
 
 
 def classes_csv(classes: Sequence[ClassScore]) -> str:

@@ -68,12 +68,14 @@ class Folds:
 
     def to_json(self) -> dict[str, object]:
         """A plain dictionary."""
+        from kinema.evaluation.remarks import certainty_json
+
         return {
             "figures": {name: asdict(spread) for name, spread in self.spread().items()},
             "pooled": self.pooled.figures,
-            "intervals": self.pooled.intervals,
             "num_videos": self.pooled.num_videos,
             "num_failed": self.pooled.num_failed,
+            **certainty_json(self.pooled),
         }
 
 
@@ -140,36 +142,37 @@ def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
     )
 
 
-def table_rows(folds: Folds) -> list[list[str]]:
-    """A row for each figure: mean and deviation over the folds, and the figure over all videos."""
-    from kinema.evaluation.report import FIGURE_NAMES
+HEADS = ("figure", "mean ± sd", "all videos", "95 % interval", "largest class", "chance")
 
-    rows = []
-    for name, found in folds.spread().items():
-        if name in FIGURE_NAMES:
-            low, high = folds.pooled.intervals.get(name, (None, None))
-            interval = "" if low is None else f"{low:.3f} - {high:.3f}"
-            spread = f"{found.mean:.3f} ± {found.sd:.3f}"
-            rows.append([FIGURE_NAMES[name], spread, f"{folds.pooled.figures[name]:.3f}", interval])
+
+def table_rows(folds: Folds) -> list[list[str]]:
+    """A row for each figure: mean and deviation over the folds, the figure over all videos, its interval, the baselines."""
+    from kinema.evaluation.remarks import baseline_figures, shown
+
+    rows, spread = [], folds.spread()
+    for name, figure in shown(folds.pooled).items():
+        low, high = folds.pooled.intervals.get(name, (None, None))
+        interval, known = "" if low is None else f"{low:.3f} - {high:.3f}", baseline_figures(folds.pooled, name)
+        ways = [f"{known[way]:.3f}" if way in known else "" for way in HEADS[4:]]
+        mean = f"{spread[name].mean:.3f} ± {spread[name].sd:.3f}"
+        rows.append([figure, mean, f"{folds.pooled.figures[name]:.3f}", interval, *ways])
     return rows
 
 
 def write_folds(folder: Path, folds: Folds, summary: dict[str, object]) -> None:
     """Write the figures over all folds: summary.json, report.html and the files of an evaluation."""
-    from kinema.evaluation.report import FIGURE_NAMES, Report, add_evaluation, save
+    from kinema.evaluation.remarks import shown
+    from kinema.evaluation.report import Report, add_evaluation, save
     from kinema.files import write_json
 
     title = f"Cross-validation of {folder.name}"
     save(folds.pooled, folder, title, {"folds": len(folds.each)})
     write_json(folder / "summary.json", summary)
     report = Report(title, f"{len(folds.each)} folds; every video was judged by a network that had not seen it")
-    report.add_section("Over the folds").add_table(
-        ["figure", "mean ± sd", "all videos", "95 % interval"], table_rows(folds)
-    )
-    shown = [name for name in FIGURE_NAMES if name in folds.pooled.figures]
-    names = [FIGURE_NAMES[name] for name in shown]
+    report.add_section("Over the folds").add_table(HEADS, table_rows(folds))
+    names = shown(folds.pooled)
     rows = [
-        [number, fold.num_videos, *map(fold.figures.__getitem__, shown)] for number, fold in enumerate(folds.each, 1)
+        [number, fold.num_videos, *map(fold.figures.__getitem__, names)] for number, fold in enumerate(folds.each, 1)
     ]
-    report.add_table(["fold", "videos", *names], rows, shares=names)
+    report.add_table(["fold", "videos", *names.values()], rows, shares=list(names.values()))
     add_evaluation(report, folds.pooled).write(folder / "report.html")

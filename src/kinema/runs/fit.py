@@ -13,7 +13,7 @@ from kinema.runs.folder import check_same, is_main_process, start_folder
 from kinema.runs.judge import judge_network
 from kinema.runs.progress import SILENT, Progress
 from kinema.runs.start import build_network, rehearse
-from kinema.runs.task import Parts, find_task
+from kinema.runs.task import CLASS_COUNTS, Parts, find_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,9 +78,11 @@ def fit(
     if is_main_process():
         warn_of_copies(parts.training, parts.validation)
     network = build_network(config, data, parts.training, progress)
+    class_counts = task.class_counts(parts.training, config)
+    counts = {CLASS_COUNTS: class_counts} if class_counts else {}
     card = ModelCard.of(
         network, task.outputs(data), multi_label=data.multi_label, task=task.card_task, training=asdict(config),
-        data={"name": data.name, "root": str(data.root), "split_fingerprint": data.fingerprint},
+        data={"name": data.name, "root": str(data.root), "split_fingerprint": data.fingerprint, **counts},
     )  # fmt: skip
     # Find wrong settings before there is a run folder.
     rehearse(config, network)
@@ -125,6 +127,7 @@ def _train(
 def _finish(folder: Path, parts: Parts, config: TrainConfig, state: TrainingState, seconds: float) -> Trained:
     """Judge the best checkpoint and write summary.json, evaluation.json, confusion.png and report.html."""
     from kinema import charts
+    from kinema.evaluation.remarks import certainty_json
     from kinema.evaluation.report import Report, add_evaluation, add_training
     from kinema.files import write_json
     from kinema.weights.checkpoint import load_checkpoint
@@ -142,6 +145,7 @@ def _finish(folder: Path, parts: Parts, config: TrainConfig, state: TrainingStat
         "skipped_steps": state.skipped,
         "num_failed": evaluation.num_failed,
         **evaluation.figures,
+        **certainty_json(evaluation),
     }
     trained = Trained(folder, evaluation, clips_per_s, state.broken, summary)
     if not is_main_process():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kinema.choices import TASKS
-from kinema.errors import DataError, UnknownName
+from kinema.errors import CheckpointError, DataError, UnknownName
 from kinema.labels import Labels
 from kinema.runs.progress import Progress
 
@@ -99,6 +99,10 @@ class Task(Protocol):
         """Names of the network's outputs, which its card holds as labels. By default the classes of the data."""
         return tuple(data.labels)
 
+    def class_counts(self, data: DataSet, config: TrainConfig) -> list[float]:
+        """How frequent each output is in a part, for the baseline: by default the number of its examples; empty has none."""
+        return list(map(float, data.counts().values())) if self.outputs(data) == tuple(data.labels) else []
+
     def known_classes(self, card: ModelCard) -> Labels | None:
         """The classes that labels may come from when a network is judged, by default its outputs; None allows any."""
         return Labels(tuple(card.labels))
@@ -130,6 +134,26 @@ class Task(Protocol):
             DataError: the data has other classes than the network, or not one video can be read.
             ConfigError: the task does not have these views.
         """
+
+
+CLASS_COUNTS = "class_counts"
+"""The entry of a card's `data` that holds how frequent each class was in the training part."""
+
+
+def training_counts(card: ModelCard) -> tuple[float, ...]:
+    """How frequent each class was in the training part of a network; empty if its card does not say so.
+
+    Raises:
+        CheckpointError: the card says something else there.
+    """
+    counts = card.data.get(CLASS_COUNTS)
+    if counts is None:
+        return ()
+    numbers = [count for count in counts if isinstance(count, int | float)] if isinstance(counts, list | tuple) else []
+    if len(numbers) != len(card.labels) or not all(0 <= count < float("inf") for count in numbers):
+        what = f"{CLASS_COUNTS} of the card are not {len(card.labels)} numbers of zero or more"
+        raise CheckpointError(what, card.variant, "remove this entry of `data` in model.json")
+    return tuple(map(float, numbers))
 
 
 def find_task(name: str) -> Task:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from kinema.errors import DataError
 from kinema.runs.progress import SILENT
-from kinema.runs.task import Parts, Task, TrainingInputs
+from kinema.runs.task import Parts, Task, TrainingInputs, training_counts
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -89,7 +89,10 @@ def judge_scores(scored: Scored, data: DataSet, card: ModelCard, protocol: str) 
         for e, rows in ((examples[index], rows) for index, rows in sorted(scored.logits.items()))
     ]
     failures = [Failed(examples[index].key, reason) for index, reason in sorted(scored.broken.items())]
-    return evaluate_scores(videos, data.labels, multi_label=card.multi_label, protocol=protocol, failures=failures)
+    return evaluate_scores(
+        videos, data.labels, multi_label=card.multi_label, protocol=protocol, failures=failures,
+        class_counts=training_counts(card),
+    )  # fmt: skip
 
 
 TASK = ClipTask()

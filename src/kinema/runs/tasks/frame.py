@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kinema.errors import ConfigError
 from kinema.runs.progress import SILENT
-from kinema.runs.task import Parts, Task, TrainingInputs
+from kinema.runs.task import Parts, Task, TrainingInputs, training_counts
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -60,6 +60,12 @@ class FrameTask(Task):
         if spreads and config.fps is None and config.frame_stride is None:
             config = replace(config, fps=USUAL_FPS)
         return data, replace(config, sampling="dense")
+
+    def class_counts(self, data: DataSet, config: TrainConfig) -> list[float]:
+        """Seconds of each class."""
+        from kinema.datasets.temporal_labels import seconds_of_classes, temporal_labels
+
+        return seconds_of_classes(temporal_labels(data, config.background), len(data.labels))
 
     def check(self, network: Network, config: TrainConfig) -> None:
         """Make sure that the network scores each frame.
@@ -140,7 +146,9 @@ class FrameTask(Task):
         videos = [FrameScores(path, *scored.frames[path], groups[path]) for path in labels if path in scored.frames]
         failures = [Failed(path, scored.broken[path]) for path in labels if path in scored.broken]
         background = card.labels.index(name) if name in card.labels else None
-        return evaluate_frames(videos, data.labels, background=background, failures=failures)
+        return evaluate_frames(
+            videos, data.labels, background=background, failures=failures, class_counts=training_counts(card)
+        )
 
 
 def background_of(card: ModelCard) -> str:
