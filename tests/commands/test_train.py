@@ -204,6 +204,7 @@ def test_wrong_requests_are_one_line(fails, films, run_folder, tmp_path, capsys)
         ([*train, "--model", "single_frame_tiny", "--flip", "1", "--mirror-labels", f"{one}={one}"], "one other class"),
         ([*train, "--model", "single_frame_tiny", "--reverse-labels", f"{one}"], "="),
         ([*train, "--model", "two_stream_small", "--reverse-labels", f"{one}={other}"], "flow"),
+        (["train", str(tmp_path), "--model", "slow_fusion_tinny"], "Did you mean slow_fusion_tiny"),
         (["train", str(tmp_path), "--model", "single_frame_tiny"], str(tmp_path)),
         (["compare", str(films), "--models", "single_frame_tiny"], "two"),
     ]:

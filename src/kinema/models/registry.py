@@ -142,7 +142,7 @@ def build(
         ConfigError: an input that this network cannot take.
         CheckpointError: the backbone's weights cannot be read or do not fit.
     """
-    variant = _find(name)
+    variant = find_variant(name)
     fixed_norms = arguments.pop("fixed_norms", None)
     source = BackboneSource(
         backbone or variant.backbone, bool(pretrained), backbone_weights or None, dict(backbone_args or {}), fixed_norms
@@ -180,8 +180,12 @@ def is_network(name: str) -> bool:
     return name in VARIANTS or name in ENCODER_VARIANTS
 
 
-def _find(name: str) -> Variant:
-    """The variant of that name; for an unknown one the nearest names, of timm's backbones too."""
+def find_variant(name: str) -> Variant:
+    """The variant of that name.
+
+    Raises:
+        UnknownName: there is none; names the nearest ones, of timm's backbones too.
+    """
     if is_network(name):
         return VARIANTS[name] if name in VARIANTS else ENCODER_VARIANTS[name]
     known, backbones = [*VARIANTS, *ENCODER_VARIANTS], list_backbones()
