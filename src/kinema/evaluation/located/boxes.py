@@ -1,0 +1,165 @@
+"""Frame-level mean average precision of actions in boxes, as AVA's program computes it (Gu et al. 2018).
+
+An answer is a box at a key frame with one label and a score. At each key frame the 50 answers with the highest scores over all
+classes count. In order of score, each is compared with the true box of its class that it overlaps most: it is right if their
+intersection over union (IoU) is at least the threshold and no better answer has taken that box. Unlike in ActivityNet's program,
+there is no second choice. Average precision is interpolated (PASCAL VOC since 2010). Answers at key frames that the truth does
+not list are left out; those at listed key frames without true boxes are wrong.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinema.errors import DataError
+from kinema.evaluation.located.detection import interpolated_precision
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_ANSWERS = 50
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxTable:
+    """n labelled boxes at key frames.
+
+    Args:
+        frames: the key frame of each box [n], any name that is the same in truth and answers.
+        labels: the label of each box [n].
+        boxes: left, top, right, bottom [n 4], in shares of the frame or in pixels.
+        scores: the score of each box [n]; ones for truth.
+
+    Raises:
+        DataError: a coordinate or score that is not finite, or a box without a width and height.
+    """
+
+    frames: NDArray[np.str_]
+    labels: NDArray[np.str_]
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        bad = ~np.isfinite(self.boxes).all(axis=1) | ~np.isfinite(self.scores)
+        bad |= (self.boxes[:, 2:] <= self.boxes[:, :2]).any(axis=1)
+        if bad.any():
+            row = int(bad.argmax())
+            where = f"{self.frames[row]}: {self.labels[row]}, {self.boxes[row].tolist()}, score {self.scores[row]}"
+            raise DataError("a box needs left < right, top < bottom and a finite score", where)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> BoxTable:
+        """Some of the rows, by mask or by index."""
+        return BoxTable(self.frames[rows], self.labels[rows], self.boxes[rows], self.scores[rows])
+
+    def by_score(self) -> BoxTable:
+        """The rows from the highest score to the lowest; equal scores keep their order."""
+        return self.take(np.argsort(-self.scores, kind="stable"))
+
+
+@dataclass(frozen=True, slots=True)
+class BoxScores:
+    """Average precision by class, NaN for a class without truth; answers that were left out."""
+
+    classes: tuple[str, ...]
+    average_precision: tuple[float, ...]
+    num_over_limit: int
+    num_unknown: int
+    num_unlisted: int
+
+    @property
+    def mean_ap(self) -> float:
+        """Mean over the classes that have truth."""
+        return float(np.nanmean(self.average_precision))
+
+
+def box_iou(first: NDArray[np.float64], second: NDArray[np.float64], pixel: float = 0.0) -> NDArray[np.float64]:
+    """Intersection over union of boxes [n 4] with boxes [m 4]: [n m].
+
+    Args:
+        first: left, top, right, bottom.
+        second: as `first`.
+        pixel: added to widths and heights: 1 where right and bottom are the last pixel inside, as in PASCAL VOC.
+    """
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = np.maximum(high - low + pixel, 0).prod(axis=2)
+    areas = [(side[:, 2:] - side[:, :2] + pixel).prod(axis=1) for side in (first, second)]
+    union = areas[0][:, None] + areas[1] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def ava_map(
+    truth: BoxTable,
+    answers: BoxTable,
+    classes: Collection[str],
+    *,
+    key_frames: Collection[str] = (),
+    threshold: float = 0.5,
+    excluded: Collection[str] = (),
+    max_answers: int = MAX_ANSWERS,
+) -> BoxScores:
+    """Frame mAP of boxes with actions.
+
+    Args:
+        truth: true boxes, one row for each label of a person.
+        answers: answered boxes.
+        classes: the classes that are judged, such as AVA's 60; other labels are left out.
+        key_frames: listed key frames without true boxes; those with boxes are known from `truth`.
+        threshold: least IoU.
+        excluded: key frames that are not judged.
+        max_answers: answers of a key frame that count, over all classes.
+
+    Raises:
+        DataError: there is no true box of these classes.
+    """
+    names = tuple(classes)
+    listed = np.array(sorted({*truth.frames.tolist(), *key_frames} - {*excluded}), dtype=np.str_)
+    true = truth.take(np.isin(truth.labels, names) & np.isin(truth.frames, listed))
+    if not len(true):
+        raise DataError(
+            "there is no true box to compare with", "", "check the part, the classes and the file of the truth"
+        )
+    known = np.isin(answers.labels, names)
+    judged = known & np.isin(answers.frames, listed)
+    ranked = answers.take(judged).by_score()
+    places: defaultdict[str, int] = defaultdict(int)
+    kept = np.zeros(len(ranked), np.bool_)
+    for row, frame in enumerate(ranked.frames.tolist()):
+        kept[row] = places[frame] < max_answers
+        places[frame] += 1
+    ranked = ranked.take(kept)
+    averages = []
+    for name in names:
+        own = true.take(true.labels == name)
+        hits = _hits(own, ranked.take(ranked.labels == name), threshold)
+        averages.append(interpolated_precision(hits, len(own)) if len(own) else float("nan"))
+    return BoxScores(
+        names,
+        tuple(averages),
+        num_over_limit=int((~kept).sum()),
+        num_unknown=int((~known).sum()),
+        num_unlisted=int((known & ~judged).sum()),
+    )
+
+
+def _hits(truth: BoxTable, ranked: BoxTable, threshold: float) -> NDArray[np.bool_]:
+    """Which answers of one class, the best first, are right [n]."""
+    rows: defaultdict[str, list[int]] = defaultdict(list)
+    for row, frame in enumerate(truth.frames.tolist()):
+        rows[frame].append(row)
+    hits, taken = np.zeros(len(ranked), np.bool_), np.zeros(len(truth), np.bool_)
+    for answer, frame in enumerate(ranked.frames.tolist()):
+        if frame in rows:
+            overlaps = box_iou(ranked.boxes[answer : answer + 1], truth.boxes[rows[frame]])[0]
+            best = rows[frame][int(overlaps.argmax())]
+            if overlaps.max() >= threshold and not taken[best]:
+                hits[answer] = taken[best] = True
+    return hits
