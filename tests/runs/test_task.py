@@ -204,6 +204,10 @@ def test_a_new_task_is_one_file_that_trains_and_is_evaluated(run, tmp_path, writ
     assert "Mean absolute error" in shown.stdout
     assert "precision" not in shown.stdout, "there are no classes"
 
+    film = str(next((tmp_path / "set").glob("valid/*/*.mp4")))
+    refused = run("predict", film, "--model", "run")
+    assert (refused.returncode, "task regression: judge it with `kinema evaluate`" in refused.stderr) == (2, True)
+
     refused = run("crossval", "set", "--model", "single_frame_tiny", "--task", "regression", *fast[:-1], "folds")
     assert (refused.returncode, "--task regression" in refused.stderr) == (2, True)
 

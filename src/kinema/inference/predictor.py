@@ -128,9 +128,12 @@ class Predictor:
             overrides: fields of `options` to change, as for `__call__`.
 
         Raises:
-            UsageError: `fast_seek` does not go together with optical flow.
+            UsageError: the network's outputs are no classes, or `fast_seek` does not go together with optical flow.
         """
         how = PredictOptions.of(options, **overrides)
+        if self.card.task not in ("clip", "frame"):
+            what = "predictions name classes, and the outputs of this network's task are something else"
+            raise UsageError(what, f"{self.card.variant}, task {self.card.task}", "judge it with `kinema evaluate`")
         if how.fast_seek != "none" and self.spec.has_flow:
             raise UsageError("optical flow needs neighbouring frames", self.card.variant, "leave out --fast-seek")
         paths, size = [os.fspath(source) for source in sources], self.scorer.batch_size
