@@ -131,6 +131,9 @@ def describe_flags(settings: type[DataclassInstance]) -> None:
             parameters = [Parameter(group=group)] if group else []
             if hints[field] in (int, int | None):
                 parameters.append(Parameter(converter=whole_numbers))
+            # Where a network is trained, --fps is the rate at which it counts frames.
+            if field == "image_fps" and "fps" not in {field.name for field in fields(settings)}:
+                parameters.append(Parameter(alias="--fps"))
             if parameters:
                 owner.__annotations__[field] = Annotated[hints[field], *parameters]
 

@@ -13,6 +13,10 @@ from typing import Literal, TypedDict, Unpack, cast
 from kinema.choices import FLOW_METHODS, Resize, Sampling
 
 
+IMAGE_FPS = 25.0
+"""Frame rate of folders of pictures, if none is given."""
+
+
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
     """Properties of a video, known without decoding it. Height and width are those displayed, after rotation."""

@@ -247,3 +247,14 @@ def test_nothing_to_predict_is_wrong_usage(config, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(UsageError, match="nothing to predict"):
         predict(["-"], config())
+
+
+@pytest.mark.parametrize("flag", ["--image-fps", "--fps"])
+def test_a_folder_of_frames_is_one_video_of_the_given_rate(checkpoint, image_folder, capsys, flag):
+    from kinema.cli import run
+
+    assert run(["predict", str(image_folder), "--model", checkpoint, "--json", flag, "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["path"], found["duration_s"]) == (str(image_folder), 6.0)
+    assert run(["predict", str(image_folder), "--model", checkpoint, "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 12

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +148,27 @@ def test_progress_counts_files(films, tmp_path):
 def test_the_hockey_clip_that_stands_in_train_and_valid_is_found(real_data):
     report = check_data(open_data(real_data / "hockey"))
     assert [names(paths) for paths in report.leaking] == [{"train/no_fight/no212.mp4", "valid/no_fight/no40.mp4"}]
+
+
+def test_a_span_that_ends_far_behind_the_end_is_bad(short_video, counting_video):
+    """As frame numbers or milliseconds in place of seconds do."""
+    spans = (Example(str(counting_video), ("b",), TimeSpan(0, 5.5)), Example(str(short_video), ("a",), TimeSpan(0, 5)))
+    (bad,) = check_data(DataSet("toy", "", spans, Labels(("a", "b")))).bad
+    assert (bad.path, bad.status) == (str(short_video), "span")
+    assert "ends after the end, at 0.2 s" in bad.reason
+
+
+def test_the_rate_of_pictures_is_that_of_the_data_set(image_folder):
+    span = Example(str(image_folder), ("a",), TimeSpan(1, 1.2))
+    data = DataSet("toy", "", (span,), Labels(("a", "b")))
+    assert check_data(data).bad
+    assert not check_data(replace(data, image_fps=10.0)).bad
+
+
+def test_pipes_in_a_data_set_are_bad_files(films, tmp_path):
+    films("a/1.mp4", 0)
+    films("b/2.mp4", 1)
+    os.mkfifo(tmp_path / "a/2.mp4")
+    (tmp_path / "b/3.mp4").symlink_to("gone.mp4")
+    bad = check_data(open_data(tmp_path)).bad
+    assert [file.reason.partition(",")[0].partition(":")[0] for file in bad] == ["a pipe", "a link to gone.mp4"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kinema.datasets.dataset import DataSet
@@ -28,3 +30,8 @@ def test_the_typical_duration_is_the_median_of_files_and_spans(film, text_file):
 def test_the_duration_of_what_is_no_video_is_unknown(film, text_file):
     assert video_duration_s(film.path) == pytest.approx(4.8)
     assert video_duration_s(str(text_file)) is None
+
+
+def test_folders_of_pictures_have_the_rate_of_their_data_set(image_folder):
+    data = replace(data_of(Example(str(image_folder), ("a",))), image_fps=10.0)
+    assert typical_duration_s(data) == pytest.approx(1.2)

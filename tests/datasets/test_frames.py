@@ -45,3 +45,17 @@ def test_a_cache_that_lacks_the_last_frame_does_not_know_the_end(held_video, tmp
         frames.times_s.setflags(write=True)
         frames.times_s[-1] = 1.0
         assert frames.held_until_s() is None
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_folders_of_pictures_have_the_given_rate(image_folder, tmp_path, cached) -> None:
+    cache = FrameCache(tmp_path) if cached else None
+    for rate in (25.0, 10.0, 50.0):
+        with FrameSource(RGB, (64, 96), cache, image_fps=rate).open(str(image_folder)) as frames:
+            assert frames.times_s == pytest.approx(np.arange(12) / rate)
+            assert frames.held_until_s() == pytest.approx(12 / rate)
+
+
+def test_the_rate_of_pictures_does_not_change_videos(short_video) -> None:
+    with FrameSource(RGB, (64, 96), image_fps=5.0).open(str(short_video)) as frames:
+        assert frames.times_s == pytest.approx(np.arange(5) / 25)

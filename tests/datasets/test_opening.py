@@ -115,3 +115,17 @@ def test_one_file_adds_a_format_to_the_command_line(tmp_path, short_video):
     wrong = check("--format", "pears")
     assert wrong.returncode == 2
     assert "pairs" in wrong.stderr
+
+
+def test_a_pipe_is_no_data_set_and_is_not_waited_for(tmp_path):
+    for name in ("list.csv", "list.txt", "list"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(DataError, match="a pipe, not a file"):
+            open_data(tmp_path / name)
+
+
+def test_a_rate_of_pictures_must_be_positive(touch):
+    root = touch("a/1.mp4", "b/2.mp4")
+    assert open_data(root, image_fps=12).image_fps == 12
+    with pytest.raises(UsageError, match="--image-fps must"):
+        open_data(root, image_fps=0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kinema.datasets import open_data
 from kinema.datasets.temporal_labels import (
     TemporalLabels,
     seconds_of_classes,
@@ -81,3 +82,11 @@ def test_a_video_belongs_to_one_part_whatever_its_groups(listed):
     for torn in (data, grouped):
         with pytest.raises(DataError, match="1 videos are in two parts"):
             with_background(torn)
+
+
+def test_folders_of_pictures_have_the_rate_of_their_data_set(image_folder, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"path,label,start,end\n{image_folder},run,0,0.5\n{image_folder},jump,0.5,0.8\n")
+    data = with_background(open_data(path, image_fps=10))
+    assert list(data.labels) == ["jump", "run", "background"]
+    assert seconds_of_classes(temporal_labels(data), 3) == pytest.approx([0.3, 0.5, 0.4])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from kinema.errors import VideoError
@@ -60,3 +62,31 @@ def test_brackets_in_a_name_are_no_pattern(tmp_path):
 @pytest.mark.parametrize(("path", "expected"), [("a.MP4", True), ("a.gif", True), ("a.png", False), ("mp4", False)])
 def test_endings_say_what_is_a_video(path, expected):
     assert is_video(path) is expected
+
+
+def test_folders_of_frames_may_be_one_input_each(tmp_path):
+    for name in ("v1/f_1.jpg", "v1/f_2.jpg", "v2/a.mp4", "v2/thumb.jpg", "v3/deep/f_1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    listed = [os.path.relpath(path, tmp_path) for path in list_media([str(tmp_path)], frame_folders=True)]
+    assert listed == ["v1", "v2/a.mp4", "v2/thumb.jpg", "v3/deep"]
+    assert list_media([str(tmp_path / "v1")], frame_folders=True) == [str(tmp_path / "v1")]
+    assert list_media([str(tmp_path / "v[13]")], frame_folders=True) == [
+        str(tmp_path / "v1"),
+        str(tmp_path / "v3/deep"),
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch, caplog):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert list_media([str(tmp_path)]) == [str(tmp_path / "a.mp4")]
+    assert "left out a folder that cannot be read (Permission denied)" in caplog.text

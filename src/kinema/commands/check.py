@@ -14,6 +14,7 @@ from kinema.console.progress import TerminalProgress
 from kinema.console.tables import plain_console
 from kinema.errors import check_settings
 from kinema.machine import num_cores
+from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,6 +34,8 @@ class CheckConfig:
 
     format: DataFormat = "auto"
     """Format of the data set; auto detects it."""
+    image_fps: float = IMAGE_FPS
+    """Frame rate of folders of pictures."""
     group_by: tuple[str, ...] = ()
     """Manifest columns that together name the source of a video; sources in two parts are reported."""
     near: bool = True
@@ -74,7 +77,7 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
     if config.out:
         check_manifest_path(config.out)
         check_result(config.out, [data])
-    listed = open_data(data, format=config.format, group_by=config.group_by)
+    listed = open_data(data, format=config.format, group_by=config.group_by, image_fps=config.image_fps)
     with TerminalProgress().count("checking", len({example.path for example in listed.examples})) as advance:
         num_threads = config.threads or num_cores()
         report = check_data(listed, near=config.near, full=config.full, num_threads=num_threads, advance=advance)

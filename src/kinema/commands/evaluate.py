@@ -17,6 +17,7 @@ from kinema.engines.options import EngineOptions
 from kinema.runs.judge import choose_part, judge_network, kept_back, name_failures, open_for, part_name
 from kinema.runs.options import ScoringOptions
 from kinema.runs.task import find_task
+from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     from kinema.engines.scorer import ClipScorer
@@ -33,6 +34,8 @@ class EvaluateConfig(ScoringOptions):
     """Part of the data; auto takes valid, else test, else everything."""
     format: DataFormat = "auto"
     """Format of the data set; auto detects it."""
+    image_fps: float = IMAGE_FPS
+    """Frame rate of folders of pictures."""
     engine: EngineName = "torch"
     """What computes the network: torch, with the same figures on every machine; openvino (on a CPU; it is converted at the
     first use); or auto, which is openvino on a CPU if it is installed."""
@@ -84,7 +87,7 @@ def evaluate(checkpoint: str, data: str, config: EvaluateConfig = EvaluateConfig
         if config.engine != "torch" or find_task(card.task).uses_clip_scores:
             network = open_scorer(network, card, how)
     check_flow(network.spec, config.flow_method)
-    listed = open_for(card, data, config.format)
+    listed = open_for(card, data, config.format, config.image_fps)
     part = part_name(listed, config.split)
     hint = kept_back(folder)
     examples = choose_part(listed, part, hint)

@@ -15,6 +15,7 @@ from kinema.errors import KinemaError, UnreadableVideo, VideoError, check_settin
 from kinema.inference.options import FeatureOptions
 from kinema.predictions import Failure
 from kinema.runs.feature_files import FeatureTable, check_target, feature_table
+from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     from kinema.inference.features import VideoFeatures
@@ -38,6 +39,8 @@ class FeaturesConfig:
     """Seconds between clips; default: the length of a clip, but at least half a second."""
     window: float | None = None
     """For networks that spread their frames: seconds of video in a clip."""
+    image_fps: float | None = None
+    """Take each folder of pictures as one video of this frame rate; without it each picture is an input of its own."""
     batch_size: int = 8
     """Clips that the network computes at once; videos share batches."""
     device: str = "auto"
@@ -97,13 +100,19 @@ def features(paths: Sequence[str], config: FeaturesConfig) -> int:
     from kinema.inference.predictor import Predictor
 
     check_target(config.out)
-    sources, unreadable = list_sources(paths)
+    sources, unreadable = list_sources(paths, frame_folders=config.image_fps is not None)
     trained = open_trained(config.model)
     predictor = Predictor(
         *trained, engine="torch", device=config.device, precision=config.precision, batch_size=config.batch_size
     )
     reader(predictor.network, config.layer)  # reports a misspelt layer before the first video is opened
-    options = FeatureOptions(layer=config.layer, pool=config.pool, step_s=config.step, window_s=config.window)
+    options = FeatureOptions(
+        layer=config.layer,
+        pool=config.pool,
+        step_s=config.step,
+        window_s=config.window,
+        image_fps=config.image_fps or IMAGE_FPS,
+    )
     with feature_table(config.out) as table:
         extraction = _Extraction(table)
         for path, error in unreadable:

@@ -19,6 +19,7 @@ from kinema.files import check_folder, write_json
 from kinema.inference.options import PredictOptions
 from kinema.predictions import Failure
 from kinema.runs.options import check_crops
+from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     from kinema.engines.scorer import ClipScorer
@@ -74,6 +75,8 @@ class PredictConfig(EngineOptions):
     fast_seek: FastSeek = "none"
     """Decode fewer frames: leave out those that no other frame refers to (nonref), or all but keyframes. The nearest earlier
     frame replaces a frame that is left out. This is faster and changes scores: see `predict` in the documentation."""
+    image_fps: float | None = None
+    """Take each folder of pictures as one video of this frame rate; without it each picture is predicted alone."""
     flow_method: FlowMethod | None = None
     """Method of the optical flow; only the network's own is accepted, which is also the default."""
 
@@ -82,6 +85,7 @@ class PredictConfig(EngineOptions):
         check_settings({name: getattr(self, name) for name in counts}, 1)
         check_settings({"step": self.step, "window": self.window}, 1e-3)
         check_settings({"min_segment": self.min_segment}, 0)
+        check_settings({"image_fps": self.image_fps}, 1e-3, 1e4)
         check_settings({"min_score": self.min_score}, 0, 1)
         check_crops(self.crops)
 
@@ -96,6 +100,7 @@ class PredictConfig(EngineOptions):
         return PredictOptions(
             rolling=self.rolling, step_s=self.step, window_s=self.window, num_clips=self.clips, num_crops=self.crops,
             min_segment_s=self.min_segment, min_score=self.min_score, fast_seek=self.fast_seek,
+            image_fps=self.image_fps or IMAGE_FPS,
         )  # fmt: skip
 
     @property
@@ -137,7 +142,7 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     Args:
         paths: files, patterns, folders, or `-`.
     """
-    sources, failures = list_sources(paths)
+    sources, failures = list_sources(paths, frame_folders=config.image_fps is not None)
     count = len(sources) + len(failures)
     _check(config, sources, count)
     results = _Results(config, sources, count)
@@ -254,7 +259,7 @@ class _Results:
             num_frames = round(prediction.span.duration_s * _RENDER_FPS)
             try:
                 with TerminalProgress().count(f"drawing {path.name}", num_frames) as advance:
-                    render(prediction, path, advance)
+                    render(prediction, path, advance, config.image_fps or IMAGE_FPS)
             except VideoError as error:
                 return error
             log.info("%s: written", path)

@@ -10,8 +10,14 @@ from collections.abc import Iterable, Iterator
 from kinema.errors import KinemaError, UsageError, VideoError
 
 
-def list_sources(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, KinemaError]]]:
+def list_sources(
+    paths: Iterable[str], *, frame_folders: bool = False
+) -> tuple[list[str], list[tuple[str, KinemaError]]]:
     """The files at some paths, and the paths that lead to no file with the reason.
+
+    Args:
+        paths: files, folders, patterns, and `-` for lines of standard input.
+        frame_folders: whether a folder of images is one input; else each image is.
 
     Raises:
         UsageError: there is neither a file nor a reason.
@@ -22,7 +28,7 @@ def list_sources(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, Kinem
     failures: list[tuple[str, KinemaError]] = []
     for path in _with_standard_input(paths):
         try:
-            found.update(dict.fromkeys(list_media([path]) if _is_text(path) else [path]))
+            found.update(dict.fromkeys(list_media([path], frame_folders=frame_folders) if _is_text(path) else [path]))
         except VideoError as error:
             failures.append((path, error))
     for path in found:

@@ -1,7 +1,7 @@
 """Checks a data set: files that cannot be read, copies, sources in several parts, uneven classes.
 
-A file is bad if it cannot be opened, has no frame or damaged ones, or if a span begins after its end. Copies and near-duplicates
-in different parts make validation scores too high: the network has been trained on the answers.
+A file is bad if it cannot be opened, has no frame or damaged ones, or if a span begins or ends after its end. Copies and
+near-duplicates in different parts make validation scores too high: the network has been trained on the answers.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from kinema.datasets.formats.manifest import write_manifest
 from kinema.datasets.perceptual_hash import PerceptualHash, hash_video, similar_pairs
 from kinema.datasets.splits import torn_groups
 from kinema.errors import EmptyVideo, VideoError
-from kinema.types import Example, VideoInfo
+from kinema.types import IMAGE_FPS, Example, VideoInfo
 from kinema.video import cut_off, open_video
 from kinema.video.image_series import list_images
 
 __all__ = ["CheckReport", "FileCheck", "NearPair", "check_data", "write_manifest"]
 
+_TOLERATED_S = 1.0  # lists round times up, and cut files end between two frames
 _KEPT_FIRST = {"test": 0, "valid": 1, "train": 2, None: 2}
 """Of copies in several parts, the one with the lowest number is kept."""
 
@@ -151,7 +152,9 @@ def check_data(
     examples = _by_path(data)
     files: list[FileCheck] = []
     with ThreadPoolExecutor(max_workers=max(num_threads, 1)) as pool:
-        for file in pool.map(lambda item: _check_file(*item, near=near, full=full), examples.items()):
+        for file in pool.map(
+            lambda item: _check_file(*item, near=near, full=full, image_fps=data.image_fps), examples.items()
+        ):
             files.append(file)
             advance(1)
     same_bytes: defaultdict[str, list[str]] = defaultdict(list)
@@ -178,10 +181,12 @@ def _by_path(data: DataSet) -> dict[str, list[Example]]:
     return dict(examples)
 
 
-def _check_file(path: str, examples: list[Example], *, near: bool, full: bool) -> FileCheck:
+def _check_file(
+    path: str, examples: list[Example], *, near: bool, full: bool, image_fps: float = IMAGE_FPS
+) -> FileCheck:
     info, promised_s = None, 0.0
     try:
-        with open_video(path, threads=1) as video:
+        with open_video(path, threads=1, image_fps=image_fps) as video:
             info, promised_s = video.info, video.promised_s
             perceptual_hash = hash_video(video)
             for _ in video.iterate(32) if full else ():
@@ -197,6 +202,9 @@ def _check_file(path: str, examples: list[Example], *, near: bool, full: bool) -
     late = [e.key for e in examples if e.span is not None and e.span.start_s >= info.duration_s]
     if late:
         return FileCheck(path, "span", f"{late[0]} begins after the end, at {info.duration_s:g} s", info, sha256)
+    longer = [e.key for e in examples if e.span is not None and e.span.end_s > info.duration_s + _TOLERATED_S]
+    if longer:
+        return FileCheck(path, "span", f"{longer[0]} ends after the end, at {info.duration_s:g} s", info, sha256)
     return FileCheck(path, "ok", "", info, sha256, perceptual_hash if near else None)
 
 

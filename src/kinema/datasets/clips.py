@@ -133,7 +133,9 @@ class ClipDataset(Dataset[Sample | Broken]):
         view_transform(spec, views.num_crops, views.flips)  # fail here and not in the workers
         if augment is not None:
             train_transform(augment, spec)  # load once what every worker would load
-        self.frames = FrameSource(spec, decode_size(spec, augment is not None, augment), cache, flow_cache)
+        self.frames = FrameSource(
+            spec, decode_size(spec, augment is not None, augment), cache, flow_cache, data.image_fps
+        )
         self._targets = [data.targets(example) for example in data.examples]
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from kinema.errors import DataError, UnknownName
 from kinema.labels import Labels, composed
-from kinema.types import Example
+from kinema.types import IMAGE_FPS, Example
 
 PARTS = ("train", "valid", "test")
 
@@ -36,6 +36,7 @@ class DataSet:
         examples: the labelled videos and spans; their keys are unique.
         labels: the classes in the order of a network's outputs.
         multi_label: whether an example may belong to several classes at once.
+        image_fps: frame rate of the examples that are folders of pictures.
     """
 
     name: str
@@ -43,6 +44,7 @@ class DataSet:
     examples: tuple[Example, ...]
     labels: Labels
     multi_label: bool = False
+    image_fps: float = IMAGE_FPS
 
     def __len__(self) -> int:
         return len(self.examples)

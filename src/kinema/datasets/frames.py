@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from kinema.clips.flow import channels_at, stack_channels
 from kinema.datasets.cache import FrameCache, file_state
 from kinema.datasets.flow_cache import FlowCache
-from kinema.types import InputSpec, TimeSpan
+from kinema.types import IMAGE_FPS, InputSpec, TimeSpan
 from kinema.video import Size, open_video
+from kinema.video.reader import takes_image_fps
 
 Rows = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
@@ -44,6 +45,15 @@ class OpenFrames:
         last_s = self.times_s[-1]
         return self.held_until_s() if start_s > last_s or (spec.fps is not None and end_s > last_s) else None
 
+    def slower(self, factor: float) -> OpenFrames:
+        """The same frames, each displayed `factor` times as long."""
+
+        def held_until_s() -> float | None:
+            end_s = self.held_until_s()
+            return None if end_s is None else factor * end_s
+
+        return OpenFrames(factor * self.times_s, self.at, held_until_s)
+
 
 @dataclass(frozen=True, slots=True)
 class FrameSource:
@@ -54,12 +64,14 @@ class FrameSource:
         size: decode size.
         cache: keeps decoded frames; None decodes each time.
         flow_cache: keeps optical flow; None computes the flow of the requested frames each time.
+        image_fps: frame rate of folders of pictures. Caches keep their times at the usual rate.
     """
 
     spec: InputSpec
     size: Size
     cache: FrameCache | None = None
     flow_cache: FlowCache | None = None
+    image_fps: float = IMAGE_FPS
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[OpenFrames]:
@@ -70,6 +82,12 @@ class FrameSource:
             EmptyVideo: it has no frame.
             OutputError: a cache cannot be written.
         """
+        with self._open(path) as frames:
+            factor = IMAGE_FPS / self.image_fps
+            yield frames.slower(factor) if factor != 1 and takes_image_fps(path) else frames
+
+    @contextlib.contextmanager
+    def _open(self, path: str) -> Iterator[OpenFrames]:
         if not self.spec.has_flow:
             with self._open_rgb(path) as rgb:
                 yield rgb

@@ -50,7 +50,8 @@ def walk(root: str, depth: int | None = None) -> Iterator[Folder]:
     """
     deepest = root.rstrip(os.sep).count(os.sep) + (depth or 0)
     seen: set[str] = set()  # symbolic links can form circles
-    for where, folders, names in os.walk(root, followlinks=True, onerror=report_closed_folder):
+    report = report_closed_folder if os.path.isdir(root) else None  # a list of examples is a file with nothing below it
+    for where, folders, names in os.walk(root, followlinks=True, onerror=report):
         if (real := os.path.realpath(where)) in seen or (where != root and holds_results(names)):
             folders.clear()
             continue

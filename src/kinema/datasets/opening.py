@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kinema.choices import DATA_FORMATS
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.format import Format, ListOptions
-from kinema.errors import DataError, UnknownName, UsageError
+from kinema.errors import DataError, UnknownName, UsageError, check_settings
 from kinema.labels import Labels
+from kinema.types import IMAGE_FPS
+from kinema.video.refusals import refusal
 
 
 def open_data(
@@ -20,6 +23,7 @@ def open_data(
     group_by: Sequence[str] = (),
     labels: Labels | None = None,
     fold: int = 1,
+    image_fps: float = IMAGE_FPS,
 ) -> DataSet:
     """List a data set; nothing is decoded.
 
@@ -30,6 +34,7 @@ def open_data(
         group_by: columns of a manifest. Their values, joined by "/", name the group of a row; a split never divides a group.
         labels: classes that the data set must fit, such as those of a trained network. Then one class is enough.
         fold: which official fold, for UCF-101 and HMDB51: 1, 2 or 3.
+        image_fps: frame rate of the examples that are folders of pictures.
 
     Raises:
         UsageError: an unknown format, or `group_by` for a format without columns.
@@ -45,11 +50,15 @@ def open_data(
         raise UnknownName("format", format, DATA_FORMATS)
     if not os.path.exists(path):
         raise DataError("no such data set", path, _similar_path(path) or "check the path")
+    if not os.path.isfile(path) and (error := refusal(path)) is not None:  # a pipe would be waited for
+        raise DataError(error.what, error.where, error.do)
     chosen = detect_format(path) if format == "auto" else _load_format(format)
     if group_by and not chosen.has_columns:
         do = "write one with `kinema check DATA --out`"
         raise UsageError("group_by needs a manifest with these columns", path, do)
-    return chosen.list_data(path, ListOptions(labels=labels, group_by=tuple(group_by), fold=fold))
+    check_settings({"image_fps": image_fps}, 1e-3, 1e4)
+    data = chosen.list_data(path, ListOptions(labels=labels, group_by=tuple(group_by), fold=fold))
+    return replace(data, image_fps=image_fps)
 
 
 def detect_format(path: str) -> Format:

@@ -21,7 +21,7 @@ from kinema.datasets.dataset import DataSet, first_few, path_within
 from kinema.datasets.durations import video_duration_s
 from kinema.errors import DataError
 from kinema.labels import IGNORED, Labels
-from kinema.types import TimeSpan
+from kinema.types import IMAGE_FPS, TimeSpan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class TemporalLabels:
     Args:
         spans: time spans with their classes, by ascending start.
         elsewhere: the class of all other times, or `IGNORED`.
+        image_fps: frame rate if the video is a folder of pictures.
 
     >>> TemporalLabels(((TimeSpan(0.5, 1.0), 3),), elsewhere=7).at(np.array([0.4, 0.5, 0.9, 1.0])).tolist()
     [7, 3, 3, 7]
@@ -51,6 +52,7 @@ class TemporalLabels:
 
     spans: tuple[SpanLabel, ...]
     elsewhere: int = IGNORED
+    image_fps: float = IMAGE_FPS
 
     def at(self, times_s: NDArray[np.float64]) -> NDArray[np.int64]:
         """The class at each time; spans are half-open, [start, end)."""
@@ -94,7 +96,10 @@ def temporal_labels(data: DataSet, background: str = BACKGROUND) -> dict[str, Te
     rows: defaultdict[str, list[SpanLabel]] = defaultdict(list)
     for example in data.examples:
         rows[example.path].append((example.span, data.labels.index(example.label)))
-    return {path: TemporalLabels(_sort(spans, path_within(path, data.root)), elsewhere) for path, spans in rows.items()}
+    return {
+        path: TemporalLabels(_sort(spans, path_within(path, data.root)), elsewhere, data.image_fps)
+        for path, spans in rows.items()
+    }
 
 
 def with_background(data: DataSet, name: str = BACKGROUND) -> DataSet:
@@ -120,7 +125,7 @@ def with_background(data: DataSet, name: str = BACKGROUND) -> DataSet:
     bounded = {path: end_s for path, end_s in ends_s.items() if np.isfinite(end_s)}
     # Files are opened only if the rows themselves have no gap: then a gap can only be at the end of a video.
     has_gaps = any(labels[path].gaps_s(end_s) > _NEGLIGIBLE_S for path, end_s in bounded.items()) or any(
-        (video_duration_s(path) or 0.0) - end_s > _NEGLIGIBLE_S for path, end_s in bounded.items()
+        (video_duration_s(path, data.image_fps) or 0.0) - end_s > _NEGLIGIBLE_S for path, end_s in bounded.items()
     )
     return replace(data, labels=Labels((*data.labels, name))) if has_gaps else data
 
@@ -129,7 +134,7 @@ def seconds_of_classes(labels: Mapping[str, TemporalLabels], num_classes: int) -
     """The seconds of each class in all videos; of videos that cannot be read, only the rows with a span count."""
     seconds = np.zeros(num_classes)
     for path, found in labels.items():
-        duration_s = video_duration_s(path)
+        duration_s = video_duration_s(path, found.image_fps)
         for span, label in found.spans:
             seconds[label] += span.duration_s if span is not None else duration_s or 0.0
         if found.elsewhere != IGNORED and duration_s is not None:

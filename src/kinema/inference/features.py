@@ -75,7 +75,7 @@ def extract_many(
     if by_frame is not None:
         batchers.append(SharedFrames(by_frame, by_frame.features))
     windows = WindowOptions(options.step_s, 1, options.window_s)
-    source = ClipReader(scorer.network.spec, windows, by_frame=by_frame is not None)
+    source = ClipReader(scorer.network.spec, windows, by_frame=by_frame is not None, image_fps=options.image_fps)
     return run_videos(source.read, batchers, FeatureRows(paths), num_threads=num_threads, batch_size=scorer.batch_size)
 
 

@@ -13,6 +13,7 @@ from kinema.choices import FAST_SEEKS, POOLINGS, FastSeek, Pooling
 from kinema.clips.windows import WindowOptions
 from kinema.errors import UnknownName, check_settings
 from kinema.localization.smoothing import check_size
+from kinema.types import IMAGE_FPS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,7 @@ class PredictOptions:
             whole clips, for comparison.
         readers: videos that are read at the same time; None chooses by cores and device.
         decode_threads: threads of each video's decoder; None chooses by the size of its frames.
+        image_fps: frame rate of folders of pictures.
     """
 
     rolling: int = 1
@@ -46,9 +48,11 @@ class PredictOptions:
     share_frames: bool = True
     readers: int | None = None
     decode_threads: int | None = None
+    image_fps: float = IMAGE_FPS
 
     def __post_init__(self) -> None:
         check_size(self.rolling)
+        check_settings({"image_fps": self.image_fps}, 1e-3, 1e4)
         check_settings({"readers": self.readers, "decode_threads": self.decode_threads}, 1)
         if self.fast_seek not in FAST_SEEKS:
             raise UnknownName("fast seek", self.fast_seek, FAST_SEEKS)
@@ -78,6 +82,7 @@ class PredictOverrides(TypedDict, total=False):
     share_frames: bool
     readers: int | None
     decode_threads: int | None
+    image_fps: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,14 +94,17 @@ class FeatureOptions:
         pool: how maps become a vector: "mean", "max" or "none".
         step_s: seconds between clips; None chooses by the network's clip length.
         window_s: for networks that spread their frames, the length of video in a window; None is the network's own.
+        image_fps: frame rate of folders of pictures.
     """
 
     layer: str | None = None
     pool: Pooling = "mean"
     step_s: float | None = None
     window_s: float | None = None
+    image_fps: float = IMAGE_FPS
 
     def __post_init__(self) -> None:
+        check_settings({"image_fps": self.image_fps}, 1e-3, 1e4)
         if self.pool not in POOLINGS:
             raise UnknownName("way to pool", self.pool, POOLINGS)
 
@@ -113,3 +121,4 @@ class FeatureOverrides(TypedDict, total=False):
     pool: Pooling
     step_s: float | None
     window_s: float | None
+    image_fps: float

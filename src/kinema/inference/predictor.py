@@ -143,7 +143,7 @@ class Predictor:
             batchers.append(SharedFrames(by_frame, partial(self._scored, by_frame.logits)))
         reader = ClipReader(
             self.spec, how.windows(), how.num_crops, self.plan, by_frame=by_frame is not None,
-            fast_seek=how.fast_seek, decode_threads=how.decode_threads,
+            fast_seek=how.fast_seek, decode_threads=how.decode_threads, image_fps=how.image_fps,
         )  # fmt: skip
         timelines = Timelines(paths, len(self.labels), partial(self._conclude, how))
         num_threads = how.readers or self._num_threads()

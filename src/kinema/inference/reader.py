@@ -24,6 +24,7 @@ from kinema.clips.transforms import decode_size, view_transform
 from kinema.clips.windows import Plan, WindowOptions, Windows, plan_windows
 from kinema.errors import KinemaError, UnreadableVideo
 from kinema.inference.clip_completion import ClipCompletion, CompleteClip
+from kinema.types import IMAGE_FPS
 from kinema.video import cut_off, open_video
 from kinema.video.flow import with_followers
 
@@ -105,6 +106,7 @@ class ClipReader:
         by_frame: the network can encode each frame alone; videos whose clips share frames are then read as `FrameViews`.
         fast_seek: which frames may be skipped by the decoder; not for optical flow, which needs neighbouring frames.
         decode_threads: threads of each video's decoder; None chooses by the size of its frames.
+        image_fps: frame rate of folders of pictures.
     """
 
     spec: InputSpec
@@ -114,11 +116,12 @@ class ClipReader:
     by_frame: bool = False
     fast_seek: FastSeek = "none"
     decode_threads: int | None = None
+    image_fps: float = IMAGE_FPS
 
     def read(self, number: int, path: str) -> Iterator[Item]:
         """Items of one video in order of time: start, clips or frames, end. Never raises: the last item has the error."""
         try:
-            with open_video(path, threads=self.decode_threads) as video:
+            with open_video(path, threads=self.decode_threads, image_fps=self.image_fps) as video:
                 plan = (self.plan or plan_windows)(self.spec, video.times_s, video.info.duration_s, self.windows)
                 yield VideoStart(number, video.info, plan)
                 # Encoding frame by frame pays if clips share frames, or if few frames are decoded.

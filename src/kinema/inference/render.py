@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kinema.charts import OTHER, PALETTE
+from kinema.types import IMAGE_FPS
 from kinema.video import open_video
 from kinema.video.writer import VideoWriter
 
@@ -84,19 +85,25 @@ class Painter:
         return np.asarray(image)
 
 
-def render(prediction: Prediction, path: str | Path, advance: Callable[[int], None] = lambda count: None) -> None:
+def render(
+    prediction: Prediction,
+    path: str | Path,
+    advance: Callable[[int], None] = lambda count: None,
+    image_fps: float = IMAGE_FPS,
+) -> None:
     """Write the video of a prediction with labels drawn onto it, completely or not at all.
 
     Args:
         prediction: its video file must still exist.
         path: the new file; its ending chooses the container (.mp4, .webm, .mkv, .gif).
         advance: called with the number of frames written since the last call.
+        image_fps: frame rate of a folder of pictures, as it was predicted.
 
     Raises:
         VideoError: the video cannot be read.
         OutputError: the new file cannot be written.
     """
-    with open_video(prediction.path) as video:
+    with open_video(prediction.path, image_fps=image_fps) as video:
         size = (video.info.height, video.info.width)
         painter = Painter(prediction, size)
         with VideoWriter(path, video.info.fps, size) as writer:

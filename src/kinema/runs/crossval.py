@@ -84,7 +84,9 @@ def divide(data: str, config: CrossvalConfig) -> list[DataSet]:
     from kinema.datasets import open_data
     from kinema.datasets.folds import fold_data
 
-    listed = open_data(data, format=config.format, fold=config.fold, group_by=config.group_by)
+    listed = open_data(
+        data, format=config.format, fold=config.fold, group_by=config.group_by, image_fps=config.image_fps
+    )
     config.label_flips(listed)  # raises its errors before there is a folder
     return fold_data(listed, config.folds, by=config.split, seed=config.split_seed)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kinema.errors import DataError, UnknownClass
 from kinema.runs.progress import SILENT, Progress
 from kinema.runs.task import find_task
+from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -35,7 +36,7 @@ def judge_network(
     return find_task(card.task).judge(network, card, data, options, progress)
 
 
-def open_for(card: ModelCard, data: str, format: str = "auto") -> DataSet:
+def open_for(card: ModelCard, data: str, format: str = "auto", image_fps: float = IMAGE_FPS) -> DataSet:
     """List a data set with the classes of a network.
 
     Raises:
@@ -44,7 +45,7 @@ def open_for(card: ModelCard, data: str, format: str = "auto") -> DataSet:
     from kinema.datasets import open_data
 
     try:
-        return open_data(data, format=format, labels=find_task(card.task).known_classes(card))
+        return open_data(data, format=format, labels=find_task(card.task).known_classes(card), image_fps=image_fps)
     except UnknownClass as error:
         hint = error.do if error.do.endswith("?") else f"{error.do}."
         do = f"{hint} Correct the label, or train a network that knows it"

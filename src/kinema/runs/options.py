@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinema.choices import DataFormat, Division, FilePrecision, FlowMethod, Resize, Sampling
 from kinema.errors import ConfigError, check_settings
+from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -21,6 +22,8 @@ class DataOptions:
 
     format: DataFormat = "auto"
     """Format of the data set; auto detects it."""
+    image_fps: float = IMAGE_FPS
+    """Frame rate of folders of pictures."""
     fold: int = 1
     """The official fold of UCF-101 and HMDB51: 1, 2 or 3."""
     group_by: tuple[str, ...] = ()
@@ -40,7 +43,9 @@ class DataOptions:
         from kinema.datasets import open_data
         from kinema.datasets.splits import split_data
 
-        data = open_data(path, format=self.format, fold=self.fold, group_by=self.group_by, labels=labels)
+        data = open_data(
+            path, format=self.format, fold=self.fold, group_by=self.group_by, labels=labels, image_fps=self.image_fps
+        )
         return split_data(
             data,
             by=self.split,

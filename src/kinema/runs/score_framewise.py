@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kinema.inference.predictor import Predictor
 from kinema.predictions import Failure
 from kinema.processes import gather, place_among_processes
+from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +50,7 @@ def score_frames(
     """
     rank, world = place_among_processes()
     paths = list(labels)[rank::world]
+    rate = next((found.image_fps for found in labels.values()), IMAGE_FPS)
     was_training, home = network.training, next(network.parameters()).device
     found = ScoredFrames()
     try:
@@ -56,7 +58,7 @@ def score_frames(
             network, card, engine="torch", device=options.device, precision=options.precision,
             batch_size=options.batch_size,
         )  # fmt: skip
-        outcomes = predictor.predict_many(paths, num_crops=options.crops)
+        outcomes = predictor.predict_many(paths, num_crops=options.crops, image_fps=rate)
         for path, outcome in zip(paths, outcomes, strict=True):
             if isinstance(outcome, Failure):
                 found.broken[path] = str(outcome.error)

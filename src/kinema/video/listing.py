@@ -61,32 +61,36 @@ def holds_results(names: Iterable[str]) -> bool:
     return any(result <= present for result in _RESULTS)
 
 
-def list_media(paths: Iterable[str]) -> list[str]:
+def list_media(paths: Iterable[str], *, frame_folders: bool = False) -> list[str]:
     """Expand files, patterns and folders (with all their subfolders) to a list of paths without repeats.
 
     A file named by the user is kept whatever its ending. Folders and patterns give videos and images in natural order, and
     leave out hidden files and what kinema wrote.
+
+    Args:
+        paths: files, patterns and folders.
+        frame_folders: whether a folder with images and no video directly in it is one input; else each of its images is.
 
     Raises:
         VideoError: a path does not exist, or a folder or pattern has no video or image.
     """
     found: dict[str, None] = {}
     for path in paths:
-        found.update(dict.fromkeys(_expand(os.fspath(path))))
+        found.update(dict.fromkeys(_expand(os.fspath(path), frame_folders)))
     return list(found)
 
 
-def _expand(path: str) -> list[str]:
+def _expand(path: str, frame_folders: bool) -> list[str]:
     if os.path.isdir(path):
-        files = _media_below(path)
+        files = _media_below(path, frame_folders)
         if not files:
             raise VideoError("no video or image in this folder", path, "videos end in .avi, .mkv, .mov, .mp4, .webm, …")
         return files
     if os.path.exists(path):
         return [path]
     matches = sorted(glob.glob(path, recursive=True), key=natural_key)
-    files = [f for match in matches for f in (_media_below(match) if os.path.isdir(match) else [match])]
-    files = [f for f in files if is_video(f) or is_image(f)]
+    files = [f for match in matches for f in (_media_below(match, frame_folders) if os.path.isdir(match) else [match])]
+    files = [f for f in files if is_video(f) or is_image(f) or (frame_folders and os.path.isdir(f))]
     if files:
         return files
     if glob.has_magic(path) and not is_address(path):
@@ -99,12 +103,16 @@ def report_closed_folder(error: OSError) -> None:
     _log.warning("%s: left out a folder that cannot be read (%s)", error.filename, error.strerror)
 
 
-def _media_below(folder: str) -> list[str]:
+def _media_below(folder: str, frame_folders: bool) -> list[str]:
     files = []
     for where, folders, names in os.walk(folder, onerror=report_closed_folder):
         if where != folder and holds_results(names):
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [os.path.join(where, n) for n in names if not n.startswith(".") and (is_video(n) or is_image(n))]
+        media = [name for name in names if not name.startswith(".") and (is_video(name) or is_image(name))]
+        if frame_folders and media and not any(map(is_video, media)):
+            files.append(where)
+            continue
+        files += [os.path.join(where, name) for name in media]
     return sorted(files, key=natural_key)

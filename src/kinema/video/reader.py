@@ -6,6 +6,7 @@ import os
 from typing import Literal
 
 from kinema.errors import EmptyVideo, UnreadableVideo, UsageError
+from kinema.types import IMAGE_FPS
 from kinema.video.animated_image import open_image_file
 from kinema.video.contract import Video
 from kinema.video.image_folder import ImageFolder
@@ -18,7 +19,7 @@ Backend = Literal["auto", "pyav", "torchcodec"]
 
 
 def open_video(
-    path: str | os.PathLike[str], *, threads: int | None = None, backend: Backend = "auto", image_fps: float = 25.0
+    path: str | os.PathLike[str], *, threads: int | None = None, backend: Backend = "auto", image_fps: float = IMAGE_FPS
 ) -> Video:
     """Open a video file, an animated image (GIF, WebP, PNG, AVIF, TIFF), a still (one frame) or a folder of images.
 
@@ -49,6 +50,11 @@ def open_video(
 
         return TorchcodecVideo(path, threads)
     return PyavVideo(path, threads)
+
+
+def takes_image_fps(path: str | os.PathLike[str]) -> bool:
+    """Whether the times of a video are those of `image_fps`: a folder of images, or a TIFF."""
+    return os.path.isdir(path) or os.fspath(path).lower().endswith((".tif", ".tiff"))
 
 
 def _images_of(folder: str | os.PathLike[str]) -> list[str]:

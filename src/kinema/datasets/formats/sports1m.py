@@ -81,7 +81,7 @@ def list_sports1m(path: str, options: ListOptions) -> DataSet:
 
 
 def _is_list(path: str) -> bool:
-    if not path.lower().endswith(".txt"):
+    if not path.lower().endswith(".txt") or not os.path.isfile(path):
         return False
     with open(path, encoding="utf-8", errors="replace") as file:
         return _LINE.match(file.readline().strip()) is not None
