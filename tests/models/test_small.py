@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinema.errors import ConfigError
-from kinema.models import VARIANTS, build
+from kinema.models import VARIANTS, build, build_arguments
 
 
 def clips_for(network: Network, count: int = 2) -> torch.Tensor:
@@ -53,3 +53,22 @@ def test_only_fusions_can_tell_a_clip_from_its_reverse():
         network = build(name, num_classes=4).eval()
         clip = clips_for(network, 1)
         assert torch.allclose(network(clip), network(clip.flip(2)), atol=1e-6) != tells
+
+
+def test_units_of_the_joining_layer_stay_alive_whatever_the_weights_become():
+    """A large step in one direction, which every unit's rectifier would otherwise turn to 0 for every clip."""
+    for norm, alive in ((True, True), (False, False)):
+        network = build("late_fusion_tiny", num_classes=4, join_norm=norm).eval()
+        with torch.no_grad():
+            network.join[0].weight -= 0.1  # its inputs, behind a rectifier, are all positive
+            assert bool((network.features(clips_for(network)) > 0).any()) is alive
+
+
+@pytest.mark.parametrize("name", ["late_fusion_small", "late_fusion_tiny"])
+def test_late_fusion_from_before_its_norm_is_built_without_one(name: str):
+    network = build(name, num_classes=3)
+    assert network.arguments["join_norm"] is True
+    assert "join.norm.weight" in network.state_dict()
+    assert build_arguments(name, {"num_classes": 3}) == {"num_classes": 3, "join_norm": False}
+    assert build_arguments(name, network.arguments) == network.arguments
+    assert "join.norm.weight" not in build(name, **build_arguments(name, {"num_classes": 3})).state_dict()

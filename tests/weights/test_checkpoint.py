@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -44,6 +45,17 @@ def test_an_older_card_is_read_and_one_that_lacks_what_it_always_had_is_not(fold
     (folder / CARD).write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="short_side"):
         read_card(folder)
+
+
+def test_late_fusion_saved_before_its_norm_gives_the_same_scores(tmp_path):
+    network = build("late_fusion_tiny", num_classes=2, join_norm=False).eval()
+    card = ModelCard.of(network, ("no", "yes"))
+    save_checkpoint(tmp_path / "old", network, replace(card, arguments={"num_classes": 2}))
+    clip = torch.randn(1, *network.spec.shape, generator=torch.Generator().manual_seed(0))
+    read = load_checkpoint(tmp_path / "old")[0]
+    assert torch.equal(read(clip), network(clip))
+    save_checkpoint(tmp_path / "new", read, ModelCard.of(read, ("no", "yes")))
+    assert torch.equal(load_checkpoint(tmp_path / "new")[0](clip), network(clip))
 
 
 @pytest.mark.parametrize("squeezed", [[128], [], "128x171", [1, 1], 128, [None, 5]])

@@ -2,7 +2,7 @@
 
 from kinema.models.backbone import BackboneSource, is_backbone
 from kinema.models.network import Network
-from kinema.models.registry import VARIANTS, build, build_without_weights, is_network
+from kinema.models.registry import VARIANTS, build, build_arguments, build_without_weights, is_network
 from kinema.models.variant import Variant, Weights
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Variant",
     "Weights",
     "build",
+    "build_arguments",
     "build_without_weights",
     "is_backbone",
     "is_network",

@@ -162,8 +162,13 @@ def build(
         raise ConfigError(f"{name} takes single frames", f"clip_len={changed.clip_len}", do)
     network = _construct(name, builder, changed, given, own, arguments)
     network.variant = name
-    network.arguments = {**arguments, **_remembered(network, trunk)}
+    network.arguments = {**{key: own[key] for key in variant.older}, **arguments, **_remembered(network, trunk)}
     return network
+
+
+def build_arguments(name: str, card: Mapping[str, object]) -> dict[str, object]:
+    """The arguments of a model card, with the values of those that are newer than the card."""
+    return {**VARIANTS[name].older, **card} if name in VARIANTS else dict(card)
 
 
 def build_without_weights(name: str, **arguments: Any) -> Network:

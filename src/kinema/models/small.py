@@ -10,7 +10,9 @@ about two thirds of 3 x 3 x 3.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -73,6 +75,8 @@ class SmallFusion(Network):
         times: the same for the blocks of each stage; the stride belongs to the stage's first block.
         joined: units and grid of late fusion's joining layer: it gets the features of grid x grid positions of all frames,
             in order, so that it can compare positions between frames. None averages features over space and time.
+        join_norm: layer norm (Ba et al. 2016) before the rectifier of the joining layer. Without it, all of its units can
+            become negative for every clip, after which the network learns nothing more.
         dropout: before the classifier.
         pool: "mean" or "max" of the features over space and time. The maximum keeps small and short events, such as a hand
             that moves for a few frames, which a mean over everything hides; it learns more slowly at first.
@@ -91,6 +95,7 @@ class SmallFusion(Network):
         times: Sequence[TimeStep] = (),
         joined: tuple[int, int] | None = None,
         *,
+        join_norm: bool = True,
         dropout: float = 0.2,
         pool: Pool = "mean",
     ) -> None:
@@ -108,7 +113,7 @@ class SmallFusion(Network):
             blocks += [Block(outputs, outputs, 1, (time[0], 1)) for _ in range(depth - 1)]
             self.blocks.append(nn.Sequential(*blocks))
         inputs = channels[-1] * grid**2 * spec.clip_len
-        self.join = nn.Sequential(nn.Linear(inputs, units), nn.ReLU()) if units else None
+        self.join = _joining(inputs, units, join_norm) if units else None
         self.num_head_stages = 1 if units else 0
         self.pool = Largest() if pool == "max" else nn.AdaptiveAvgPool3d((None, grid, grid) if units else 1)
         init_he(nn.ModuleList([self.stem, self.blocks]))
@@ -143,6 +148,11 @@ class SmallFusion(Network):
         return parts if self.join is None else [*parts, ("join", self.join)]
 
 
+def _joining(inputs: int, units: int, norm: bool) -> nn.Sequential:
+    layers = {"0": nn.Linear(inputs, units), **({"norm": nn.LayerNorm(units)} if norm else {}), "1": nn.ReLU()}
+    return nn.Sequential(OrderedDict(layers))  # names under which weights without the norm were saved
+
+
 def _stem(spec: InputSpec, width: int, time: TimeStep) -> nn.Sequential:
     length, stride = time
     if length == 0:
@@ -168,13 +178,18 @@ def _variant(arguments: dict[str, object], input: InputSpec, note: str) -> Varia
     return Variant(builder=SmallFusion, arguments=arguments, input=input, paper=_PAPER, note=note)
 
 
+def _joined(arguments: dict[str, object], units: int, input: InputSpec, note: str) -> Variant:
+    variant = _variant({**arguments, "joined": (units, 3), "join_norm": True}, input, note)
+    return replace(variant, older={"join_norm": False})
+
+
 VARIANTS: dict[str, Variant] = {
     "single_frame_small": _variant(_SMALL, _input(1, 96), "one frame: the baseline"),
     "early_fusion_small": _variant({**_SMALL, "stem_time": (0, 1)}, _input(16, 96), "time ends in the first filters"),
-    "late_fusion_small": _variant({**_SMALL, "joined": (128, 3)}, _input(8, 96), "frames meet after the last stage"),
+    "late_fusion_small": _joined(_SMALL, 128, _input(8, 96), "frames meet after the last stage"),
     "slow_fusion_small": _variant({**_SMALL, **_SMALL_TIMES}, _input(16, 96), "time joins step by step, in (2+1)D"),
     "single_frame_tiny": _variant(_TINY, _input(1, 48), "for demonstrations and tests"),
     "early_fusion_tiny": _variant({**_TINY, "stem_time": (0, 1)}, _input(12, 48), "for demonstrations and tests"),
-    "late_fusion_tiny": _variant({**_TINY, "joined": (64, 3)}, _input(12, 48), "for demonstrations and tests"),
+    "late_fusion_tiny": _joined(_TINY, 64, _input(12, 48), "for demonstrations and tests"),
     "slow_fusion_tiny": _variant({**_TINY, **_TINY_TIMES}, _input(12, 48), "for demonstrations and tests"),
 }

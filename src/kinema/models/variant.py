@@ -55,6 +55,7 @@ class Variant:
         backbone: timm's name of the default backbone; "" if `builder` needs none.
         backbone_arguments: keyword arguments of `on_backbone`; the caller's override them.
         note: one line for the list of models.
+        older: values of `arguments` in networks whose model cards lack them, because they are older than the argument.
     """
 
     builder: Callable[..., Network] | None
@@ -66,3 +67,4 @@ class Variant:
     backbone: str = ""
     backbone_arguments: Mapping[str, object] = field(default_factory=dict)
     note: str = ""
+    older: Mapping[str, object] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from typing import Any, TypedDict, Unpack
 
 from kinema.errors import CheckpointError, KinemaError, OutputError
 from kinema.files import write_error
-from kinema.models import build
+from kinema.models import build, build_arguments
 from kinema.models.network import Network
 from kinema.models.state_dict import check_fit, read_weights
 from kinema.types import InputSpec
@@ -188,7 +188,7 @@ def load_checkpoint(folder: str | Path) -> tuple[Network, ModelCard]:
     except CheckpointError as error:
         raise CheckpointError(error.what, folder / WEIGHTS, "restore the file, or train again") from error
     try:
-        arguments = {**card.arguments, "num_classes": len(card.labels)}
+        arguments = {**build_arguments(card.variant, card.arguments), "num_classes": len(card.labels)}
         # Given in addition to `arguments`, so that a card with `pretrained` or `backbone_weights` is a TypeError.
         network = build(card.variant, spec=card.input.to_json(), pretrained=False, backbone_weights=None, **arguments)
     except (KinemaError, TypeError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kinema.errors import CheckpointError
-from kinema.models import VARIANTS, build, build_without_weights, is_backbone, is_network
+from kinema.models import VARIANTS, build, build_arguments, build_without_weights, is_backbone, is_network
 from kinema.models.backbone import is_hub_name
 from kinema.weights.checkpoint import ModelCard
 from kinema.weights.open import load_trained, looks_trained, trained_card
@@ -72,7 +72,8 @@ def network_without_weights(
         if not is_network(card.variant):
             do = "made by another version of kinema: install that one, or train again"
             raise CheckpointError(f"no network called {card.variant!r} here", model, do)
-        return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **{**card.arguments, **given})
+        arguments = {**build_arguments(card.variant, card.arguments), **given}
+        return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **arguments)
     if model not in VARIANTS and backbone is None and is_backbone(model):
         return build_without_weights("single_frame", spec=spec, **{**given, "backbone": model})
     return build_without_weights(model, spec=spec, **given)
