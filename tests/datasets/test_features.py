@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,3 +96,11 @@ def test_an_example_without_features_comes_out_as_broken(film, tmp_path):
     assert missing.is_missing((0, 0))
     missing.broken[0] = "gone"
     assert missing[0] == Broken(0, str(tmp_path / "none.mp4"), "gone")
+
+
+def test_pictures_of_another_rate_have_features_of_their_own(kept, tmp_path):
+    other = FeatureDataset(
+        ClipDataset(replace(kept.data, image_fps=10.0), SPEC, seed=3), FeatureCache(tmp_path / "kept", "x")
+    )
+    assert other.is_missing((0, 0))
+    assert not kept.is_missing((0, 0))

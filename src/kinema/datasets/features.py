@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from kinema.datasets.clips import Broken, ClipDataset, Sample
 from kinema.datasets.feature_cache import FeatureCache, is_kept, read_features
 from kinema.errors import UnreadableVideo
+from kinema.types import IMAGE_FPS
 
 Job = tuple[int, int]
 """(view, index of the example)"""
@@ -113,6 +114,8 @@ class FeatureDataset(Dataset[FeatureSample | Broken]):
         """
         view, index = job
         name = f"{self._clips.views}" if view == 0 or self._drawn is None else self._drawn.name(view)
+        if self.data.image_fps != IMAGE_FPS:
+            name += f", pictures at {self.data.image_fps:g} a second"
         return self.cache.place(self.data.examples[index], name)
 
     def is_missing(self, job: Job) -> bool:

@@ -104,7 +104,7 @@ class Predictor:
             source: its path.
             options: see `PredictOptions`.
             overrides: fields of `options` to change: rolling, step_s, window_s, num_clips, num_crops, min_segment_s,
-                min_score, fast_seek, share_frames, readers, decode_threads.
+                min_score, fast_seek, share_frames, readers, decode_threads, image_fps.
 
         Raises:
             VideoError: it cannot be read.
@@ -186,7 +186,7 @@ class Predictor:
         Args:
             source: its path.
             options: see `FeatureOptions`.
-            overrides: fields of `options` to change: layer, pool, step_s, window_s.
+            overrides: fields of `options` to change: layer, pool, step_s, window_s, image_fps.
 
         Returns:
             features [n f], and start and end of each clip in seconds, [n 2].

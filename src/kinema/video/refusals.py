@@ -58,7 +58,7 @@ def not_a_video(path: str, reason: str) -> UnreadableVideo:
         if head.startswith(_LFS):
             what, do = "a pointer of Git LFS, not the video itself", "fetch the video with `git lfs pull`"
         elif _is_text(head):
-            what, do = "a text, not a video", "look into it: a failed download may have saved a web page"
+            what, do = "a text, not a video", "copy or download it again: a failed download may have saved a web page"
         else:
             what, do = f"not a video, or damaged ({reason})", "copy it again, or convert it with ffmpeg"
     return UnreadableVideo(what, path, do)
