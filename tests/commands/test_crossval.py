@@ -63,7 +63,9 @@ def test_the_summary_has_mean_deviation_and_pooled_figures(folder):
         "per_class.csv",
         "report.html",
     }
-    assert "Over the folds" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert all(text in page for text in ("Over the folds", "largest class", "chance"))
+    assert (summary["num_sources"], summary["baseline"]["figures"]["video_hit_at_1"]) == (24, 0.125)
 
 
 def test_the_report_names_the_figures_of_each_fold(folder):

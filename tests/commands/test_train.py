@@ -5,6 +5,9 @@ import json
 import logging
 import shlex
 import shutil
+import subprocess
+import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -75,11 +78,19 @@ def test_the_report_names_training_files_that_were_left_out(films, tmp_path):
     assert str(broken) in page.split("Training files left out")[-1]
 
 
-def test_printed_commands_can_be_pasted(films, run_folder, tmp_path, capsys):
+def test_the_end_has_baselines_and_commands_that_can_be_pasted(films, run_folder, tmp_path, capsys):
     out = tmp_path / "my run"
     assert cli.run(["train", str(films), "--model", "single_frame_tiny", "--out", str(out), *FAST]) == 0
-    (command,) = (line for line in capsys.readouterr().out.splitlines() if "kinema predict" in line)
-    assert shlex.split(command)[-1] == f"{out}/best"
+    printed = capsys.readouterr().out
+    assert "always naming 'clockwise', the largest class: 12.5%; chance: 12.5%" in printed
+    assert "95 % interval of Video hit@1: " in printed
+    commands = [shlex.split(line) for line in printed.splitlines() if line.startswith("  kinema ")]
+    evaluate, predict = commands
+    assert predict[-1] == f"{out}/best"
+    assert Path(predict[2]).is_file()
+    assert cli.run([*evaluate[1:], "--workers", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["part"], found["num_videos"], found["baseline"]["known_from"]) == ("valid", 8, "training part")
 
 
 def test_a_stopped_run_says_how_it_goes_on(fails, films, tmp_path, capsys, monkeypatch):
@@ -224,3 +235,19 @@ def test_a_network_of_ones_own_goes_on_with_longer_clips(films, run_folder, tmp_
     theirs = before.state_dict()
     changed = {name for name, value in after.state_dict().items() if not torch.equal(value, theirs[name])}
     assert changed <= {"classifier.weight", "classifier.bias"}
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_run_as_ctrl_c_does(films, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "kinema", "train", str(films), "--model", "single_frame_tiny", "--out", str(out)]
+    command += ["--epochs", "100000", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (out / "state.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert err.splitlines()[-1] == f"kinema: stopped: the same command with --out {out} --resume goes on"
+    assert "Traceback" not in err

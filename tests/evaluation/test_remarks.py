@@ -43,14 +43,17 @@ def test_two_cameras_cannot_tell_about_others():
     assert two.num_sources == 2
     assert any("n = 2 sources" in line and "cannot be told" in line for line in warnings(two))
     assert not any("cannot be told" in line for line in warnings(alone))
-    assert "the wider of a bootstrap over 2 sources and a bootstrap over 58 videos" in interval_note(two)
+    assert "the wider of a bootstrap over 2 sources and one over 58 videos" in interval_note(two)
     assert interval_note(alone) == "bootstrap over 58 videos"
 
 
 def test_intervals_are_called_what_they_are():
     right = judged([0, 1, 2, 3] * 5, [0, 1, 2, 3] * 5)
     assert set(right.interval_methods.values()) == {"Clopper-Pearson by video"}
-    assert "Clopper-Pearson where all are right" in interval_note(right)
+    assert interval_note(right) == "Clopper-Pearson over 20 videos: all are right, or none"
+    some = judged([0, 1] * 10, [0, 1] * 9 + [0, 0], labels=Labels(tuple("abcdef")))
+    assert interval_note(some) == "bootstrap over 20 videos; Clopper-Pearson for Clip hit@5, Video hit@5"
+    assert interval_note(some, "video_hit_at_1") == "bootstrap over 20 videos"
     by_source = judged([0, 1] * 20, [0, 1, 1, 1] * 10, [str(n // 2) for n in range(40)])
     assert by_source.interval_methods["video_hit_at_1"] == "bootstrap by source"
     assert interval_note(by_source) == "bootstrap over 20 sources"
@@ -117,7 +120,7 @@ def test_doubtful_data_give_sensible_text_and_numbers(name):
 
 
 def test_classes_without_a_video_are_named():
-    (line,) = (line for line in warnings(DOUBTS["one class"]) if "do not occur" in line)
-    assert line == "3 of 4 classes do not occur in the evaluated videos, so the figures say nothing of them: a, b, d"
+    (line,) = (line for line in warnings(DOUBTS["one class"]) if line.startswith("classes"))
+    assert line == "classes without an evaluated video, which the figures do not cover: a, b, d (3 of 4)"
     assert any("n = 3 videos: too few" in line for line in warnings(DOUBTS["three videos"]))
     assert any("n = 1 source" in line for line in warnings(DOUBTS["all right, one source"]))

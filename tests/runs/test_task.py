@@ -16,10 +16,11 @@ import pytest
 import kinema
 from kinema.choices import TASKS
 from kinema.datasets.dataset import DataSet
-from kinema.errors import DataError, UnknownName
+from kinema.errors import CheckpointError, DataError, UnknownName
 from kinema.labels import Labels
-from kinema.runs.task import Parts, find_task
+from kinema.runs.task import Parts, find_task, training_counts
 from kinema.types import Example
+from kinema.weights.checkpoint import ModelCard
 
 REGRESSION = '''
 """One number a clip: the classes of the data are numbers, and the network has one output."""
@@ -226,3 +227,14 @@ def test_parts_that_are_missing_or_too_small_are_named(splits, message):
     examples = tuple(Example(f"{index}.mp4", ("a",), split=split) for index, split in enumerate(splits))
     with pytest.raises(DataError, match=message):
         Parts.of(DataSet("set", "folder", examples, Labels(("a",))))
+
+
+def test_counts_of_classes_come_from_the_card_and_are_checked():
+    def card_with(**data: object) -> ModelCard:
+        return ModelCard("single_frame_tiny", {}, ("a", "b"), data=data)
+
+    assert training_counts(card_with()) == ()
+    assert training_counts(card_with(class_counts=[3, 1.5])) == (3, 1.5)
+    for wrong in ([1], [1, -1], [1, "2"], "12", {"a": 1}, [1, float("nan")]):
+        with pytest.raises(CheckpointError, match="class_counts"):
+            training_counts(card_with(class_counts=wrong))

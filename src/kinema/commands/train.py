@@ -68,11 +68,11 @@ def result_lines(evaluation: Judgement, headline: str) -> list[str]:
     from kinema.evaluation.remarks import baseline_figures, certainty, counted, interval_note, shown, warnings
 
     known = certainty(evaluation)
-    lines, name = [f"{headline} on {counted(evaluation)} of the validation part"], known.main_figure
+    lines, name = [f"{headline} on the validation part ({counted(evaluation)})"], known.main_figure
     if name in evaluation.intervals:
         low, high = evaluation.intervals[name]
         lines.append(
-            f"  95 % interval of {shown(evaluation)[name]}: {low:.1%} - {high:.1%} ({interval_note(evaluation)})"
+            f"  95 % interval of {shown(evaluation)[name]}: {low:.1%} - {high:.1%} ({interval_note(evaluation, name)})"
         )
     if known.baseline is not None:
         ways = baseline_figures(evaluation, name)

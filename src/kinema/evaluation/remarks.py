@@ -83,21 +83,20 @@ def certainty_json(judgement: Judgement) -> dict[str, object]:
     return document | {"warnings": warnings(judgement)}
 
 
-def interval_note(judgement: Judgement) -> str:
-    """How the intervals were made, such as "bootstrap over 58 videos"."""
+def interval_note(judgement: Judgement, figure: str = "") -> str:
+    """How the intervals were made, or that of one figure, such as "bootstrap over 58 videos"."""
     known, names = certainty(judgement), shown(judgement)
     sources, videos = known.num_sources, judgement.num_videos
-    over_videos = f"bootstrap over {videos} {_plural(videos, 'video')}"
-    note = f"bootstrap over {sources} sources"
-    if sources in (0, 1, videos):
-        note = over_videos
-    elif sources < FEW_SOURCES:
-        note = f"the wider of a {note} and a {over_videos}"
+    over_videos, over_sources = f"over {videos} {_plural(videos, 'video')}", f"over {sources} sources"
+    names = {name: names[name] for name in judgement.intervals if name in names and figure in ("", name)}
     exact = [name for name in names if "Clopper-Pearson" in known.interval_methods.get(name, "")]
-    if exact:
-        who = ", ".join(names[name] for name in exact)
-        note += f"; Clopper-Pearson where all are right, or none ({who})"
-    return note
+    if exact and len(exact) == len(names):
+        by_source = known.interval_methods[exact[0]].endswith("source")
+        return f"Clopper-Pearson {over_sources if by_source else over_videos}: all are right, or none"
+    note = f"bootstrap {over_videos if sources in (0, 1, videos) else over_sources}"
+    if 1 < sources < min(FEW_SOURCES, videos):
+        note = f"the wider of a bootstrap {over_sources} and one {over_videos}"
+    return note + (f"; Clopper-Pearson for {', '.join(names[name] for name in exact)}" if exact else "")
 
 
 def _below_baseline(judgement: Judgement) -> list[str]:
@@ -132,8 +131,8 @@ def _absent_classes(judgement: Judgement) -> list[str]:
     names = ", ".join(absent[:_MOST_NAMES])
     if len(absent) > _MOST_NAMES:
         names += f" and {len(absent) - _MOST_NAMES} more"
-    count = f"{len(absent)} of {len(judgement.classes)} classes"
-    return [f"{count} do not occur in the evaluated videos, so the figures say nothing of them: {names}"]
+    count = f"{len(absent)} of {len(judgement.classes)}"
+    return [f"classes without an evaluated video, which the figures do not cover: {names} ({count})"]
 
 
 def _plural(count: int, word: str) -> str:

@@ -139,7 +139,7 @@ class Comparison:
         else:
             worst = max(one.p for one in self.differences)
             lines.append(f"It is better than each of the others on these videos (p={worst:.2g} or less)")
-        return lines + [f"Note: {warning}" for warning in warnings(best.evaluation)]
+        return lines + [f"Note: {warning}." for warning in warnings(best.evaluation)]
 
     def to_json(self) -> dict[str, object]:
         """A plain dictionary, as in compare.json."""

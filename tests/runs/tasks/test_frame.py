@@ -58,6 +58,13 @@ def test_a_run_knows_that_it_answers_at_each_step(run_folder):
     network, card = load_checkpoint(run_folder / "best")
     assert card.task == "frame"
     assert card.labels == ("dark", "light", "background")
+    dark, light, background = card.data["class_counts"]  # seconds of four training films of three seconds
+    assert dark + light == pytest.approx(4 * 2.5, abs=0.01)
+    assert background == pytest.approx(4 * 0.5, abs=0.05)
+    summary = json.loads((run_folder / "summary.json").read_text())
+    assert summary["baseline"]["label"] == ("dark" if dark > light else "light")
+    assert 0.2 < summary["baseline"]["figures"]["frame_accuracy"] < 0.8
+    assert summary["baseline"]["chance"]["frame_accuracy"] == pytest.approx(1 / 3, abs=1e-6)
     assert (network.spec.sampling, network.spec.fps, network.spec.clip_len) == ("dense", 8.0, 6)
     summary = json.loads((run_folder / "summary.json").read_text())
     assert {"frame_accuracy", "mean_class_accuracy", "macro_f1", "edit_score", "f1_at_10", "f1_at_50"} <= set(summary)
