@@ -31,6 +31,7 @@ def test_unknown_names_suggest_similar_ones_or_list_all():
     assert str(UnknownName("network", "zzz", ["c3d", "b"])).endswith("known: b, c3d")
     assert str(UnknownName("network", "zzz", ["c3d"], do="train one")).endswith("train one")
     assert nearest("resnt50", ["resnet50", "resnet5", "resnext", "c3d"]) == ["resnet50", "resnet5"]
+    assert nearest("runs/late-1", ["runs/late-2", "runs/late-2", "c3d"]) == ["runs/late-2"], "each is named once"
 
 
 def test_settings_out_of_range_name_their_option():

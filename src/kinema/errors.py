@@ -80,7 +80,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     >>> nearest("resnt50", ["resnet50", "resnet5", "resnext", "c3d"])
     ['resnet50', 'resnet5']
     """
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.5)
     ratios = [difflib.SequenceMatcher(None, other, name).ratio() for other in near]
     return [other for other, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - 0.08]
 
