@@ -24,8 +24,13 @@ Other:      real_data: Path of $KINEMA_DATA, or the test is skipped; home: a cac
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import io
 import os
 import struct
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +43,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 try:  # shapes and types of the rooms with tensors are checked while testing
     from jaxtyping import install_import_hook
@@ -468,3 +474,63 @@ def two_part_film(tmp_path_factory: pytest.TempPathFactory, write_frames: Callab
     levels = np.repeat([30, 220], 50)
     frames = [np.full((32, 48, 3), level, np.uint8) for level in levels]
     return write_frames(tmp_path_factory.mktemp("films") / "two_parts.mp4", frames)
+
+
+def _grey_jpeg(level: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((32, 48, 3), level, np.uint8)).save(file, "JPEG")
+    return file.getvalue()
+
+
+@contextlib.contextmanager
+def _serve_camera(*frames: int, fps: float = 100, stalls: bool = False) -> Iterator[tuple[str, list[float]]]:
+    """Serve Motion JPEG over HTTP: so many frames to the first caller, to the second …; gives address and times of calls.
+
+    The brightness of frame i is i modulo 200. Callers after the last number are refused.
+    """
+    calls: list[float] = []
+    stop = threading.Event()
+    pictures = [_grey_jpeg(level) for level in range(200)]
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+        def do_GET(self) -> None:
+            calls.append(time.monotonic())
+            if len(calls) > len(frames):
+                self.send_error(503)
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.send(frames[len(calls) - 1])
+
+        def send(self, number: int) -> None:
+            began_s = time.monotonic()
+            for index in range(number):
+                if stop.wait(max(0.0, began_s + index / fps - time.monotonic())):
+                    return
+                data = pictures[index % 200]
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data + b"\r\n")
+                self.wfile.flush()
+            if stalls:
+                stop.wait(30)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/", calls
+    finally:
+        stop.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def camera():
+    """See `_serve_camera`."""
+    return _serve_camera

@@ -1,9 +1,13 @@
-""""""
+"""`kinema watch`: predictions, counts and the summary of files and cameras."""
 
 from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
@@ -11,6 +15,7 @@ import pytest
 
 from kinema import cli
 from kinema.commands.watch import WatchConfig, watch
+from kinema.errors import UnreadableVideo
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +35,10 @@ def test_a_file_is_watched_as_if_it_were_live(checkpoint, short_video: Path, cap
     lines = [json.loads(line) for line in printed.out.splitlines()]
     assert lines
     shares = {"latency_p50_s", "latency_p95_s", "latency_p99_s"}
-    assert set(lines[0]) == {"time_s", "top", "latency_s", *shares, "predictions_per_s", "dropped"}
-    assert "1 prediction, latency p50 " in printed.err
+    counts = {"watched_s", "received", "reconnections", "predictions"}
+    assert set(lines[0]) == {"time_s", "top", "latency_s", *shares, *counts, "predictions_per_s", "dropped"}
+    assert f"5 frames received, 0 reconnections, {len(lines)} predictions" in printed.err
+    assert ", latency p50 " in printed.err
 
 
 def test_a_network_that_goes_frame_by_frame_stays_in_torch_and_says_so(tmp_path, short_video: Path, caplog) -> None:
@@ -57,7 +64,7 @@ def test_a_network_that_remembers_is_fed_frame_by_frame(tmp_path, counting_video
     lines = [json.loads(line) for line in printed.out.splitlines()]
     times_s = [line["time_s"] for line in lines]
     assert times_s[0] == 0.0  # no wait for a whole clip
-    due = [-(-number * 25 // 10) for number in range(12)]  # ten a second of 25
+    due = [-(-number * 25 // 10) for number in range(48)]  # ten a second of 25
     assert {round(time_s * 25) for time_s in times_s} <= set(due)
     assert 0 < lines[-1]["predictions_per_s"] < 11
     assert 0 < lines[-1]["latency_p50_s"] <= lines[-1]["latency_p95_s"] <= lines[-1]["latency_p99_s"]
@@ -109,3 +116,39 @@ def test_watching_stops_after_the_time_given(checkpoint, counting_video: Path, c
     assert watch(str(counting_video), WatchConfig(model=checkpoint, device="cpu", json=True, seconds=0.5)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert 0.5 <= lines[-1]["time_s"] < 3.0
+
+
+def test_a_camera_that_drops_is_opened_again_and_counted(checkpoint, camera, monkeypatch, capsys, caplog) -> None:
+    monkeypatch.setattr("kinema.video.live_packets._FIRST_WAIT_S", 0.05)
+    with camera(60, 60) as (address, _), pytest.raises(UnreadableVideo, match="did not come back in 2 attempts"):
+        watch(address, WatchConfig(model=checkpoint, device="cpu", engine="torch", json=True, reconnect=2))
+    printed = capsys.readouterr()
+    last = json.loads(printed.out.splitlines()[-1])
+    assert (last["received"], last["reconnections"]) == (120, 1)
+    assert last["predictions"] == len(printed.out.splitlines())
+    summary = printed.err.splitlines()[-1]
+    assert re.search(r"watched \d+\.\d s, 120 frames received, 1 reconnection, \d+ predictions", summary)
+    assert "frames dropped" in summary
+    assert sum("the stream dropped" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_a_silent_camera_does_not_outlast_the_time_given(checkpoint, camera, capsys) -> None:
+    with camera(60, stalls=True) as (address, _):
+        began_s = time.monotonic()
+        assert watch(address, WatchConfig(model=checkpoint, device="cpu", engine="torch", json=True, seconds=2)) == 0
+    assert time.monotonic() - began_s < 20
+    assert "60 frames received" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_the_summary(checkpoint, camera, number, tmp_path) -> None:
+    code = "import sys; from kinema.cli import main; main()"
+    with camera(3000) as (address, _), (tmp_path / "err").open("w+") as errors:
+        command = [sys.executable, "-c", code, "watch", address, "--model", checkpoint, "--device", "cpu", "--json"]
+        with subprocess.Popen([*command, "--engine", "torch"], stdout=subprocess.PIPE, stderr=errors) as process:
+            assert process.stdout.readline().startswith(b"{")
+            process.send_signal(number)
+            process.stdout.read()
+            assert process.wait(timeout=30) == 0
+        errors.seek(0)
+        assert re.search(r"kinema: watched \d+\.\d s, \d+ frames received, 0 reconnections, ", errors.read())

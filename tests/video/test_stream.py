@@ -139,3 +139,38 @@ def test_what_cannot_be_opened_is_one_clear_line(source, words, capfd):
     with pytest.raises(UnreadableVideo, match=words):
         open_stream(source)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_camera_faster_than_its_nominal_rate_is_not_waited_for(camera):
+    """Motion JPEG without timestamps at 60 frames a second; its demuxer counts 25."""
+    with camera(120, fps=60) as (address, _), open_stream(address) as stream:
+        seen = []
+        with contextlib.suppress(UnreadableVideo):  # libavformat calls the end of this format an error
+            for time_s, frame in stream:
+                seen.append((stream.clock_s, time_s, int(frame.mean()), time.monotonic() - stream.arrived_s))
+    assert len(seen) + stream.num_dropped == stream.num_received == 120
+    assert stream.is_live
+    assert seen[-1][2] == pytest.approx(119, abs=3)
+    assert 1.2 < seen[-1][0] < 3.0  # 2 s of arrival less what was buffered while the source was opened; counted, 4.8 s
+    assert seen[-1][0] == pytest.approx(seen[-1][1], abs=0.05)
+    assert seen[-1][3] < 0.5
+
+
+def test_a_camera_that_drops_goes_on_with_its_times(camera):
+    with camera(50, 50) as (address, _), open_stream(address, reconnect=1) as stream:
+        times_s = []
+        with pytest.raises(UnreadableVideo, match="did not come back"):
+            times_s.extend(time_s for time_s, _ in stream)
+    assert len(times_s) == 100
+    assert times_s == sorted(times_s)
+    assert times_s[50] - times_s[49] > 0.4  # the wait before the attempt
+    assert stream.num_reconnections == 1
+
+
+def test_a_pipe_is_not_paced(mkv_video):
+    code = "import time; began = time.monotonic(); n = sum(1 for _ in open_stream('-')); print(n, time.monotonic() - began)"
+    with watching_a_pipe(code) as process:
+        out, _ = process.communicate(mkv_video.read_bytes(), timeout=60)
+    number, passed_s = out.split()
+    assert int(number) > 0
+    assert float(passed_s) < 1.5  # the video lasts 2 s

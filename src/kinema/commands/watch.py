@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +22,7 @@ from kinema.inference.live.latency import LatencyStats
 
 if TYPE_CHECKING:
     from kinema.inference.live.types import LivePrediction
+    from kinema.video.stream import Stream
 
 log = logging.getLogger("kinema")
 
@@ -33,6 +39,9 @@ class WatchConfig:
     """Labels that are shown."""
     seconds: float | None = None
     """Stop after this many seconds of the stream."""
+    reconnect: int = 10
+    """If a camera or a network address drops, open it again, at most this often in a row, with waits of 0.5 s that grow to
+    30 s; 0 stops at the first drop. Files, pipes and addresses of a known length end when they end."""
     json: bool = False
     """Print one line of JSON for each prediction."""
     engine: EngineName = "auto"
@@ -45,15 +54,16 @@ class WatchConfig:
 
     def __post_init__(self) -> None:
         check_settings({"rolling": self.rolling, "top": self.top}, 1)
-        check_settings({"seconds": self.seconds}, 0)
+        check_settings({"seconds": self.seconds, "reconnect": self.reconnect}, 0)
 
 
 def watch(source: str, config: WatchConfig) -> int:
     """Say what is happening in a live stream, as it happens.
 
     Whenever the network is free, it scores the newest clip, so it never falls behind. A network with memory
-    (`causal_small`, `cnn_lstm`, `tsm_causal`) sees each frame once. Press Ctrl-C to end. Latency is the time from the
-    arrival of a frame to its prediction; p50, p95 and p99 are the times that 50, 95 and 99 % of them do not exceed.
+    (`causal_small`, `cnn_lstm`, `tsm_causal`) sees each frame once. A file plays in real time; all other sources are taken as
+    fast as they arrive. Press Ctrl-C to end; a summary follows. Latency is the time from the arrival of a frame to its
+    prediction; p50, p95 and p99 are the times that 50, 95 and 99 % of them do not exceed.
 
     Examples:
         kinema watch 0 --model runs/slow_fusion-1/best
@@ -62,7 +72,7 @@ def watch(source: str, config: WatchConfig) -> int:
 
         kinema watch 0 --model runs/slow_fusion_small-1 --engine openvino
 
-        ffmpeg -i match.mkv -f matroska - | kinema watch - --model runs/slow_fusion-1
+        ffmpeg -re -i match.mkv -f matroska - | kinema watch - --model runs/slow_fusion-1
 
     Args:
         source: a camera (0, /dev/video0), an rtsp or http address, a file (plays in real time), or `-` for a pipe.
@@ -86,17 +96,35 @@ def watch(source: str, config: WatchConfig) -> int:
         log.info("the first label comes after %.1f s, the length of a clip", wait_s)
     printer, interrupted = _LivePrinter(config, predictor.labels), False
     try:
-        for live in predictions(predictor, source, rolling=config.rolling):
-            printer(live)
-            if config.seconds is not None and live.time_s >= config.seconds:
-                break
+        with _terminate_as_interrupt():
+            found = predictions(
+                predictor, source, rolling=config.rolling, reconnect=config.reconnect, on_open=printer.start
+            )
+            for live in found:
+                printer(live)
+                if config.seconds is not None and live.time_s >= config.seconds:
+                    break
     except KeyboardInterrupt:
         interrupted = True
-    printer.finish()
+    finally:
+        printer.finish()
     if not (printer.latency.count or interrupted):
         do = "check that it plays, or convert it with ffmpeg"
         raise UnreadableVideo("the stream ended without a frame that can be decoded", source, do)
     return 0
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, by which services are stopped, end the command as Ctrl-C does, so that the summary is printed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _LivePrinter:
@@ -106,14 +134,36 @@ class _LivePrinter:
         self.config, self.labels = config, labels
         self.latency = LatencyStats()
         self.label = ""
+        self.stream: Stream | None = None
+        self.started_s = time.monotonic()
+        self.timer: threading.Timer | None = None
         self.overwrites_line = sys.stdout.isatty() and not config.json
+
+    def start(self, stream: Stream) -> None:
+        """The source is open. `--seconds` ends a live source even while it gives no frames."""
+        self.stream, self.started_s = stream, time.monotonic()
+        if self.config.seconds is not None and stream.is_live:
+            self.timer = threading.Timer(self.config.seconds + 1, stream.close)
+            self.timer.daemon = True
+            self.timer.start()
+
+    def counts(self) -> dict[str, float]:
+        """What was watched so far."""
+        received, reconnections = (self.stream.num_received, self.stream.num_reconnections) if self.stream else (0, 0)
+        watched_s = round(time.monotonic() - self.started_s, 3)
+        return {
+            "watched_s": watched_s,
+            "received": received,
+            "reconnections": reconnections,
+            "predictions": self.latency.count,
+        }
 
     def __call__(self, live: LivePrediction) -> None:
         self.latency.add(live.latency_s, live.dropped)
         order = (-live.scores).argsort(kind="stable")[: max(self.config.top, 1)]
         best = [(self.labels[index], float(live.scores[index])) for index in order]
         if self.config.json:
-            print(json.dumps(as_json(live, best, self.latency)), flush=True)
+            print(json.dumps(as_json(live, best, self.latency) | self.counts()), flush=True)
             return
         text = f"{live.time_s:8.1f} s  " + "  ".join(f"{label} {score:.0%}" for label, score in best)
         if self.overwrites_line:
@@ -124,14 +174,22 @@ class _LivePrinter:
         self.label = best[0][0]
 
     def finish(self) -> None:
-        """Print the number of predictions, their rate and latency on standard error."""
-        if not self.latency.count:
+        """Print how long was watched, the numbers of frames and predictions, rate and latency on standard error."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.stream is None or not self.stream.num_received:
             return
-        if self.overwrites_line:
+        if self.overwrites_line and self.latency.count:
             print()
-        count = f"{self.latency.count} predictions" if self.latency.count > 1 else "1 prediction"
-        rate = f", {self.latency.per_s:.1f} a second" if self.latency.per_s else ""
-        print(f"kinema: {count}{rate}, {self.latency}", file=sys.stderr)
+        counts, rate = self.counts(), f", {self.latency.per_s:.1f} a second" if self.latency.per_s else ""
+        words = (
+            f"watched {counts['watched_s']:.1f} s",
+            f"{counts['received']} frames received",
+            f"{counts['reconnections']} reconnection{'' if counts['reconnections'] == 1 else 's'}",
+            f"{self.latency.count} predictions{rate}",
+            str(self.latency) if self.latency.count else f"{self.stream.num_dropped} frames dropped",
+        )
+        print(f"kinema: {', '.join(words)}", file=sys.stderr)
 
 
 def as_json(live: LivePrediction, best: list[tuple[str, float]], latency: LatencyStats) -> dict[str, object]:

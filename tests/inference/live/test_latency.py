@@ -16,7 +16,7 @@ def test_the_pace_is_the_rate_of_the_predictions_and_what_they_took():
     for latency_s, dropped in ((0.3, 0), (0.1, 2), (0.2, 2)):
         pace.add(latency_s, dropped)
     assert pace.per_s == 2.0
-    assert str(pace) == "latency p50 200 ms, p95 300 ms, p99 300 ms, 2 frames not seen"
+    assert str(pace) == "latency p50 200 ms, p95 300 ms, p99 300 ms, 2 frames dropped"
     found = {"latency_p50_s": 0.2, "latency_p95_s": 0.3, "latency_p99_s": 0.3, "predictions_per_s": 2.0, "dropped": 2}
     assert pace.to_json() == found
 

@@ -26,3 +26,8 @@ def test_streaming_networks_go_frame_by_frame():
 def test_times_between_frames_follow_from_the_rate_or_the_window(spec, span_s, interval_s):
     assert clip_span_s(spec) == (None if span_s is None else pytest.approx(span_s))
     assert frame_interval_s(spec) == (None if interval_s is None else pytest.approx(interval_s))
+
+
+def test_a_clip_of_one_frame_is_the_newest_frame() -> None:
+    assert clip_span_s(InputSpec(clip_len=1, sampling="spread", window_s=2.0)) == 0.0
+    assert clip_span_s(InputSpec(clip_len=1, sampling="dense", fps=25)) == 0.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kinema.inference.live.types import Frame
     from kinema.inference.predictor import Predictor
     from kinema.types import InputSpec
+    from kinema.video.stream import Stream as VideoStream
 
 __all__ = ["LivePrediction", "NewestFrames", "Stream", "watch", "watch_clips"]
 
@@ -88,7 +89,15 @@ class NewestFrames(StreamThread):
             self.changed.notify_all()
 
 
-def watch(predictor: Predictor, source: str, *, rolling: int = 1, realtime: bool = True) -> Iterator[LivePrediction]:
+def watch(
+    predictor: Predictor,
+    source: str,
+    *,
+    rolling: int = 1,
+    realtime: bool = True,
+    reconnect: int = 0,
+    on_open: Callable[[VideoStream], None] = lambda stream: None,
+) -> Iterator[LivePrediction]:
     """Predict a live source until it ends or the caller stops.
 
     Args:
@@ -96,6 +105,8 @@ def watch(predictor: Predictor, source: str, *, rolling: int = 1, realtime: bool
         source: camera number or device, "-" for a pipe, an rtsp or http address, or a file, which plays in real time.
         rolling: number of predictions in the rolling average.
         realtime: play files at their own speed; False takes them as fast as they decode.
+        reconnect: how often in a row a camera or an address that dropped is opened again.
+        on_open: is called with the open stream, which counts received frames and reconnections.
 
     Raises:
         VideoError: the source cannot be opened, or it broke.
@@ -105,7 +116,8 @@ def watch(predictor: Predictor, source: str, *, rolling: int = 1, realtime: bool
 
     warm_up(predictor)
     size = decode_size(predictor.network.spec, train=False)
-    stream = open_stream(source, size=size, realtime=realtime)
+    stream = open_stream(source, size=size, realtime=realtime, reconnect=reconnect)
+    on_open(stream)
     if goes_frame_by_frame(predictor.network):
         yield from watch_frames(predictor, stream, rolling=rolling, wait=not realtime)
     else:
@@ -143,7 +155,7 @@ def watch_clips(predictor: Predictor, stream: Stream, *, rolling: int = 1) -> It
             dropped += max(kept[0].number - scored - 1, 0)  # frames that left the window between two predictions
             seen = scored = kept[-1].number
             latency_s = time.monotonic() - kept[-1].arrived_s
-            yield LivePrediction(kept[-1].time_s, smooth.add(raw), raw, latency_s, dropped + stream.num_dropped)
+            yield LivePrediction(kept[-1].clock_s, smooth.add(raw), raw, latency_s, dropped + stream.num_dropped)
 
 
 def is_full(kept: Sequence[StreamFrame], spec: InputSpec) -> bool:
@@ -156,7 +168,7 @@ def live_clip(kept: Sequence[StreamFrame], spec: InputSpec) -> Tensor:
     """The newest clip, uint8 [1 c t h w]; the first frame replaces frames before it."""
     positions, span_s = np.arange(spec.clip_len), clip_span_s(spec)
     if span_s is None:
-        places = len(kept) - spec.span + positions * spec.frame_stride
+        places = len(kept) - spec.span + np.array(spec.offsets)
     else:
         times_s = np.array([item.time_s for item in kept])
         # Spread frames are in the middle of equal parts of the window; dense ones go from its start to its end.

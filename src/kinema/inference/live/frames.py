@@ -146,4 +146,4 @@ def watch_frames(
             check_numbers(raw, predictor.card.variant)
             latency_s = time.monotonic() - frame.arrived_s
             dropped = frames.num_dropped + stream.num_dropped
-            yield LivePrediction(frame.time_s, smooth.add(raw), raw, latency_s, dropped)
+            yield LivePrediction(frame.clock_s, smooth.add(raw), raw, latency_s, dropped)

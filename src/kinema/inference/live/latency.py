@@ -51,7 +51,7 @@ class LatencyStats:
 
     def __str__(self) -> str:
         shares = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in self.latencies_s.items())
-        return f"latency {shares}, {self.dropped} frames not seen"
+        return f"latency {shares}, {self.dropped} {'frame' if self.dropped == 1 else 'frames'} dropped"
 
 
 def percentiles(latencies_s: Collection[float]) -> dict[str, float]:

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 
 class StreamFrame(NamedTuple):
-    """Frame `number` of a stream, its time in the stream, and when it arrived by `time.monotonic`."""
+    """Frame `number` of a stream, when it arrived by `time.monotonic`, and its time.
+
+    `time_s` says how far it is from other frames; `clock_s` is the time that users see, see `kinema.video.stream.Stream`.
+    """
 
     number: int
     time_s: float
     arrived_s: float
     frame: Frame
+    clock_s: float
 
 
 class StreamThread(ABC):
@@ -56,7 +60,8 @@ class StreamThread(ABC):
                 if self.closing:
                     break
                 arrived_s = getattr(self.stream, "arrived_s", None) or time.monotonic()
-                self.keep(StreamFrame(number, time_s, arrived_s, frame))
+                clock_s = getattr(self.stream, "clock_s", time_s)
+                self.keep(StreamFrame(number, time_s, arrived_s, frame, clock_s))
         except Exception as error:  # raised again in the network's thread
             self.error = error
         finally:

@@ -39,7 +39,8 @@ class Stream(Protocol):
 class LivePrediction:
     """Scores [classes] after the frame at `time_s`, smoothed; `raw` before smoothing.
 
-    `latency_s` is the time from the arrival of that frame, not yet converted, to the scores; `dropped` counts frames since
+    `time_s` is the time of a file, or the seconds from the arrival of a live source's first frame to the arrival of this one.
+    `latency_s` is the time from the arrival of that frame, not yet decoded, to the scores; `dropped` counts frames since
     the start that the network should have seen and could not.
     """
 
@@ -52,9 +53,11 @@ class LivePrediction:
 
 def clip_span_s(spec: InputSpec) -> float | None:
     """Seconds from the first to the last frame of a clip; None if that depends on the source's frame rate."""
+    if spec.clip_len == 1 and not spec.has_flow:
+        return 0.0  # one frame: the newest
     if spec.sampling == "spread":
         return spec.window_s or USUAL_WINDOW_S
-    return None if spec.fps is None else (spec.clip_len - 1) * spec.frame_stride / spec.fps
+    return None if spec.fps is None else (spec.span - 1) / spec.fps
 
 
 def frame_interval_s(spec: InputSpec) -> float | None:
