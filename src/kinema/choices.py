@@ -28,6 +28,7 @@ POOLINGS: tuple[str, ...] = get_args(Pooling)
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
 PredictionFormat = Literal["table", "json", "csv", "srt", "vtt"]
 Sampling = Literal["dense", "spread"]
+Spacing = Literal["stride", "even"]
 Resize = Literal["crop", "stretch"]
 Part = Literal["auto", "train", "valid", "test", "all"]
 Division = Literal["auto", "random", "groups", "blocks"]

@@ -6,12 +6,12 @@ Records are frozen and check themselves. Units end a name: `_s` seconds, `_px` p
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, TypedDict, Unpack, cast
+from numbers import Integral, Real
+from typing import Any, Literal, TypedDict, Unpack, cast
 
-from kinema.choices import FLOW_METHODS, Resize, Sampling
-
+from kinema.choices import FLOW_METHODS, Resize, Sampling, Spacing
 
 IMAGE_FPS = 25.0
 """Frame rate of folders of pictures, if none is given."""
@@ -85,7 +85,17 @@ FLOW_MOST_PX = 20.0
 """Displacements are clipped at this value (Carreira and Zisserman 2017), which is stored as pixel values 1 and 255."""
 
 
+MOST_SIDE, MOST_PIXELS, MOST_CHANNELS = 1 << 14, 1 << 27, 5
+"""The longest side of a frame, and the pixels and channels of a clip: 1.6 GB as RGB numbers of 32 bits."""
+
 Modality = Literal["rgb", "flow", "rgb+flow"]
+
+
+def _are_numbers(values: Iterable[Any], least: float, kind: type[Any] = Real) -> bool:
+    """Whether all are finite numbers of that kind from `least` on; a truth value is none."""
+    return all(
+        isinstance(value, kind) and not isinstance(value, bool) and least <= value < math.inf for value in values
+    )
 
 
 class InputChanges(TypedDict, total=False):
@@ -104,6 +114,7 @@ class InputChanges(TypedDict, total=False):
     modality: Modality
     flow: str
     squeezed: tuple[int, int] | None
+    spacing: Spacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,9 @@ class InputSpec:
             frame is its displacement to the next frame of the file, in pixels of the size at which it was computed,
             whatever the stride; the value 128 means no displacement, 1 and 255 mean 20 pixels in either direction.
         flow: method of the optical flow, one of `FLOW_METHODS`; empty for "rgb"; otherwise "dis" by default.
+        spacing: frames of a "dense" clip. "stride": exactly tau apart. "even": evenly from the first to the last of T x tau
+            frames, rounded down, as PyTorchVideo and PySlowFast show them; of K clips of a video, clip k starts at k / K of
+            the latest start, so that none ends with the video.
     """
 
     clip_len: int = 16
@@ -143,25 +157,41 @@ class InputSpec:
     modality: Modality = "rgb"
     flow: str = ""
     squeezed: tuple[int, int] | None = None
+    spacing: Spacing = "stride"
 
     def __post_init__(self) -> None:
-        if self.clip_len < 1 or self.frame_stride < 1 or min(self.size) < 1:
+        if not _are_numbers((self.clip_len, self.frame_stride, *self.size), 1, Integral) or len(self.size) != 2:
             raise ValueError(f"an input needs positive sizes, got {self.clip_len=}, {self.frame_stride=}, {self.size=}")
-        if len(self.mean) != len(self.std) or min(self.std) <= 0:
+        if math.prod(self.size) * self.clip_len > MOST_PIXELS or self.frame_stride > MOST_PIXELS:
+            raise ValueError(f"clips of {self.clip_len} frames of {self.size} are too large for any memory")
+        if not _are_numbers(self.mean, -1e6) or not _are_numbers(self.std, 1e-9) or len(self.mean) != len(self.std):
             raise ValueError(f"mean and std need one positive value a channel, got {self.mean=}, {self.std=}")
+        if not 1 <= len(self.mean) <= MOST_CHANNELS:
+            raise ValueError(f"a clip has 1 to {MOST_CHANNELS} channels, got {len(self.mean)} values of mean and std")
+        self._check_scaling()
+        self._check_modality()
+
+    def _check_scaling(self) -> None:
+        if not _are_numbers([self.short_side], 0, Integral) or self.short_side > MOST_SIDE:
+            raise ValueError(f"a side has 0 to {MOST_SIDE} pixels, got {self.short_side=}")
+        if not _are_numbers([value for value in (self.fps, self.window_s) if value is not None], 1e-6):
+            raise ValueError(f"a rate and a length of time are positive, got {self.fps=}, {self.window_s=}")
         if self.sampling not in ("dense", "spread") or self.resize not in ("crop", "stretch"):
             raise ValueError(f"unknown {self.sampling=} or {self.resize=}")
+        if self.spacing not in ("stride", "even"):
+            raise ValueError(f"unknown {self.spacing=}")
         if self.squeezed is not None and (
-            not len(self.squeezed) == len(self.size) == 2
+            not _are_numbers(self.squeezed, 1, Integral)
+            or len(self.squeezed) != 2
+            or max(self.squeezed) > MOST_SIDE
             or self.squeezed[0] < self.size[0]
             or self.squeezed[1] < self.size[1]
         ):
             raise ValueError(f"{self.size} cannot be cut out of {self.squeezed=}")
-        self._check_modality()
 
     def _check_modality(self) -> None:
-        if self.modality not in ("rgb", "flow", "rgb+flow"):
-            raise ValueError(f"unknown {self.modality=}")
+        if self.modality not in ("rgb", "flow", "rgb+flow") or not isinstance(self.flow, str):
+            raise ValueError(f"unknown {self.modality=} or {self.flow=}")
         if not self.has_flow:
             if self.flow:
                 raise ValueError(f"a network for RGB has no optical flow input, got {self.flow=}")
@@ -176,7 +206,19 @@ class InputSpec:
     @property
     def span(self) -> int:
         """Number of frames from the first to the last of a dense clip: clip_len=4, frame_stride=2 is f.f.f.f, span 7."""
-        return (self.clip_len - 1) * self.frame_stride + 1
+        return self.offsets[-1] + 1
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """The frames of a dense clip [t], counted from its first one.
+
+        >>> InputSpec(clip_len=4, frame_stride=12).offsets, InputSpec(clip_len=4, frame_stride=12, spacing="even").offsets
+        ((0, 12, 24, 36), (0, 15, 31, 47))
+        """
+        if self.spacing == "stride" or self.clip_len == 1:
+            return tuple(place * self.frame_stride for place in range(self.clip_len))
+        last = self.clip_len * self.frame_stride - 1
+        return tuple(place * last // (self.clip_len - 1) for place in range(self.clip_len))
 
     @property
     def num_channels(self) -> int:

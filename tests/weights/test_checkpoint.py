@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +13,7 @@ import torch
 
 from kinema.errors import CheckpointError, OutputError
 from kinema.models import BackboneSource, build
+from kinema.types import InputSpec
 from kinema.weights.checkpoint import CARD, WEIGHTS, ModelCard, load_checkpoint, read_card, save_checkpoint
 
 
@@ -169,4 +173,106 @@ def test_nor_can_a_card_of_joined_networks(tmp_path):
     member["arguments"]["backbone_args"] = {"checkpoint_path": "evil.pth"}
     change_card(tmp_path / "best", arguments={**network.arguments, "members": [member]})
     with pytest.raises(CheckpointError, match="checkpoint_path"):
+        load_checkpoint(tmp_path / "best")
+
+
+STRANGE = (
+    None, "", "no", True, -1, 0, 0.5, 10**9, 10**30, 1e300, math.nan, math.inf, [], [None], [0], [-1], ["a", "a"],
+    [1] * 100_000, [10**9] * 3, [[10**6] * 3] * 3, [[[[[]]]]], {}, {"a": 1},
+)  # fmt: skip
+"""Values of wrong kinds and impossible sizes, for any field of a card."""
+
+SMALL: dict[str, dict[str, object]] = {
+    "single_frame_tiny": {"width": 8},
+    "slow_fusion_tiny": {"nonlocal_stages": [1], "nonlocal_every": 1, "nonlocal_mode": "dot"},
+    "r3d_small": {"width": 8, "depths": [1, 1, 1, 1], "convs": ["3d"] * 4},
+    "video_vit_small": {"width": 16, "depth": 1, "heads": 1, "patch": 16, "tubelet": 2},
+    "slowfast_small": {"alpha": 4, "beta": 0.125, "width": 8, "depths": [1, 1, 1, 1]},
+    "cnn_gru_small": {"hidden": 8, "layers": 1, "dropout": 0.0},
+    "mvit_small": {"width": 16, "depth": 2, "drop_path": 0.0},
+    "causal_small": {"width": 8, "depths": [1, 1]},
+    "two_stream_small": {"members": [], "weights": [1.0, 1.0]},
+    "inflated_small": {"backbone": "test_resnet", "backbone_args": {}, "fixed_norms": False},
+}
+"""A network of each way of building, and arguments to replace."""
+
+
+def load_quickly(folder) -> None:
+    """Load a checkpoint: it is a network, or one error of one short line, and soon."""
+    started, said = time.process_time(), ""
+    try:
+        load_checkpoint(folder)
+    except CheckpointError as error:
+        said = str(error)
+    assert len(said.splitlines()) <= 1
+    assert len(said) < 1000
+    assert time.process_time() - started < 10
+
+
+FIELDS = [
+    *(("input", name) for name in InputSpec().to_json()),
+    *((name,) for name in ModelCard("c3d", {}, ("a", "b")).to_json()),
+]
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=".".join)
+def test_no_value_of_a_card_ends_otherwise_than_in_one_line(folder, field):
+    good = (folder / CARD).read_text()
+    for value in STRANGE:
+        values = json.loads(good)
+        inner = values["input"] if len(field) == 2 else values
+        inner[field[-1]] = value
+        (folder / CARD).write_text(json.dumps(values))
+        load_quickly(folder)
+
+
+@pytest.mark.parametrize("variant", SMALL)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_no_argument_of_a_network_ends_otherwise_than_in_one_line(folder, variant):
+    values = json.loads((folder / CARD).read_text())
+    for name in SMALL[variant]:
+        for value in STRANGE:
+            values |= {"variant": variant, "arguments": {name: value}}
+            (folder / CARD).write_text(json.dumps(values))
+            load_quickly(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"multi_label": "no"}, "multi_label must be a bool"),
+        ({"labels": "no"}, "labels must be a list"),
+        ({"labels": ["yes", "yes"]}, "two labels are called 'yes'"),
+        ({"labels": [1, 2]}, "labels must be texts"),
+        ({"task": "frames"}, "task must be clip or frame"),
+        ({"format": True}, "format must be a int"),
+        ({"arguments": {"width": 10**6}}, "more than .* parameters"),
+        ({"arguments": {"width": [1] * 2000}}, "lists of at most 1000"),
+    ],
+)
+def test_impossible_values_are_named(folder, changes, message):
+    change_card(folder, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(folder)
+
+
+def test_a_card_too_deep_or_too_large_is_refused(folder):
+    (folder / CARD).write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match="damaged model card"):
+        read_card(folder)
+    (folder / CARD).write_bytes(b" " * ((16 << 20) + 1))
+    with pytest.raises(CheckpointError, match="more than 16 MB"):
+        read_card(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", struct.pack("<Q", 1 << 60), struct.pack("<Q", 50) + b"{" * 50])
+def test_strange_weights_are_one_line(folder, content):
+    (folder / WEIGHTS).write_bytes(content)
+    with pytest.raises(CheckpointError, match="cannot read weights"):
+        load_checkpoint(folder)
+
+
+def test_a_file_in_place_of_a_folder_is_no_checkpoint(tmp_path):
+    (tmp_path / "best").write_text("")
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "best")

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
-from kinema.errors import CheckpointError, KinemaError, OutputError
+from kinema.choices import TASKS
+from kinema.errors import CheckpointError, KinemaError, MissingExtra, OutputError
 from kinema.files import write_error
 from kinema.models import build, build_arguments
+from kinema.models.limits import limited_size
 from kinema.models.network import Network
 from kinema.models.state_dict import check_fit, read_weights
 from kinema.types import InputSpec
@@ -24,6 +27,8 @@ from kinema.version import __version__
 
 FORMAT = 1
 WEIGHTS, CARD = "model.safetensors", "model.json"
+_LARGEST_CARD, _LONGEST_LIST, _LONGEST = 16 << 20, 1000, 300
+"""Bytes of a card, entries of a list in its arguments, and letters of what is wrong with it in a message."""
 
 
 class CardFields(TypedDict, total=False):
@@ -85,32 +90,100 @@ class ModelCard:
         """The inverse of `to_json`.
 
         Old cards are read: before tasks there was a flag `each_step`; cards for RGB had no `flow`, older ones no
-        `squeezed`. Other fields of the input may not be missing, because a default would silently be wrong.
+        `squeezed` or `spacing`. Other fields of the input may not be missing, because a default would silently be wrong.
 
         Raises:
             KeyError, TypeError, ValueError: a value is missing or wrong.
         """
-        input = values["input"]
-        optional = {"squeezed", "flow"} if input.get("modality") == "rgb" else {"squeezed"}
+        version = _version_of(values)  # first: a newer card may have other fields
+        input = typed(values, "input", dict)
+        optional = {"squeezed", "spacing", *(["flow"] if input.get("modality") == "rgb" else [])}
         if missing := set(InputSpec().to_json()) - set(input) - optional:
             raise KeyError(min(missing))
+        labels = typed(values, "labels", list)
+        check_labels(labels)
         return cls(
-            variant=values["variant"],
-            arguments=dict(values["arguments"]),
-            labels=tuple(values["labels"]),
-            multi_label=bool(values["multi_label"]),
-            task=str(values.get("task", "frame" if values.get("each_step") else "clip")),
+            variant=typed(values, "variant", str),
+            arguments=_short_lists(typed(values, "arguments", dict)),
+            labels=tuple(labels),
+            multi_label=typed(values, "multi_label", bool),
+            task=_task_of(values),
             input=InputSpec.from_json(input),
-            training=dict(values.get("training", {})),
-            data=dict(values.get("data", {})),
-            metrics=dict(values.get("metrics", {})),
-            version=int(values["format"]),
+            training=typed({"training": {}, **values}, "training", dict),
+            data=typed({"data": {}, **values}, "data", dict),
+            metrics=typed({"metrics": {}, **values}, "metrics", dict),
+            version=version,
         )
 
     @classmethod
     def of(cls, network: Network, labels: tuple[str, ...], **others: Unpack[CardFields]) -> ModelCard:
         """The card of a network that `build` made; `others` are the remaining fields."""
         return cls(network.variant, dict(network.arguments), tuple(labels), input=network.spec, **others)
+
+
+Kind = TypeVar("Kind")
+
+
+def typed(values: Mapping[str, object], name: str, kind: type[Kind]) -> Kind:
+    """A field of a card.
+
+    Raises:
+        KeyError: it is missing.
+        TypeError: it is of another type.
+    """
+    value = values[name]
+    if type(value) is not kind:  # True is no number here
+        raise TypeError(f"{name} must be a {kind.__name__}, got {reprlib.repr(value)}")
+    return value
+
+
+def check_labels(labels: Sequence[object]) -> None:
+    """Check class names: texts, none of them empty or repeated.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if not labels or not all(isinstance(label, str) and label for label in labels):
+        raise ValueError(f"labels must be texts, got {reprlib.repr(labels)}")
+    if len(set(labels)) < len(labels):
+        twice = next(label for place, label in enumerate(labels) if label in labels[:place])
+        raise ValueError(f"two labels are called {reprlib.repr(twice)}")
+
+
+def _short_lists(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments; constructors make a layer for each entry of some lists.
+
+    Raises:
+        ValueError: a list in them is too long.
+    """
+    waiting: list[object] = [arguments]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list) and len(value) > _LONGEST_LIST:
+            raise ValueError(f"arguments have lists of at most {_LONGEST_LIST} entries, got {len(value)}")
+        waiting += value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+    return arguments
+
+
+def _task_of(values: Mapping[str, object]) -> str:
+    task = values.get("task", "frame" if values.get("each_step") else "clip")
+    if task not in TASKS:
+        raise ValueError(f"task must be {' or '.join(TASKS)}, got {reprlib.repr(task)}")
+    return str(task)
+
+
+def _version_of(values: Mapping[str, object]) -> int:
+    """The format's number.
+
+    Raises:
+        CheckpointError: newer than this kinema.
+    """
+    version = typed(values, "format", int)
+    if version > FORMAT:
+        raise CheckpointError(f"a checkpoint of format {version}, newer than {FORMAT}", "", "update kinema")
+    if version < 1:
+        raise ValueError(f"format must be 1 to {FORMAT}, got {version}")
+    return version
 
 
 def save_checkpoint(
@@ -167,6 +240,10 @@ def _check_card(network: Network, card: ModelCard) -> None:
     if len(card.labels) != network.num_classes:
         counts = f"{len(card.labels)} labels, {network.num_classes} classes"
         raise CheckpointError("labels and logits differ in number", counts, "give one label a class")
+    try:
+        check_labels(card.labels)
+    except ValueError as error:
+        raise CheckpointError(str(error), card.variant, "give each class a name of its own") from error
 
 
 def _previous(folder: Path) -> Path:
@@ -187,17 +264,26 @@ def load_checkpoint(folder: str | Path) -> tuple[Network, ModelCard]:
         tensors = read_weights(folder / WEIGHTS)
     except CheckpointError as error:
         raise CheckpointError(error.what, folder / WEIGHTS, "restore the file, or train again") from error
-    try:
-        arguments = {**build_arguments(card.variant, card.arguments), "num_classes": len(card.labels)}
-        # Given in addition to `arguments`, so that a card with `pretrained` or `backbone_weights` is a TypeError.
-        network = build(card.variant, spec=card.input.to_json(), pretrained=False, backbone_weights=None, **arguments)
-    except (KinemaError, TypeError, ValueError) as error:
-        do = "made by another version of kinema or timm: install that one, or train again"
-        raise CheckpointError(f"cannot build this network again ({error})", folder, do) from error
+    network = _build_again(card, folder, sum(value.numel() for value in tensors.values()))
     do = "the folder's files do not belong together: restore it, or train again"
     check_fit(tensors, network.state_dict(), folder / WEIGHTS, do)
     network.load_state_dict(tensors)
     return network.eval(), card
+
+
+def _build_again(card: ModelCard, folder: Path, num_values: int) -> Network:
+    """The network of a card, with random weights. The file has `num_values` numbers, which bounds what is built."""
+    arguments: dict[str, Any] = {**build_arguments(card.variant, card.arguments), "num_classes": len(card.labels)}
+    try:
+        with limited_size(num_values):
+            # Given in addition to `arguments`, so that a card with `pretrained` or `backbone_weights` is a TypeError.
+            return build(card.variant, spec=card.input.to_json(), pretrained=False, backbone_weights=None, **arguments)
+    except MissingExtra:
+        raise
+    except Exception as error:  # a card may say anything, and constructors and libraries have errors of many kinds
+        reason = str(error) if isinstance(error, KinemaError) else f"{type(error).__name__}: {error}"
+        do = "made by another version of kinema or timm: install that one, or train again"
+        raise CheckpointError(f"cannot build this network again ({reason[:_LONGEST]})", folder, do) from error
 
 
 def read_card(folder: str | Path) -> ModelCard:
@@ -210,12 +296,13 @@ def read_card(folder: str | Path) -> ModelCard:
     if not path.is_file():
         do = "give a folder that `kinema train` wrote, such as RUN/best"
         raise CheckpointError(f"not a checkpoint: no {CARD} in it", folder, do)
+    do = "restore it, or train again"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if int(values["format"]) > FORMAT:
-            what = f"a checkpoint of format {values['format']}, newer than {FORMAT}"
-            raise CheckpointError(what, path, "update kinema")
-        return ModelCard.from_json(values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        what = f"damaged model card ({type(error).__name__}: {error})"
-        raise CheckpointError(what, path, "restore it, or train again") from error
+        if path.stat().st_size > _LARGEST_CARD:
+            raise CheckpointError(f"a model card of more than {_LARGEST_CARD >> 20} MB", path, do)
+        return ModelCard.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except CheckpointError as error:
+        raise CheckpointError(error.what, path, error.do) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"damaged model card ({type(error).__name__}: {str(error)[:_LONGEST]})"
+        raise CheckpointError(what, path, do) from error
