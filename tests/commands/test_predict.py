@@ -258,3 +258,15 @@ def test_a_folder_of_frames_is_one_video_of_the_given_rate(checkpoint, image_fol
     assert (found["path"], found["duration_s"]) == (str(image_folder), 6.0)
     assert run(["predict", str(image_folder), "--model", checkpoint, "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 12
+
+
+def test_without_a_model_the_default_is_said_and_offline_where_its_file_goes(short_video, tmp_path, monkeypatch, fails):
+    monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
+    monkeypatch.setenv("KINEMA_OFFLINE", "1")
+    status, err = fails("predict", str(short_video))
+    said, refused = err.splitlines()
+    assert status == 1
+    assert "no --model given: x3d_m" in said
+    assert "Apache-2.0" in said
+    assert f"put the file at {tmp_path}/weights/x3d_m.pyth" in refused
+    assert "https://dl.fbaipublicfiles.com/pytorchvideo/" in refused

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -283,3 +285,25 @@ def test_another_process_is_waited_for(server, target, caplog):
     assert not waiting.is_alive()
     assert server.ranges == []
     assert "another process is downloading it" in caplog.text
+
+
+def test_a_server_that_never_answers_is_given_up_soon(target, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/weights.pth"
+        with pytest.raises(DownloadError, match=f"cannot be downloaded .*put it at {target} .*begins with abc"):
+            fetch(Remote(url, "abc"), target)
+
+
+def test_a_name_that_is_looked_up_for_ever_is_given_up_soon(target, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *given, **options: time.sleep(2))
+    started = time.monotonic()
+    with pytest.raises(DownloadError, match="no answer within"):
+        fetch(Remote("http://nowhere.example/weights.pth"), target)
+    assert time.monotonic() - started < 2
+
+
+def test_the_longest_wait_for_an_error_is_ten_seconds():
+    assert 2 * download.TIMEOUT_S + download.PAUSE_S < 10
+    assert download.TIMEOUT_S + download.PAUSE_S + download.TIMEOUT_S > download.PATIENCE_S > download.TIMEOUT_S

@@ -273,3 +273,14 @@ def test_other_weights_than_the_networks_are_refused(publish, change):
 def test_an_unknown_name_says_the_nearest():
     with pytest.raises(UnknownName, match="Did you mean slowfast_r50_8x8"):
         load_published("slowfast_r50_8x9")
+
+
+def test_the_default_is_permissive_and_said_with_its_licence(tmp_path, monkeypatch):
+    monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
+    assert published.describe_default() == (
+        "no --model given: x3d_m (75.9% hit@1 on Kinetics-400; licence Apache-2.0); "
+        f"downloaded once to {tmp_path}/weights/x3d_m.pyth"
+    )
+    weights_path(find_published(published.DEFAULT)).parent.mkdir()
+    weights_path(find_published(published.DEFAULT)).touch()
+    assert "downloaded" not in published.describe_default()

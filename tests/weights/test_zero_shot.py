@@ -135,7 +135,6 @@ def test_wrong_requests_say_what_to_do(pair, film: Path, tmp_path):
         ({"labels": "ice, crowd", "model": clip, "prompt": "a video"}, "a place for the label"),
         ({"labels": "ice, crowd", "model": "runs/a"}, "need an encoder of images and text"),
         ({"model": clip}, "needs labels"),
-        ({}, "predict needs --model"),
     ):
         with pytest.raises(UsageError, match=message):
             predict([str(film)], PredictConfig(**given))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ class PredictConfig(EngineOptions):
     model: str | None = None
     """A checkpoint folder, a run folder with best/ in it, published weights by name (`kinema models --weights`), or a file
     of `kinema export` (.onnx, .xml); with --labels a CLIP or SigLIP of transformers, as hf:NAME_OR_FOLDER
-    (hf:openai/clip-vit-base-patch32)."""
+    (hf:openai/clip-vit-base-patch32). By default x3d_m, published weights for Kinetics-400 (licence Apache-2.0)."""
     labels: str | None = None
     """Classes in words, separated by commas: "ice hockey, a fight, a crowd". Nothing is trained."""
     prompt: str = "a video of {}"
@@ -121,6 +121,8 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     read is named and does not end the run; the exit status is then 1.
 
     Examples:
+        kinema predict match.mp4
+
         kinema predict match.mp4 --model runs/slow_fusion-1/best
 
         kinema predict match.mp4 --model r2plus1d_18
@@ -144,6 +146,7 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     """
     sources, failures = list_sources(paths, frame_folders=config.image_fps is not None)
     count = len(sources) + len(failures)
+    config = _with_model(config)
     _check(config, sources, count)
     results = _Results(config, sources, count)
     for path, error in failures:  # before the network is loaded, so that a misspelt name is reported at once
@@ -158,10 +161,18 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     return 1 if results.num_failed else 0
 
 
+def _with_model(config: PredictConfig) -> PredictConfig:
+    """The settings with the default network if none is given; says which."""
+    if config.labels is not None or config.model is not None:
+        return config
+    from kinema.weights.published import DEFAULT, describe_default
+
+    log.info("%s", describe_default())
+    return replace(config, model=DEFAULT)
+
+
 def _check(config: PredictConfig, sources: Sequence[str], count: int) -> None:
     """Find wrong requests before the network is loaded."""
-    if config.labels is None and config.model is None:
-        raise UsageError("predict needs --model", do="give a trained network, or --labels to look for")
     if config.labels is None and str(config.model).startswith("hf:"):
         do = 'say what to look for: --labels "ice hockey, a crowd"'
         raise UsageError("an encoder of images and text needs labels", config.model or "", do)

@@ -35,6 +35,7 @@ from kinema.models.device import channels_last
 from kinema.predictions import Failure, Prediction, Timeline
 from kinema.types import TimeSpan
 from kinema.weights.open import load_trained
+from kinema.weights.published import DEFAULT
 
 __all__ = ["Failure", "PredictOptions", "Predictor", "load"]
 
@@ -241,7 +242,7 @@ class Predictor:
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] = DEFAULT,
     device: str = "auto",
     options: EngineOptions | None = None,
     *,
@@ -252,7 +253,7 @@ def load(
 
     Args:
         path: a checkpoint folder, a run folder that contains `best/`, the name of published weights (downloaded at the
-            first use), or a file of `kinema export` (.onnx, .xml).
+            first use), or a file of `kinema export` (.onnx, .xml); by default published weights for Kinetics-400.
         device: "auto", "cpu", "cuda" …
         options: engine, precision and batch size.
         progress: called with the downloaded bytes and their total (0: unknown).

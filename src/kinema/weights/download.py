@@ -11,7 +11,9 @@ import hashlib
 import http.client
 import logging
 import os
+import queue
 import shutil
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -30,7 +32,9 @@ log = logging.getLogger("kinema")
 Progress = Callable[[int, int], None]
 """Called with the number of bytes so far and in total (0: unknown)."""
 
-TRIES, PAUSE_S, TIMEOUT_S = 3, 1.0, 20.0
+TRIES, PAUSE_S, TIMEOUT_S, PATIENCE_S = 3, 1.0, 4.0, 5.0
+"""Tries of a download that does not go on, the pause between them, the longest wait for a server's answer, and the time without a
+new byte after which there is no other try: without a network, the error comes within 10 s."""
 
 _BLOCK = 1 << 20
 _MB = 1e6
@@ -77,7 +81,7 @@ def fetch(remote: Remote, target: Path, progress: Progress = lambda done, total:
     """
     if not target.is_file():
         if is_offline() and not remote.url.startswith("file:"):
-            do = f"unset KINEMA_OFFLINE and HF_HUB_OFFLINE, or put the file at {target}"
+            do = f"unset KINEMA_OFFLINE and HF_HUB_OFFLINE, or put the file at {target}{_told(remote)}"
             raise DownloadError("this file is not here yet, and the network is switched off", remote.url, do)
         with _locked(target):
             if not target.is_file():
@@ -130,16 +134,24 @@ def _locked(target: Path) -> Iterator[None]:
 
 def _download(remote: Remote, target: Path, progress: Progress) -> None:
     part = target.with_name(f"{target.name}.part")
+    last_byte = time.monotonic()
+
+    def noted(done: int, total: int) -> None:
+        nonlocal last_byte
+        last_byte = time.monotonic()
+        progress(done, total)
+
     for left in reversed(range(TRIES)):
         try:
-            _receive(remote.url, part, progress)
+            _receive(remote.url, part, noted)
             break
         except (_Interrupted, http.client.HTTPException, OSError) as error:
             code = http.HTTPStatus.INTERNAL_SERVER_ERROR.value
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
                 code = error.code
-            if not left or code < http.HTTPStatus.INTERNAL_SERVER_ERROR:  # the server would refuse again
+            is_over = not left or time.monotonic() - last_byte > PATIENCE_S
+            if is_over or code < http.HTTPStatus.INTERNAL_SERVER_ERROR:  # the server would refuse again
                 raise _failure(error, remote, part, target) from error
             time.sleep(PAUSE_S)
     _check(remote, part, target)
@@ -172,13 +184,33 @@ def _open(url: str, part: Path) -> Any:
     if tag and not tag.startswith("W/"):  # a weak tag does not promise the same bytes
         headers |= {"Range": f"bytes={part.stat().st_size}-", "If-Range": tag}
     try:
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+        return _in_time(lambda: urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S))
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         error.close()
         part.unlink()  # it has all of the bytes, or more
         return _open(url, part)
+
+
+def _in_time(call: Callable[[], Any]) -> Any:
+    """The result of a call, or TimeoutError: the look-up of a server's name knows no timeout of its own."""
+    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            results.put((call(), None))
+        except Exception as error:
+            results.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        result, error = results.get(timeout=TIMEOUT_S)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {TIMEOUT_S:.0f} s") from None
+    if error is not None:
+        raise error
+    return result
 
 
 def _read(response: Any) -> bytes:
@@ -211,7 +243,7 @@ def _tag(part: Path) -> Path:
 
 def _failure(error: Exception, remote: Remote, part: Path, target: Path) -> DownloadError:
     """The error for the user: the server's answer, an interrupted download, or no connection."""
-    elsewhere = f"or download the file elsewhere and put it at {target}"
+    elsewhere = f"or download the file elsewhere and put it at {target}{_told(remote)}"
     if isinstance(error, urllib.error.HTTPError):
         what = f"the server refuses ({error.code} {error.reason})"
         if error.code in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE):
@@ -222,6 +254,13 @@ def _failure(error: Exception, remote: Remote, part: Path, target: Path) -> Down
     cause = getattr(error, "reason", None) or error
     reason = getattr(cause, "strerror", None) or cause
     return DownloadError(f"cannot be downloaded ({reason})", remote.url, f"go online, {elsewhere}")
+
+
+def _told(remote: Remote) -> str:
+    """The checksum, for those who download a file by hand."""
+    if remote.sha256:
+        return f" (its sha256 begins with {remote.sha256})"
+    return f" (its git object name is {remote.git_blob})" if remote.git_blob else ""
 
 
 def _check(remote: Remote, path: Path, target: Path) -> None:
