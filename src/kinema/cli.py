@@ -15,6 +15,7 @@ import importlib
 import inspect
 import logging
 import os
+import signal
 import sys
 import tomllib
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -89,6 +90,8 @@ HEADINGS = {
     "EngineOptions": "Engine",
 }
 """Settings classes whose flags have their own heading in the help."""
+
+_INTERRUPTED = 130
 
 CommandFunction = Callable[..., int]
 
@@ -270,7 +273,7 @@ def run(arguments: Sequence[str]) -> int:
             return int(app(dash_last(arguments) or ["--help"]) or 0)
     except KeyboardInterrupt as stop:  # the message of a resumable command
         print(": ".join(["kinema: stopped", *map(str, stop.args)]), file=sys.stderr)
-        return 130
+        return _INTERRUPTED
     except BaseException as error:
         # rich raises SystemExit for a broken pipe
         if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
@@ -353,6 +356,14 @@ def fail(error: KinemaError) -> int:
 
 
 def main() -> None:
-    """The entry point of the `kinema` command."""
+    """The entry point of the `kinema` command. SIGTERM ends it as Ctrl-C does, with the exit status 143."""
     tune_process()
-    sys.exit(run(sys.argv[1:]))
+    received: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    status = run(sys.argv[1:])
+    sys.exit(128 + received[0] if received and status == _INTERRUPTED else status)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 
@@ -10,7 +12,7 @@ import pytest
 
 from kinema.errors import CheckpointError, ConfigError, OutputError
 from kinema.runs.config import TrainConfig
-from kinema.runs.folder import check_same, choose_folder, resumable, start_folder, to_toml
+from kinema.runs.folder import check_same, choose_folder, only_process, resumable, start_folder, to_toml
 
 CONFIG = TrainConfig(model="single_frame_tiny", model_args=("width=8",))
 
@@ -81,3 +83,37 @@ def test_an_interrupted_run_says_how_to_resume_it_if_there_is_a_folder(tmp_path)
     with pytest.raises(KeyboardInterrupt) as stopped, resumable(tmp_path / "none"):
         raise KeyboardInterrupt
     assert not stopped.value.args
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from kinema.runs.folder import only_process
+with only_process(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path, monkeypatch):
+    monkeypatch.setattr("kinema.runs.folder.LOCK_WAIT_S", 0.05)
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(OutputError, match="another process trains in this folder"), only_process(tmp_path / "run"):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    with only_process(tmp_path / "run"):
+        start_folder(tmp_path / "run", CONFIG, {})  # the lock's file is not taken for a run
+
+
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
+    def refuse(self, timeout=None):
+        raise NotImplementedError
+
+    monkeypatch.setattr("kinema.runs.folder.FileLock.acquire", refuse)
+    with only_process(tmp_path / "run"):
+        assert "has no locks" in caplog.text

@@ -36,3 +36,22 @@ def test_files_that_are_missing_damaged_or_of_another_format_are_named(tmp_path)
     torch.save({"format": 99}, path)
     with pytest.raises(CheckpointError, match="another version"):
         load_state(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [1, 2],
+        torch.ones(2),
+        {"format": 1},
+        {"format": 1, "progress": 3},
+        {"format": 1, "progress": {}},
+        {"format": 1, "progress": {"tally": {"loss": 1.0}, "in_vain": 0, "other": 1}},
+        {"format": 1, "progress": {"tally": 5, "in_vain": 0}},
+        {"classifier.weight": torch.ones(2, 2)},
+    ],
+)
+def test_a_file_of_another_kind_is_one_error(tmp_path, content):
+    torch.save(content, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=r"state\.pt: start again"):
+        load_state(tmp_path / "state.pt")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.runs.folder import check_same, is_main_process, start_folder
+from kinema.runs.folder import check_new, check_same, is_main_process, only_process, start_folder
 from kinema.runs.judge import judge_network
 from kinema.runs.progress import SILENT, Progress
 from kinema.runs.start import build_network, rehearse
@@ -90,13 +90,16 @@ def fit(
     open_flow_cache(config.flow_cache, parts.training, network.spec)
     if config.resume:
         check_same(folder, config)
-    else:
-        start_folder(folder, config, {"data": str(data.root), "split_fingerprint": data.fingerprint})
-        if is_main_process():
-            write_manifest(data, folder / "split.csv")
-    started = time.monotonic()
-    state = _train(config, parts, network, card, folder, title or config.model, num_listed, progress)
-    return _finish(folder, parts, config, state, time.monotonic() - started)
+    elif is_main_process():
+        check_new(folder)
+    with only_process(folder):
+        if not config.resume:
+            start_folder(folder, config, {"data": str(data.root), "split_fingerprint": data.fingerprint})
+            if is_main_process():
+                write_manifest(data, folder / "split.csv")
+        started = time.monotonic()
+        state = _train(config, parts, network, card, folder, title or config.model, num_listed, progress)
+        return _finish(folder, parts, config, state, time.monotonic() - started)
 
 
 def _train(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import shlex
@@ -15,12 +16,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from kinema.errors import CheckpointError, ConfigError, OutputError
-from kinema.files import write_json, write_text
+from kinema.files import write_error, write_json, write_text
 from kinema.machine import num_cores, processor
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+log = logging.getLogger("kinema")
 
 NOT_PART_OF_A_RUN = frozenset(
     [
@@ -37,6 +42,11 @@ NOT_PART_OF_A_RUN = frozenset(
     ]
 )
 """Settings that may change when a run is resumed, because they do not change what is learned."""
+
+_LOCK = ".lock"
+
+LOCK_WAIT_S = 6.0
+"""Worker processes of a killed run, which hold its lock too, notice within 5 s that it is gone."""
 
 PACKAGES = ("kinema", "torch", "torchvision", "timm", "accelerate", "av", "numpy")
 
@@ -83,6 +93,47 @@ def resumable(folder: Path) -> Iterator[None]:
         raise KeyboardInterrupt(hint) from stop
 
 
+@contextlib.contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Keep other commands from training in the same folder. The lock ends with its process, however that ends.
+
+    Raises:
+        OutputError: another process trains in it.
+    """
+    if not is_main_process():
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK)
+        lock.acquire(timeout=LOCK_WAIT_S)
+    except Timeout as error:
+        do = "wait until it ends, or give another --out"
+        raise OutputError("another process trains in this folder", folder, do) from error
+    except NotImplementedError:
+        log.warning("%s: its file system has no locks: do not train twice in this folder at once", folder)
+        yield
+        return
+    except OSError as error:
+        raise write_error(error, folder) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_new(folder: Path) -> None:
+    """Check that there is nothing in the folder of a new run.
+
+    Raises:
+        OutputError: there is.
+    """
+    if folder.exists() and (not folder.is_dir() or any(path.name != _LOCK for path in folder.iterdir())):
+        raise OutputError(
+            "a run folder is never overwritten", folder, "give another --out, or --resume to go on with it"
+        )
+
+
 def start_folder(folder: Path, config: DataclassInstance, about: Mapping[str, object]) -> None:
     """Create a new run folder that holds the resolved configuration and the environment.
 
@@ -91,10 +142,7 @@ def start_folder(folder: Path, config: DataclassInstance, about: Mapping[str, ob
     """
     if not is_main_process():
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(
-            "a run folder is never overwritten", folder, "give another --out, or --resume to go on with it"
-        )
+    check_new(folder)
     write_text(folder / "config.toml", to_toml(asdict(config), about))
     write_json(folder / "environment.json", environment())
 

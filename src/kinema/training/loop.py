@@ -338,6 +338,17 @@ class Trainer:
 
     def _restore(self) -> None:
         self.state, parts = load_state(self.run.state_path)
+        try:
+            self._restore_parts(parts)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            what = f"the saved state is not of this run ({type(error).__name__})"
+            raise CheckpointError(what, self.run.state_path, "start again with another --out") from error
+        if self.state.finished:
+            log.info("nothing to resume: all %d epochs are done", self.state.epoch)
+        else:
+            log.info("resumed at epoch %d, batch %d", self.state.epoch + 1, self.state.batch)
+
+    def _restore_parts(self, parts: Mapping[str, Any]) -> None:
         self.network.load_state_dict(parts["network"])
         if self.average is not None and parts["average"] is not None:
             self.average.load_state_dict(parts["average"])
@@ -353,7 +364,3 @@ class Trainer:
         self.state.tally, self.state.broken = Tally(**own["tally"]), own["broken"]
         if parts["cuda_generators"]:
             torch.cuda.set_rng_state_all(parts["cuda_generators"])
-        if self.state.finished:
-            log.info("nothing to resume: all %d epochs are done", self.state.epoch)
-        else:
-            log.info("resumed at epoch %d, batch %d", self.state.epoch + 1, self.state.batch)

@@ -71,12 +71,17 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, Any]]:
     """
     if not path.exists():
         raise CheckpointError("no saved state to resume from", path, "start the run without --resume")
+    do = "start again with another --out"
     try:
         parts = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError("cannot read the saved state", path, "start again with another --out") from error
-    if parts.pop("format", None) != STATE_FORMAT:
-        raise CheckpointError("the saved state is of another version", path, "start again with another --out")
-    values = parts.pop("progress")
-    values["tally"] = Tally(**values["tally"])
-    return TrainingState(skipped_in_a_row=values.pop("in_vain"), **values), parts
+        raise CheckpointError("cannot read the saved state", path, do) from error
+    if not isinstance(parts, dict) or parts.get("format") != STATE_FORMAT:
+        raise CheckpointError("not the saved state of a run, or of another version", path, do)
+    try:
+        values = dict(parts.pop("progress"))
+        values["tally"] = Tally(**values["tally"])
+        state = TrainingState(skipped_in_a_row=values.pop("in_vain"), **values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"the saved state is damaged ({type(error).__name__}: {error})", path, do) from error
+    return state, parts
