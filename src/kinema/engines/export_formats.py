@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from kinema.engines.exported import ENDINGS, METADATA, ExportedScorer, ExportMetadata
 from kinema.engines.openvino import openvino, to_openvino
 from kinema.engines.trace import cannot_convert, quiet
-from kinema.errors import MissingExtra
+from kinema.errors import MissingExtra, OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +36,10 @@ def write_graph(program: ExportedProgram, path: Path, metadata: ExportMetadata) 
         save_openvino(to_openvino(program, name, "scores"), path, metadata)
         return
     if path.suffix == ENDINGS["torch-export"]:
+        buffer = io.BytesIO()  # torch ends the process if it cannot write a file itself
         with quiet():
-            torch.export.save(program, path, extra_files={f"{key}.json": value for key, value in entries.items()})
+            torch.export.save(program, buffer, extra_files={f"{key}.json": value for key, value in entries.items()})
+        path.write_bytes(buffer.getbuffer())
         return
     for package in ("onnx", "onnxscript"):
         try:
@@ -72,7 +75,11 @@ def save_openvino(model: Model, path: Path, metadata: ExportMetadata) -> None:
     entries = _entries(metadata)
     for key, value in entries.items():
         model.set_rt_info(value, [key])
-    openvino().save_model(model, path, compress_to_fp16=False)
+    try:
+        openvino().save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:  # OpenVINO reports a full disk as "iostream error"
+        do = "free some space or choose another folder"
+        raise OutputError("cannot write the OpenVINO files (is the disk full?)", path.parent.parent, do) from error
     beside = {key: json.loads(value) for key, value in entries.items()}
     path.with_suffix(".json").write_text(json.dumps(beside, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
