@@ -187,7 +187,7 @@ class HubSource:
         try:
             yield
         except (OSError, ValueError, TypeError) as error:  # TypeError: a tokenizer without its files
-            reason = " ".join(str(error).split())[:160]
+            reason = " ".join(str(error).split())
             if Path(self.place).is_dir():
                 do = "give a folder with config.json and model.safetensors"
                 raise CheckpointError(f"cannot read {self.place} ({reason})", "", do) from error
