@@ -111,3 +111,24 @@ def test_a_rotated_field_rotates_its_motion():
     rotated = pixels.rotate(right, 90.0, num_flow=2)
     assert (rotated[:, 3] == FLOW_ZERO).all()
     assert (rotated[:, 4] == 108).all()  # up, as y grows downwards
+
+
+@pytest.mark.parametrize(("height", "width"), [(240, 427), (427, 240), (359, 640), (240, 320), (33, 71), (7, 5)])
+def test_sides_are_those_of_torchvision(height: int, width: int):
+    """The long side is rounded down."""
+    v2 = pixels.load_torchvision()
+    frames = torch.zeros(1, 3, height, width, dtype=torch.uint8)
+    for side in (16, 171, 182, 256):
+        assert pixels.resize(frames, side).shape == v2.functional.resize(frames, [side]).shape
+        assert pixels.cover(frames, (side, side)).shape == v2.functional.resize(frames, [side]).shape
+
+
+def test_a_covered_crop_fits_whichever_side_needs_the_larger_scale():
+    for height, width in ((50, 101), (101, 50), (64, 64)):
+        frames = torch.zeros(1, 3, height, width, dtype=torch.uint8)
+        for size in ((30, 70), (70, 30), (49, 100)):
+            covered = pixels.cover(frames, size).shape[-2:]
+            assert covered[0] >= size[0]
+            assert covered[1] >= size[1]
+            assert covered[0] == size[0] or covered[1] == size[1]
+        assert min(pixels.cover(frames, (30, 30), 40).shape[-2:]) == 40

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from kinema.choices import Spacing
 from kinema.clips.sampling import (
     plan_clips,
     plan_train_clip,
@@ -21,24 +23,28 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def dense(clip_len: int, frame_stride: int, spacing: Spacing = "stride") -> InputSpec:
+    return InputSpec(clip_len=clip_len, frame_stride=frame_stride, spacing=spacing)
+
+
 def test_a_clip_takes_every_second_frame_with_stride_2():
-    assert uniform_clips(num_frames=7, num_clips=1, clip_len=4, frame_stride=2).tolist() == [[0, 2, 4, 6]]
+    assert uniform_clips(dense(4, 2), 7, 1).tolist() == [[0, 2, 4, 6]]
 
 
 def test_a_single_clip_lies_in_the_middle():
-    assert uniform_clips(num_frames=20, num_clips=1, clip_len=4, frame_stride=1).tolist() == [[8, 9, 10, 11]]
+    assert uniform_clips(dense(4, 1), 20, 1).tolist() == [[8, 9, 10, 11]]
 
 
 @pytest.mark.parametrize("num_frames", [1, 3, 6])
 def test_short_video_repeats_its_last_frame(num_frames: int):
     wanted = np.minimum([0, 2, 4, 6], num_frames - 1).tolist()
-    assert uniform_clips(num_frames, 1, 4, 2).tolist() == [wanted]
-    assert random_clip(num_frames, 4, 2, rng()).tolist() == wanted
-    assert uniform_clips(num_frames, 3, 4, 2).tolist() == [wanted] * 3
+    assert uniform_clips(dense(4, 2), num_frames, 1).tolist() == [wanted]
+    assert random_clip(dense(4, 2), num_frames, rng()).tolist() == wanted
+    assert uniform_clips(dense(4, 2), num_frames, 3).tolist() == [wanted] * 3
 
 
 def test_random_clips_reach_the_first_and_the_last_frame_and_never_pass_them():
-    clips = np.stack([random_clip(10, 4, 2, rng(seed)) for seed in range(200)])
+    clips = np.stack([random_clip(dense(4, 2), 10, rng(seed)) for seed in range(200)])
     assert clips.min() == 0
     assert clips.max() == 9
     assert (np.diff(clips, axis=1) == 2).all()
@@ -46,7 +52,7 @@ def test_random_clips_reach_the_first_and_the_last_frame_and_never_pass_them():
 
 
 def test_uniform_clips_go_from_the_first_frame_to_the_last():
-    clips = uniform_clips(num_frames=100, num_clips=10, clip_len=16, frame_stride=4)
+    clips = uniform_clips(dense(16, 4), 100, 10)
     assert clips.shape == (10, 16)
     assert clips[0, 0] == 0
     assert clips[-1, -1] == 99
@@ -72,11 +78,44 @@ def test_a_random_spread_clip_takes_one_frame_of_each_part():
     assert len(set(clips[:, 0].tolist())) == 10
 
 
-@pytest.mark.parametrize("bad", [(0, 4, 1), (5, 0, 1), (5, 4, 0)])
-def test_numbers_below_one_are_refused(bad: tuple[int, int, int]):
-    num_frames, clip_len, frame_stride = bad
+def test_a_video_without_frames_is_refused():
     with pytest.raises(ValueError, match="positive"):
-        uniform_clips(num_frames, 1, clip_len, frame_stride)
+        uniform_clips(dense(4, 1), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("clip_len", "frame_stride", "expected"),
+    [  # by hand: floor(i * (T tau - 1) / (T - 1))
+        (4, 12, [0, 15, 31, 47]),
+        (4, 16, [0, 21, 42, 63]),
+        (8, 8, [0, 9, 18, 27, 36, 45, 54, 63]),
+        (13, 6, [0, 6, 12, 19, 25, 32, 38, 44, 51, 57, 64, 70, 77]),
+        (8, 32, [0, 36, 72, 109, 145, 182, 218, 255]),
+    ],
+)
+def test_evenly_spaced_frames_reach_the_last_of_all_frames(clip_len: int, frame_stride: int, expected: list[int]):
+    spec = dense(clip_len, frame_stride, "even")
+    assert list(spec.offsets) == expected
+    assert spec.span == clip_len * frame_stride
+    assert uniform_clips(spec, spec.span, 1).tolist() == [expected]
+    subsampled = torch.linspace(
+        0, clip_len * frame_stride - 1, clip_len
+    ).long()  # as PyTorchVideo and PySlowFast write it
+    assert subsampled.tolist() == expected
+
+
+def test_clips_of_evenly_spaced_frames_start_at_k_of_the_number_of_clips():
+    spec = dense(4, 12, "even")
+    clips = uniform_clips(spec, 300, 10)  # the latest start is 252
+    assert clips[:, 0].tolist() == [252 * k // 10 for k in range(10)]
+    assert uniform_clips(spec, 300, 1)[:, 0].tolist() == [0]
+    assert uniform_clips(spec, 20, 2).tolist() == [[0, 15, 19, 19]] * 2
+    starts = {int(random_clip(spec, 50, rng(seed))[0]) for seed in range(60)}
+    assert starts == {0, 1, 2}
+
+
+def test_one_evenly_spaced_frame_is_the_first():
+    assert dense(1, 8, "even").offsets == (0,)
 
 
 @pytest.mark.parametrize("fps", [23.976, 25.0, 29.97, 60.0])

@@ -25,6 +25,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from kinema.types import FLOW_ZERO
+from kinema.video.contract import target_size
 
 PixelSize = tuple[int, int]
 """Height and width in pixels."""
@@ -51,8 +52,7 @@ class Box(NamedTuple):
 def resize(frames: Frames, size: int | PixelSize) -> Frames:
     """Resize with antialiasing: an int is the short side (the aspect ratio is kept), a pair is height and width."""
     height, width = frames.shape[-2:]
-    if isinstance(size, int):
-        size = _scaled(height, width, size / min(height, width))
+    size = target_size(height, width, size)
     if size == (height, width):
         return frames
     return F.interpolate(frames, size, mode="bilinear", antialias=True)
@@ -61,8 +61,9 @@ def resize(frames: Frames, size: int | PixelSize) -> Frames:
 def cover(frames: Frames, size: PixelSize, short_side: int = 0) -> Frames:
     """Scale, keeping the aspect ratio, so that a crop of `size` fits; `short_side` is the minimum short side."""
     height, width = frames.shape[-2:]
-    scale = max(size[0] / height, size[1] / width, short_side / min(height, width))
-    scaled = _scaled(height, width, scale)
+    sides = ((size[0], height), (size[1], width), (short_side, min(height, width)))
+    wanted, side = max(sides, key=lambda pair: pair[0] / pair[1])  # the one that needs the largest scale
+    scaled = height * wanted // side, width * wanted // side
     return resize(frames, (max(scaled[0], size[0]), max(scaled[1], size[1])))
 
 
@@ -224,10 +225,6 @@ def _random_box(height: int, width: int, area: float, shape: float, rng: np.rand
     box_width = min(max(round(math.sqrt(area * shape)), 1), width)
     top, left = rng.integers(height - box_height + 1), rng.integers(width - box_width + 1)
     return Box(int(top), int(left), box_height, box_width)
-
-
-def _scaled(height: int, width: int, scale: float) -> PixelSize:
-    return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def _too_small(frames: Frames, size: PixelSize) -> bool:

@@ -8,7 +8,7 @@ frames this takes `0 2 4 4`. Spread clips (Wang et al. 2016, "Temporal Segment N
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kinema.errors import EmptyVideo
 from kinema.types import InputSpec, TimeSpan
@@ -19,22 +19,28 @@ _JITTER = 0.1
 """Share of a frame's duration by which a timestamp may be late, because files round it (Matroska to 1 ms)."""
 
 
-def random_clip(num_frames: int, clip_len: int, frame_stride: int, rng: np.random.Generator) -> Indices:
-    """A clip [t] at a random position."""
-    last = _last_start(num_frames, clip_len, frame_stride)
-    return _clips_at([int(rng.integers(last + 1))], num_frames, clip_len, frame_stride)[0]
+def random_clip(spec: InputSpec, num_frames: int, rng: np.random.Generator) -> Indices:
+    """A dense clip [t] at a random position."""
+    last = _last_start(num_frames, spec.span)
+    return clips_at([int(rng.integers(last + 1))], spec, num_frames)[0]
 
 
-def uniform_clips(num_frames: int, num_clips: int, clip_len: int, frame_stride: int) -> Indices:
-    """Clips [n t], evenly spaced from the first frame to the last; a single clip is in the middle."""
-    last = _last_start(num_frames, clip_len, frame_stride)
-    starts = [last / 2] if num_clips == 1 else np.linspace(0, last, num_clips)
-    return _clips_at(np.floor(np.asarray(starts)), num_frames, clip_len, frame_stride)
+def uniform_clips(spec: InputSpec, num_frames: int, num_clips: int) -> Indices:
+    """Dense clips [n t]: evenly spaced from the first frame to the last, a single one in the middle.
+
+    With `spacing="even"`, clip k of K starts at k / K of the latest start, as in PyTorchVideo and PySlowFast: a single clip
+    is at the start, and the last of several ends before the last frame.
+    """
+    last = _last_start(num_frames, spec.span)
+    if spec.spacing == "even":
+        return clips_at([last * clip // num_clips for clip in range(num_clips)], spec, num_frames)
+    starts = np.array([last / 2]) if num_clips == 1 else np.linspace(0, last, num_clips)
+    return clips_at(np.floor(starts), spec, num_frames)
 
 
 def spread_clips(num_frames: int, num_clips: int, clip_len: int) -> Indices:
     """Clips [n t] of one frame from each of `clip_len` equal parts of the video, evenly shifted within the parts."""
-    _last_start(num_frames, clip_len, 1)
+    _last_start(num_frames, clip_len)
     inside = (np.arange(num_clips) + 0.5) / num_clips
     return _in_parts(np.arange(clip_len) + inside[:, None], num_frames, clip_len)
 
@@ -45,7 +51,7 @@ def random_spread_clip(num_frames: int, clip_len: int, rng: np.random.Generator,
     With `min_share` below 1, the clip covers a section at a random position; its length is random, from this share of the
     video to all of it.
     """
-    _last_start(num_frames, clip_len, 1)
+    _last_start(num_frames, clip_len)
     inside = np.arange(clip_len) + rng.random(clip_len)
     if min_share >= 1:
         return _in_parts(inside, num_frames, clip_len)
@@ -102,7 +108,7 @@ def train_places(spec: InputSpec, num_usable: int, rng: np.random.Generator, tim
     """Positions [t] in `usable_frames` of one training clip; see `plan_train_clip`."""
     if spec.sampling == "spread":
         return random_spread_clip(num_usable, spec.clip_len, rng, time_scale)
-    return random_clip(num_usable, spec.clip_len, spec.frame_stride, rng)
+    return random_clip(spec, num_usable, rng)
 
 
 def plan_train_clip(
@@ -135,19 +141,20 @@ def plan_clips(
     frames = usable_frames(spec, times_s, span, end_s)
     if spec.sampling == "spread":
         return frames[spread_clips(len(frames), num_clips, spec.clip_len)]
-    return frames[uniform_clips(len(frames), num_clips, spec.clip_len, spec.frame_stride)]
+    return frames[uniform_clips(spec, len(frames), num_clips)]
 
 
-def _last_start(num_frames: int, clip_len: int, frame_stride: int) -> int:
-    """The last frame at which a clip can start without passing the end; 0 for a video that is too short."""
-    if min(num_frames, clip_len, frame_stride) < 1:
-        raise ValueError(f"sampling needs positive numbers, got {num_frames=}, {clip_len=}, {frame_stride=}")
-    return max(num_frames - (clip_len - 1) * frame_stride - 1, 0)
+def _last_start(num_frames: int, span: int) -> int:
+    """The last frame at which a clip of `span` frames can start without passing the end; 0 for a video that is too short."""
+    if min(num_frames, span) < 1:
+        raise ValueError(f"sampling needs positive numbers, got {num_frames=}, {span=}")
+    return max(num_frames - span, 0)
 
 
-def _clips_at(starts: object, num_frames: int, clip_len: int, frame_stride: int) -> Indices:
+def clips_at(starts: ArrayLike, spec: InputSpec, num_frames: int) -> Indices:
+    """Dense clips [n t] from their first frames [n]; the last frame of the video is repeated past its end."""
     first = np.asarray(starts, dtype=np.int64)[:, None]
-    return np.minimum(first + np.arange(clip_len) * frame_stride, num_frames - 1)
+    return np.minimum(first + np.array(spec.offsets), num_frames - 1)
 
 
 def _in_parts(positions: NDArray[np.float64], num_frames: int, clip_len: int) -> Indices:

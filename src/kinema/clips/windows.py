@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema.clips.sampling import plan_clips, shown_times, usable_frames
+from kinema.clips.sampling import clips_at, plan_clips, shown_times, usable_frames
 from kinema.errors import ConfigError
 from kinema.types import TimeSpan
 
@@ -106,7 +106,7 @@ def _dense(spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, opt
         # Clips on multiples of the stride share frames, so fewer frames are converted. The last clip is off this grid.
         starts = starts // spec.frame_stride * spec.frame_stride
     starts = np.unique(np.append(np.minimum(starts, last), last))
-    places = np.minimum(starts[:, None] + np.arange(spec.clip_len) * spec.frame_stride, len(frames) - 1)
+    places = clips_at(starts, spec, len(frames))
     ends_s = np.minimum(shown_s[places[:, -1]] + frame_s, duration_s)
     ends_s[-1] = duration_s
     spans_s = np.stack([shown_s[starts], np.maximum(ends_s, shown_s[starts] + _EPSILON_S)], axis=1)

@@ -236,7 +236,7 @@ def joint_input(first: InputSpec, second: InputSpec) -> InputSpec:
     """
     longer, other = (first, second) if first.clip_len >= second.clip_len else (second, first)
     names = ["size", "resize", "short_side", "squeezed"]
-    names += ["clip_len", "frame_stride", "sampling", "fps"] if other.clip_len > 1 else []
+    names += ["clip_len", "frame_stride", "spacing", "sampling", "fps"] if other.clip_len > 1 else []
     for name in names:
         if getattr(longer, name) != getattr(other, name):
             raise ValueError(f"{name} is {getattr(longer, name)} for one and {getattr(other, name)} for the other")

@@ -324,7 +324,7 @@ _HALF = (0.5, 0.5, 0.5)
 _VIDEOMAE = "Tong et al. 2022, VideoMAE: Masked Autoencoders are Data-Efficient Learners"
 _TIMESFORMER = "Bertasius et al. 2021, Is Space-Time Attention All You Need for Video Understanding?"
 _DIVIDED = {"patch": (1, 16, 16), "attention": "divided"}
-_DIVIDED_INPUT = InputSpec(clip_len=8, frame_stride=32, size=(224, 224), mean=(0.45,) * 3, std=(0.225,) * 3)
+_DIVIDED_INPUT = InputSpec(8, 32, (224, 224), mean=(0.45,) * 3, std=(0.225,) * 3, fps=30.0, spacing="even")
 _JOINT_INPUT = InputSpec(clip_len=16, frame_stride=4, size=(224, 224))
 _SMALL = {"width": 192, "depth": 4, "convolutions": True}
 _SMALL_INPUT = InputSpec(clip_len=8, size=(96, 96), sampling="spread")
