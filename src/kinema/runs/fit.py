@@ -9,20 +9,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kinema.runs.folder import check_new, check_same, is_main_process, only_process, start_folder
 from kinema.runs.judge import judge_network
 from kinema.runs.progress import SILENT, Progress
 from kinema.runs.start import build_network, rehearse
-from kinema.runs.task import CLASS_COUNTS, Parts, find_task
+from kinema.runs.task import CLASS_COUNTS, Parts, find_task, training_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kinema.datasets.dataset import DataSet
     from kinema.evaluation import Judgement
     from kinema.models.network import Network
     from kinema.runs.config import TrainConfig
-    from kinema.training.state import TrainingState
+    from kinema.training.state import EpochRow, TrainingState
     from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
@@ -127,6 +129,26 @@ def _train(
         return Trainer(run).fit(config.resume and state_path.exists())
 
 
+GUESSING, MIN_EPOCHS = 0.98, 3
+"""Share of the loss of guessing that counts as guessing, and the epochs after which a run is judged by it."""
+
+
+def hardly_learned(history: Sequence[EpochRow], card: ModelCard) -> str:
+    """A sentence if the training loss never fell below that of guessing, else an empty text.
+
+    The best that a network can do without looking is to give each class its share of the training part; its cross-entropy is
+    then the entropy of these shares.
+    """
+    counts = np.asarray(training_counts(card), np.float64)
+    if card.multi_label or len(history) < MIN_EPOCHS or not counts.sum():
+        return ""
+    shares = counts[counts > 0] / counts.sum()
+    guessing, lowest = float(-(shares * np.log(shares)).sum()), min(row["train_loss"] for row in history)
+    if not 0 < GUESSING * guessing <= lowest:
+        return ""
+    return f"the training loss ({lowest:.3f}) stayed at that of guessing ({guessing:.3f}): the network has learned nothing yet"
+
+
 def _finish(folder: Path, parts: Parts, config: TrainConfig, state: TrainingState, seconds: float) -> Trained:
     """Judge the best checkpoint and write summary.json, evaluation.json, confusion.png and report.html."""
     from kinema import charts
@@ -146,6 +168,7 @@ def _finish(folder: Path, parts: Parts, config: TrainConfig, state: TrainingStat
         "clips_per_s": round(clips_per_s, 2),
         "broken": state.broken,
         "skipped_steps": state.skipped,
+        "learned": not (remark := hardly_learned(state.history, card)),
         "num_failed": evaluation.num_failed,
         **evaluation.figures,
         **certainty_json(evaluation),
@@ -153,6 +176,8 @@ def _finish(folder: Path, parts: Parts, config: TrainConfig, state: TrainingStat
     trained = Trained(folder, evaluation, clips_per_s, state.broken, summary)
     if not is_main_process():
         return trained
+    if remark:
+        log.warning("%s: %s; try another --lr, more --epochs, or check the labels", folder, remark)
     write_json(folder / "summary.json", summary)
     write_json(folder / "evaluation.json", evaluation.to_json())
     if evaluation.confusion is not None:
