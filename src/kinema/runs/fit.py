@@ -151,9 +151,7 @@ def hardly_learned(history: Sequence[EpochRow], card: ModelCard) -> str:
 
 def _finish(folder: Path, parts: Parts, config: TrainConfig, state: TrainingState, seconds: float) -> Trained:
     """Judge the best checkpoint and write summary.json, evaluation.json, confusion.png and report.html."""
-    from kinema import charts
     from kinema.evaluation.remarks import certainty_json
-    from kinema.evaluation.report import Report, add_evaluation, add_training
     from kinema.files import write_json
     from kinema.weights.checkpoint import load_checkpoint
 
@@ -178,8 +176,21 @@ def _finish(folder: Path, parts: Parts, config: TrainConfig, state: TrainingStat
         return trained
     if remark:
         log.warning("%s: %s; try another --lr, more --epochs, or check the labels", folder, remark)
+    if state.broken:
+        count = len(state.broken)
+        log.warning("%d training examples could not be read and were left out: see summary.json", count)
     write_json(folder / "summary.json", summary)
     write_json(folder / "evaluation.json", evaluation.to_json())
+    _write_report(trained, parts, config, state, seconds)
+    return trained
+
+
+def _write_report(trained: Trained, parts: Parts, config: TrainConfig, state: TrainingState, seconds: float) -> None:
+    """Write confusion.png and report.html."""
+    from kinema import charts
+    from kinema.evaluation.report import Report, add_evaluation, add_training
+
+    folder, evaluation = trained.folder, trained.evaluation
     if evaluation.confusion is not None:
         figure = charts.confusion_matrix(evaluation.confusion, tuple(evaluation.labels))
         charts.save_figure(figure, folder / "confusion.png")
@@ -191,7 +202,4 @@ def _finish(folder: Path, parts: Parts, config: TrainConfig, state: TrainingStat
     if state.broken:
         left_out = report.add_section("Training files left out: they could not be read")
         left_out.add_table(["video", "error"], list(state.broken.items()))
-        count = len(state.broken)
-        log.warning("%d training examples could not be read and were left out: see summary.json", count)
     add_training(report, state.history).write(folder / "report.html")
-    return trained

@@ -27,7 +27,9 @@ EPSILON_S = 1e-3
 class Stream(Protocol):
     """What `kinema.video.stream.open_stream` returns: an iterator over time and frame [h w c]."""
 
-    num_dropped: int
+    @property
+    def num_dropped(self) -> int:
+        """Frames that were not taken in time, or not decoded."""
 
     def __iter__(self) -> Iterator[tuple[float, Frame]]: ...
 
