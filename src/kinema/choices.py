@@ -30,6 +30,8 @@ PredictionFormat = Literal["table", "json", "csv", "srt", "vtt"]
 Sampling = Literal["dense", "spread"]
 Spacing = Literal["stride", "even"]
 Resize = Literal["crop", "stretch"]
+SegmentProtocol = Literal["activitynet", "thumos", "thumos2014", "proposals", "events"]
+"""Benchmarks of located actions; see `kinema.runs.judge_segments`."""
 Part = Literal["auto", "train", "valid", "test", "all"]
 Division = Literal["auto", "random", "groups", "blocks"]
 DIVISIONS: tuple[str, ...] = get_args(Division)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kinema.cli import run
 from kinema.commands.evaluate import EvaluateConfig, evaluate
 from kinema.errors import DataError, OutputError
 from kinema.weights.checkpoint import ModelCard
@@ -97,3 +98,33 @@ def test_questions_end_with_one_mark(light_and_dark, checkpoint, tmp_path):
     (tmp_path / "films.csv").write_text(f"path,label\n{film},darkk\n")
     with pytest.raises(DataError, match=r"Did you mean dark\? Correct the label"):
         evaluate(str(checkpoint), str(tmp_path / "films.csv"), EvaluateConfig(**CONFIG))
+
+
+def test_segments_in_files_are_judged_by_a_protocol(tmp_path, capsys):
+    truth, answers = tmp_path / "truth.csv", tmp_path / "answers.csv"
+    truth.write_text("video,label,start,end\nv,jump,0,10\nv,run,20,30\n")
+    answers.write_text("video,label,start,end,score\nv,jump,0,10,0.9\nv,run,40,50,0.8\n")
+    flags = ["evaluate", "--segments", str(answers), "--truth", str(truth)]
+    assert run([*flags, "--json", "--out", str(tmp_path / "judged")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["protocol"], result["figures"]["average_map"]) == ("activitynet", 0.5)
+    assert json.loads((tmp_path / "judged/evaluation.json").read_text()) == result
+    assert run([*flags, "--protocol", "thumos2014"]) == 0
+    shown = capsys.readouterr().out
+    assert "the THUMOS 2014 challenge" in shown
+    assert "background" in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--segments", "a.json"], "--segments and --truth belong together"),
+        (["--truth", "a.json"], "--segments and --truth belong together"),
+        (["run", "data", "--segments", "a.json", "--truth", "b.json"], "--segments judges a file, and no network: run"),
+        ([], "evaluate needs CHECKPOINT"),
+        (["run"], "evaluate needs DATA"),
+    ],
+)
+def test_what_to_judge_must_be_given(flags, message, capsys):
+    assert run(["evaluate", *flags]) == 2
+    assert message in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kinema.console.tables import Column, print_lines, print_list
@@ -9,6 +10,7 @@ from kinema.console.tables import Column, print_lines, print_list
 if TYPE_CHECKING:
     from kinema.evaluation import Judgement
     from kinema.runs.comparison import Comparison
+    from kinema.runs.judge_segments import SegmentJudgement
 
 FIGURE_COLUMNS = (
     Column("figure", 0),
@@ -45,6 +47,25 @@ def print_evaluation(evaluation: Judgement, name: str) -> None:
             scores = [f"{value:.3f}" if row.n else "–" for value in (row.precision, row.recall, row.f1)]
             table.append([row.label, str(row.n), *scores])
         print_list(columns, table)
+
+
+def print_segments(judged: SegmentJudgement) -> None:
+    """Print the figures of located actions, what was counted, and the kinds of error, on standard output."""
+    doubled = "left out" if judged.removed_doubled else "kept: no answer can find them"
+    counted = f"{judged.num_answers} answers to {judged.num_true} true segments in {judged.num_videos} videos"
+    lines = [f"{judged.protocol}: {judged.convention}", counted]
+    lines += [f"{judged.num_doubled} true segments stand twice ({doubled})"] if judged.num_doubled else []
+    lines += [f"{judged.num_unknown} answers are of classes that the truth does not have"] if judged.num_unknown else []
+    print_lines([*lines, ""])
+    value = Column("value", 1, "right")
+    print_list((Column("figure", 0), value), [[name, f"{one:.4f}"] for name, one in judged.figures.items()])
+    if judged.by_class:
+        print_list((Column("class", 0), value), [[name, f"{one:.4f}"] for name, one in judged.by_class.items()])
+    kinds = asdict(judged.kinds)
+    print_list(
+        (Column("kind, at tIoU 0.5", 0), Column("count", 1, "right")),
+        [[name.replace("_", " "), str(count)] for name, count in kinds.items()],
+    )
 
 
 def print_comparison(comparison: Comparison, title: str = "") -> None:
