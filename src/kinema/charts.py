@@ -2,7 +2,7 @@
 
 A class has the colour of its index in the network's labels, in all charts, reports and drawn videos. Text and axes all have the
 colour `INK`, which `figure_svg` replaces by the page's (`currentColor`): a chart is readable on light and on dark background.
-Labels are drawn literally, without mathtext, in fonts of the system (`kinema.fonts`); in SVG they are text for the fonts of the reader.
+Labels are drawn literally, without mathtext, in fonts of the system (`kinema.fonts`); in SVG they are text.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _set_label(text: Text, label: str) -> None:
     text.set_text(drawn.replace("$", r"\$"))
     text.set_fontfamily([*fonts.families_for(drawn), "sans-serif"])
     text.set_usetex(False)
-    if drawn != printable(label):
+    if fonts.has_no_font(label):
         _ORIGINALS[text] = label
 
 

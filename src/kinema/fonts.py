@@ -78,6 +78,11 @@ def drawable(text: str) -> str:
     return "".join(char if char in _LATIN or _file_of(char, families) else escaped(char) for char in safe)
 
 
+def has_no_font(text: str) -> bool:
+    """Whether characters of the text are drawn as escapes because no font has them."""
+    return drawable(text) != printable(text)
+
+
 def runs(text: str) -> list[tuple[str, str]]:
     """Parts of a drawable text and the font file of each. Text from right to left is one part, which keeps its order."""
     families = families_for(text)

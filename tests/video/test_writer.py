@@ -76,3 +76,24 @@ def test_frames_of_another_size_are_refused(tmp_path, draw_count):
         VideoWriter(tmp_path / "a.mp4", 25, (64, 96)) as out,
     ):
         out.write(draw_count(0, (32, 32)))
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm"])
+def test_uneven_frames_keep_their_times(tmp_path, draw_count, read_count, ending):
+    path, times_s = tmp_path / f"uneven{ending}", [0.0, 0.04, 0.5, 0.52, 1.3]
+    with VideoWriter(path, 25, (64, 96), uneven=True) as writer:
+        for index, (start_s, end_s) in enumerate(zip(times_s, [*times_s[1:], 2.0], strict=True)):
+            writer.write(draw_count(index), (start_s, end_s))
+    with open_video(path) as video:
+        np.testing.assert_allclose(video.times_s, times_s, atol=0.002)
+        assert [read_count(frame) for frame in video.frames_at(range(5))] == list(range(5))
+
+
+def test_times_are_given_if_and_only_if_the_video_is_uneven(tmp_path, draw_count):
+    for uneven, span_s in ((False, (0.0, 1.0)), (True, None)):
+        with (
+            pytest.raises(ValueError, match="span_s"),
+            VideoWriter(tmp_path / "a.mp4", 25, (64, 96), uneven=uneven) as writer,
+        ):
+            writer.write(draw_count(0), span_s)
+    assert not list(tmp_path.iterdir())

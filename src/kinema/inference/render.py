@@ -1,21 +1,24 @@
 """Draw a prediction onto its video: label and score, a ribbon of the segments below, and a mark at the current time.
 
-One frame is in memory at a time. The new video has the mean frame rate of the original; if frames are unevenly spaced,
-they are repeated or left out so that times stay right.
+One frame is in memory at a time. The new video has the frames of the original with their times, its pixel aspect and its sound.
+Labels are drawn in fonts of the system (`kinema.fonts`), each class in its colour (`charts.class_colours`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kinema.charts import OTHER, PALETTE
+from kinema import fonts
+from kinema.charts import class_colours
 from kinema.types import IMAGE_FPS
 from kinema.video import open_video
+from kinema.video.sound import SoundSource
 from kinema.video.writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -35,22 +38,22 @@ class Painter:
     Args:
         prediction: with a timeline.
         size: height and width of the frames.
+        pixel_aspect: width of a pixel over its height; letters keep their shape.
     """
 
-    def __init__(self, prediction: Prediction, size: tuple[int, int]) -> None:
+    def __init__(self, prediction: Prediction, size: tuple[int, int], pixel_aspect: float = 1.0) -> None:
         assert prediction.timeline is not None
         self.prediction, self.timeline = prediction, prediction.timeline
         self.height, self.width = size
         self.band = max(1, min(max(28, round(self.height * 0.11)), self.height // 2))
         self.ends_s = self.timeline.cells_s[:, 1]
-        self.font = ImageFont.load_default(max(self.band * 0.46, 4))
-        best = [label for label, _ in prediction.top(len(PALETTE) - 1)]
-        self.colours = dict(zip(best, PALETTE, strict=False))
+        self.font_size, self.aspect = max(self.band * 0.42, 4.0), pixel_aspect
+        self.colours = class_colours(prediction.labels)
         ribbon = Image.new("RGB", (self.width, max(1, self.band // 4)), _BAND)
         draw, scale = ImageDraw.Draw(ribbon), self.width / prediction.span.duration_s
         for segment in prediction.segments:
             box = (segment.span.start_s * scale, 0, segment.span.end_s * scale, ribbon.height)
-            draw.rectangle(box, fill=self.colours.get(segment.label, OTHER))
+            draw.rectangle(box, fill=self.colours[segment.label])
         self.ribbon = np.asarray(ribbon)
         self._row = -1
         self._strip: Frame = np.empty((0, 0, 3), np.uint8)
@@ -74,15 +77,19 @@ class Painter:
         scores = self.timeline.scores[row]
         best = int(scores.argmax())
         label, score = self.timeline.labels[best], float(scores[best])
-        image = Image.new("RGB", (self.width, self.band), _BAND)
+        width = max(round(self.width * self.aspect), 1)
+        image = Image.new("RGB", (width, self.band), _BAND)
         draw = ImageDraw.Draw(image)
         edge = round(self.band * 0.3)
-        draw.rectangle((0, 0, round(self.width * score), max(2, self.band // 12)), fill=self.colours.get(label, OTHER))
+        draw.rectangle((0, 0, round(width * score), max(2, self.band // 12)), fill=self.colours[label])
         number = f"{score:.0%}"
-        room = self.width - 3 * edge - draw.textlength(number, self.font)
-        draw.text((edge, self.band / 2), _fitted(label, room, draw, self.font), _INK, self.font, anchor="lm")
-        draw.text((self.width - edge, self.band / 2), number, _INK, self.font, anchor="rm")
-        return np.asarray(image)
+        number_width = text_width(number, self.font_size)
+        drawn = fonts.drawable(label)
+        draw_text(
+            draw, (edge, self.band / 2), fitted(drawn, width - 3 * edge - number_width, self.font_size), self.font_size
+        )
+        draw_text(draw, (width - edge - number_width, self.band / 2), number, self.font_size)
+        return np.asarray(image.resize((self.width, self.band)) if width != self.width else image)
 
 
 def render(
@@ -103,35 +110,50 @@ def render(
         VideoError: the video cannot be read.
         OutputError: the new file cannot be written.
     """
+    undrawn = frozenset(segment.label for segment in prediction.segments if fonts.has_no_font(segment.label))
+    if undrawn:
+        fonts.warn_without_font(undrawn)
     with open_video(prediction.path, image_fps=image_fps) as video:
-        size = (video.info.height, video.info.width)
-        painter = Painter(prediction, size)
-        with VideoWriter(path, video.info.fps, size) as writer:
-            for time_s, frame in _evenly_spaced(video.iterate(), video.info.fps, video.info.num_frames):
-                writer.write(painter.paint(frame, time_s))
+        info, size = video.info, (video.info.height, video.info.width)
+        painter = Painter(prediction, size, video.pixel_aspect)
+        ends_s = np.append(video.times_s[1:], info.duration_s)
+        steps = np.arange(info.num_frames) / info.fps
+        # lost frames leave a gap
+        uneven = bool(np.abs(video.times_s - steps).max() > 0.25 / info.fps)
+        sound = None if video.zero_s is None else SoundSource(prediction.path, video.zero_s)
+        with VideoWriter(path, info.fps, size, pixel_aspect=video.pixel_aspect, uneven=uneven, sound=sound) as writer:
+            for index, time_s, frame in video.iterate():
+                painted = painter.paint(frame, time_s)
+                if uneven:
+                    writer.write(painted, (time_s, float(ends_s[index])))
+                else:
+                    while writer.num_frames <= index:  # a frame that could not be decoded shows the next one
+                        writer.write(painted)
                 advance(1)
 
 
-def _evenly_spaced(frames: Iterator[tuple[int, float, Frame]], fps: float, count: int) -> Iterator[tuple[float, Frame]]:
-    """Time and frame at a constant rate: `count` frames, or more if the last frame is later than that."""
-    written = 0
-    current: Frame | None = None
-    for _, time_s, frame in frames:
-        while current is not None and (written + 0.5) / fps < time_s:
-            yield written / fps, current
-            written += 1
-        current = frame
-    while current is not None and written < max(count, 1):
-        yield written / fps, current
-        written += 1
+@functools.cache
+def _font(file: str, size: float) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
 
 
-def _fitted(
-    text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> str:
+def text_width(text: str, size: float) -> float:
+    """The width in pixels of a drawable text."""
+    return sum(_font(file, size).getlength(part) for file, part in fonts.runs(text))
+
+
+def draw_text(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: float) -> None:
+    """Draw a drawable text from its left end and middle on."""
+    x, y = place
+    for file, part in fonts.runs(text):
+        draw.text((x, y), part, _INK, _font(file, size), anchor="lm")
+        x += _font(file, size).getlength(part)
+
+
+def fitted(text: str, room: float, size: float) -> str:
     """The text; if it is longer than `room` pixels, its beginning and dots."""
-    if draw.textlength(text, font) <= room:
+    if text_width(text, size) <= room:
         return text
-    while len(text) > 1 and draw.textlength(text + "…", font) > room:
+    while len(text) > 1 and text_width(text + "…", size) > room:
         text = text[:-1]
     return text + "…"

@@ -36,7 +36,8 @@ def local_name(path: str) -> str:
 
 
 @functools.cache
-def _local_options() -> dict[str, str]:
+def local_options() -> dict[str, str]:
+    """Options of FFmpeg that keep a local file from opening other files and addresses."""
     formats = {name for entry in av.formats_available for name in entry.split(",")}
     names = ",".join(sorted(formats - _OPENING_OTHERS))
     return {"protocol_whitelist": "file", "format_whitelist": names}
@@ -50,7 +51,7 @@ def open_container(path: str) -> tuple[InputContainer, av.VideoStream]:
         EmptyVideo: there is no track at all.
     """
     try:
-        container = av.open(local_name(path), options=_local_options(), metadata_errors="ignore")
+        container = av.open(local_name(path), options=local_options(), metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
         raise _open_error(path, error) from error
     try:
@@ -122,7 +123,7 @@ def _last_sound_s(path: str, start_s: float | None) -> float | None:
     """End of the sound among the packets from `start_s` on, or among all of them; None for no sound."""
     last_s: float | None = None
     with (
-        av.open(local_name(path), options=_local_options(), metadata_errors="ignore") as container,
+        av.open(local_name(path), options=local_options(), metadata_errors="ignore") as container,
         contextlib.suppress(av.FFmpegError, IndexError),
     ):
         if start_s is not None:

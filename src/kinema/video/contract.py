@@ -26,19 +26,19 @@ _log = logging.getLogger("kinema")
 
 
 def target_size(height: int, width: int, size: Size) -> tuple[int, int]:
-    """Height and width of a frame after resizing.
+    """Height and width of a frame after resizing. The long side is rounded down, as in torchvision and PyTorchVideo.
 
-    >>> target_size(240, 320, 120), target_size(240, 320, (112, 112)), target_size(240, 320, None)
-    ((120, 160), (112, 112), (240, 320))
+    >>> target_size(240, 320, 120), target_size(240, 320, (112, 112)), target_size(240, 320, None), target_size(20, 39, 10)
+    ((120, 160), (112, 112), (240, 320), (10, 19))
     """
     if size is None:
         return height, width
     if isinstance(size, tuple):
         target = size
     elif height <= width:
-        target = (size, max(1, round(width * size / height)))
+        target = (size, max(1, width * size // height))
     else:
-        target = (max(1, round(height * size / width)), size)
+        target = (max(1, height * size // width), size)
     if min(target) < 1:
         raise ValueError(f"a frame needs a positive size, got {size=}")
     return target
@@ -51,13 +51,15 @@ class Video(abc.ABC):
         info: path, number of frames, duration and size. Rotation is applied; non-square pixels are not stretched.
         times_s: [n] display time of each frame in seconds; the first is 0.0, or later if the sound begins before it.
         promised_s: duration in seconds by the file's header; 0.0 if the header has none.
-        pixel_aspect: width of a stored pixel over its height; 1.0 for square pixels.
+        pixel_aspect: width of a pixel over its height, as frames are displayed; 1.0 for square pixels.
+        zero_s: the timestamp in the file at which `times_s` is 0.0; None if files of images have none.
     """
 
     info: VideoInfo
     times_s: NDArray[np.float64]
     promised_s: float = 0.0
     pixel_aspect: float = 1.0
+    zero_s: float | None = None
 
     def __init__(self) -> None:
         self._lost: set[int] = set()

@@ -53,6 +53,7 @@ class FrameDecoder:
         request: number of requests so far.
         can_skip: whether the stream marks non-reference frames.
         promised_s: duration in seconds by the header; 0.0 if it has none or is meaningless.
+        zero_s: the timestamp at which a player begins.
         late_s: how long after the sound the first frame is displayed.
         nominal_fps: frame rate by the header.
         pixel_aspect: width of a stored pixel over its height.
@@ -70,7 +71,7 @@ class FrameDecoder:
         self._codec, self.index, self.request = reader.codec, reader.index, 0
         self.nominal_fps, self.pixel_aspect = reader.nominal_fps, reader.pixel_aspect
         self.num_refused, self.concealed = 0, set[int]()
-        self.late_s = reader.first_s - reader.zero_s
+        self.zero_s, self.late_s = reader.zero_s, reader.first_s - reader.zero_s
         end_s = 0.0 if self.index.has_jumps else reader.promised_end_s
         self.promised_s = max(end_s - reader.zero_s, 0.0) if end_s else 0.0
         # The state. A decoder outputs a frame some packets after it took the frame's packet, and after a drain (which makes
@@ -78,10 +79,7 @@ class FrameDecoder:
         # ended is only possible without a drain in between, and only for frames that it was not told to skip.
         self._next_packet = 0  # the next packet to send
         self._num_output = 0  # frames output since packet 0 (of videos whose frames are counted)
-        self._can_resume, self._is_sequential = (
-            True,
-            False,
-        )  # not drained since the last flush; requests follow each other
+        self._can_resume, self._is_sequential = True, False  # not drained since the last flush; requests go on
         self._in_decoder: set[int] = set()  # packets sent without permission to skip, whose frames are not output yet
         self._ready: dict[int, av.VideoFrame] = {}  # frames that were output but not requested so far
         self._change = -1  # the packet that brought the decoder its header, -1: the file's own

@@ -45,8 +45,9 @@ class PyavVideo(Video):
         except BaseException:
             decoder.close()
             raise
-        self.promised_s, self.pixel_aspect = decoder.promised_s, decoder.pixel_aspect
+        self.promised_s, self.zero_s = decoder.promised_s, decoder.zero_s
         self._rotation = rotation_of(first)
+        self.pixel_aspect = 1 / decoder.pixel_aspect if self._rotation.transposed else decoder.pixel_aspect
         height, width = (first.width, first.height) if self._rotation.transposed else (first.height, first.width)
         index, nominal = decoder.index, decoder.nominal_fps
         num_frames, times_s = index.num_frames, index.times_s(nominal)

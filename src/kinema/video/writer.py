@@ -20,6 +20,7 @@ from kinema.errors import OutputError, UsageError
 from kinema.files import whole_file, write_error
 from kinema.video.container import local_name
 from kinema.video.contract import Frame
+from kinema.video.sound import Sound, SoundSource
 
 _CODECS = {
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), ("libx264", {"crf": "18", "preset": "veryfast"})),
@@ -27,6 +28,7 @@ _CODECS = {
     ".gif": ("gif", {}),
 }
 _GIF_TICKS_PER_S = 100
+_UNEVEN_TICKS_PER_S = 90_000
 
 
 class VideoWriter:
@@ -36,13 +38,25 @@ class VideoWriter:
         path: the file; its ending chooses the format.
         fps: frame rate, not rounded.
         size: height and width of the frames. If the codec needs even numbers, the last row or column is repeated.
+        pixel_aspect: width of a pixel over its height.
+        uneven: whether each frame comes with its times.
+        sound: a file whose sound is added; a GIF has none.
 
     Raises:
         UsageError: no format has this ending.
         OutputError: the file cannot be written, or no frame was written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        fps: float,
+        size: tuple[int, int],
+        *,
+        pixel_aspect: float = 1.0,
+        uneven: bool = False,
+        sound: SoundSource | None = None,
+    ) -> None:
         self._path = Path(path)
         self._ending = self._path.suffix.lower()
         if self._ending not in _CODECS:
@@ -51,41 +65,57 @@ class VideoWriter:
             raise ValueError(f"a video needs a positive rate and size, got {fps=}, {size=}")
         self._fps, self._size = Fraction(fps).limit_denominator(100_000), size
         self._is_gif = self._ending == ".gif"
-        self._stack = contextlib.ExitStack()
+        self._aspect = Fraction(pixel_aspect).limit_denominator(1000)
+        ticks = _GIF_TICKS_PER_S if self._is_gif else _UNEVEN_TICKS_PER_S if uneven else self._fps
+        self._tick, self._has_times = 1 / Fraction(ticks), uneven
+        self._last_tick = -1
+        self._sound_source = None if self._is_gif else sound
+        self._sound: Sound | None = None
         self.num_frames = 0
 
     def __enter__(self) -> Self:
-        try:
-            temporary = self._stack.enter_context(whole_file(self._path))
-            # faststart moves the index to the front, so that players can start before they have the whole file
-            flags = {"movflags": "+faststart"} if self._ending in (".mp4", ".m4v", ".mov") else {}
-            self._output = self._stack.enter_context(av.open(local_name(str(temporary)), "w", options=flags))
-            codec, options = _CODECS[self._ending]
-            track = self._output.add_stream(codec, rate=_GIF_TICKS_PER_S if self._is_gif else self._fps)
-            assert isinstance(track, av.VideoStream)
-            multiple = 2 if codec == "libx264" else 1
-            track.height, track.width = (side + side % multiple for side in self._size)
-            track.pix_fmt = "pal8" if self._is_gif else "yuv420p"
-            track.options = dict(options)
-            track.codec_context.time_base = Fraction(1, _GIF_TICKS_PER_S) if self._is_gif else 1 / self._fps
-            self._track = track
-        except av.FFmpegError as error:
-            self._stack.close()
-            raise self._error(error) from error
-        except BaseException:
-            self._stack.close()
-            raise
+        with contextlib.ExitStack() as stack:  # which leaves no file behind after an error
+            temporary = stack.enter_context(whole_file(self._path))
+            try:
+                self._open(temporary, stack)
+            except av.FFmpegError as error:
+                raise self._error(error) from error
+            self._stack = stack.pop_all()
         return self
 
-    def write(self, frame: Frame) -> None:
+    def _open(self, temporary: Path, stack: contextlib.ExitStack) -> None:
+        # faststart moves the index to the front, so that players can start before they have the whole file
+        flags = {"movflags": "+faststart"} if self._ending in (".mp4", ".m4v", ".mov") else {}
+        self._output = stack.enter_context(av.open(local_name(str(temporary)), "w", options=flags))
+        codec, options = _CODECS[self._ending]
+        track = self._output.add_stream(codec, rate=_GIF_TICKS_PER_S if self._is_gif else self._fps)
+        assert isinstance(track, av.VideoStream)
+        multiple = 2 if codec == "libx264" else 1
+        track.height, track.width = (side + side % multiple for side in self._size)
+        track.pix_fmt = "pal8" if self._is_gif else "yuv420p"
+        track.options = dict(options)
+        track.codec_context.time_base = self._tick
+        track.codec_context.sample_aspect_ratio = self._aspect
+        self._track = track
+        if self._sound_source is not None:
+            self._sound = Sound(self._sound_source, self._output, self._ending)
+            stack.callback(self._sound.close)
+
+    def write(self, frame: Frame, span_s: tuple[float, float] | None = None) -> None:
         """Append one frame [h w c] uint8 RGB.
 
+        Args:
+            frame: the frame.
+            span_s: when it is displayed, from the first to the second time in seconds, if the video is uneven.
+
         Raises:
-            ValueError: the frame has another size or type.
+            ValueError: the frame has another size or type, or times are missing or without need.
             OutputError: no space, no permission.
         """
         if frame.shape != (*self._size, 3) or frame.dtype != np.uint8:
             raise ValueError(f"expected a uint8 frame {(*self._size, 3)}, got {frame.dtype} {frame.shape}")
+        if (span_s is not None) != self._has_times:
+            raise ValueError(f"a video with {self._has_times=} got a frame with {span_s=}")
         if self._is_gif:
             # 256 colours, chosen for each frame alone; its palette is [256 argb].
             image = Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE)
@@ -97,13 +127,18 @@ class VideoWriter:
             rows, columns = self._track.height - frame.shape[0], self._track.width - frame.shape[1]
             padded = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else frame
             video_frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
-        video_frame.time_base = self._track.codec_context.time_base
+        start_s, end_s = span_s or (float(place / self._fps) for place in (self.num_frames, self.num_frames + 1))
+        video_frame.time_base = self._tick
         # A GIF counts hundredths of a second: rounding the time of each frame, not the step, keeps the video's length.
-        video_frame.pts = round(self.num_frames * _GIF_TICKS_PER_S / self._fps) if self._is_gif else self.num_frames
+        video_frame.pts = self._last_tick = max(round(start_s / self._tick), self._last_tick + 1)
+        video_frame.duration = max(round(end_s / self._tick) - self._last_tick, 1)
         try:
+            if self._sound is not None:
+                self._sound.write_until(start_s)
             self._output.mux(self._track.encode(video_frame))
         except av.FFmpegError as error:
             raise self._error(error) from error
+        self._end_s = end_s
         self.num_frames += 1
 
     def __exit__(
@@ -117,6 +152,8 @@ class VideoWriter:
                 raise OutputError("no frames were written", self._path, "nothing to make a video of")
             try:
                 self._output.mux(self._track.encode(None))
+                if self._sound is not None:
+                    self._sound.write_until(self._end_s)
                 self._output.close()
             except av.FFmpegError as failure:
                 raise self._error(failure) from failure
