@@ -1,7 +1,10 @@
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from kinema.errors import UsageError
+from kinema.errors import MissingExtra, UsageError
 from kinema.predictions import Prediction, Segment, Timeline
 from kinema.types import TimeSpan
 
@@ -70,3 +73,24 @@ def test_damage_and_skipped_frames_are_in_the_json_only_if_there_are_any():
     assert not {"damage", "fast_seek"} & set(prediction().to_json())
     damaged = prediction(damage="the last 2 s are missing", fast_seek="keyframes").to_json()
     assert (damaged["damage"], damaged["fast_seek"]) == ("the last 2 s are missing", "keyframes")
+
+
+def test_a_timeline_becomes_a_data_frame():
+    table = prediction().timeline.to_pandas()
+    assert list(table.columns) == ["time_s", "start_s", "end_s", "label", "run", "jump"]
+    assert table.label.tolist() == ["run", "jump"]
+    assert table.jump.tolist() == pytest.approx([0.1, 0.8])
+    assert table.end_s.tolist() == [1.0, 2.0]
+
+
+def test_a_missing_pandas_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtra, match=r"kinema\[pandas\]"):
+        prediction().timeline.to_pandas()
+
+
+def test_notebooks_display_the_chart_and_escape_names():
+    shown = replace(prediction(), path="<script>.mp4")._repr_html_()
+    assert "<svg" in shown
+    assert "&lt;script&gt;.mp4" in shown
+    assert "<script" not in shown

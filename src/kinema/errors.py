@@ -22,6 +22,11 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 class KinemaError(Exception):
@@ -68,6 +73,22 @@ class UnknownName(UsageError):
             do = f"known: {', '.join(sorted(names)[:40])}"
         super().__init__(f"no {kind} called {name!r}", do=do)
         self.args = (kind, name, names, do)  # pickle calls the class with these
+
+
+Options = TypeVar("Options", bound="DataclassInstance")
+
+
+def with_options(options: Options, overrides: Mapping[str, object]) -> Options:
+    """A copy of options with some fields changed.
+
+    Raises:
+        UnknownName: there is no such field; says the nearest.
+    """
+    known = [field.name for field in fields(options)]
+    for name in overrides:
+        if name not in known:
+            raise UnknownName("option", name, known)
+    return replace(options, **overrides)
 
 
 class UnknownClass(UnknownName):

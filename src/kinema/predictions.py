@@ -5,6 +5,7 @@ Axes of arrays stand in brackets. Units end a name: `_s` seconds, `_px` pixels.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from kinema import formats
-from kinema.errors import KinemaError, UsageError
+from kinema.errors import KinemaError, MissingExtra, UsageError
 from kinema.files import write_json, write_text
 from kinema.text import json_line
 from kinema.types import TimeSpan
@@ -21,6 +22,7 @@ from kinema.types import TimeSpan
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+    from pandas import DataFrame
 
 _SUBTITLES_AND_TABLES: dict[str, Literal["csv", "srt", "vtt"]] = {".csv": "csv", ".srt": "srt", ".vtt": "vtt"}
 
@@ -108,6 +110,20 @@ class Timeline:
         length_s = float(self.spans_s[-1, 1] - self.spans_s[0, 0]) if len(self) else 0.0
         return float((best[1:] != best[:-1]).sum()) * 60 / length_s if length_s > 0 else 0.0
 
+    def to_pandas(self) -> DataFrame:
+        """A row for each clip: time_s, start_s, end_s, the best label, and a column of scores for each class.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtra("data frames", "pandas", "pandas") from error
+        times = {"time_s": self.times_s, "start_s": self.spans_s[:, 0], "end_s": self.spans_s[:, 1]}
+        table = pandas.DataFrame({**times, "label": self.top_labels})
+        return pandas.concat([table, pandas.DataFrame(self.scores, columns=list(self.labels))], axis=1)
+
     def to_json(self) -> dict[str, object]:
         """As `{"times_s", "labels", "scores", …}`."""
         return {
@@ -146,6 +162,13 @@ class Prediction:
         """One line with the best label; `to_json()` has everything."""
         seen = f"{self.label} {self.scores.max():.1%}, {self.span.duration_s:.1f} s, {len(self.segments)} segments"
         return f"Prediction({self.path!r}: {seen})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook displays: the chart of `plot`, and its path."""
+        from kinema.charts import figure_svg
+
+        name = f"<div><code>{html.escape(self.path)}</code> {self.span.duration_s:.1f} s</div>"
+        return f'<div style="max-width: 60em">{name}{figure_svg(self.plot(), f"p{id(self)}")}</div>'
 
     @property
     def label(self) -> str:

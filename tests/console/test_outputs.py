@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kinema.console.outputs import check_result, check_results
+from kinema.console.outputs import check_result, check_results, output_names
 from kinema.errors import OutputError
 
 
@@ -30,3 +30,21 @@ def test_a_single_file_replaces_no_input_and_no_part_of_a_run(tmp_path):
     (tmp_path / "environment.json").touch()
     with pytest.raises(OutputError, match="a run is never overwritten"):
         check_result(path, [])
+
+
+def test_outputs_keep_folders_and_never_share_a_name(tmp_path):
+    for name in ("a/x.mp4", "b/x.mp4", "b/X.avi", "test.mp4", "test.avi", "one.mp4", "b/x.mp4.avi"):
+        path = tmp_path / "films" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    films = tmp_path / "films"
+    sources = [str(films / name) for name in ("a/x.mp4", "b/x.mp4", "b/X.avi", "test.mp4", "test.avi", "one.mp4")]
+    names = [str(name) for name in output_names(sources, [str(films)]).values()]
+    assert names == ["a/x", "b/x.mp4", "b/X.avi", "test.mp4", "test.avi", "one"]
+    # Without a common folder the second file of a name gets a number.
+    alone = [str(films / name) for name in ("a/x.mp4", "b/x.mp4")]
+    assert [str(name) for name in output_names(alone, alone).values()] == ["x", "x-2"]
+    # A stem that is another file's whole name.
+    tricky = [str(films / "b" / name) for name in ("x.mp4", "X.avi", "x.mp4.avi")]
+    given = [str(name).casefold() for name in output_names(tricky, tricky).values()]
+    assert len(set(given)) == 3

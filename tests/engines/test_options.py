@@ -8,6 +8,7 @@ from typing import get_type_hints
 import pytest
 
 from kinema.engines.options import EngineOptions, EngineOverrides, LoadOverrides
+from kinema.errors import UnknownName
 
 
 def test_overrides_are_the_fields_with_their_types():
@@ -22,5 +23,5 @@ def test_overrides_change_single_fields():
     options = EngineOptions(engine="torch", batch_size=4)
     assert EngineOptions.of(options, device="cpu") == EngineOptions(engine="torch", device="cpu", batch_size=4)
     assert EngineOptions.of() == EngineOptions()
-    with pytest.raises(TypeError, match="engin"):
+    with pytest.raises(UnknownName, match="engine"):
         EngineOptions.of(options, engin="torch")

@@ -34,7 +34,7 @@ def test_overrides_change_single_fields_and_are_checked() -> None:
     assert FeatureOptions.of(pool="max") == FeatureOptions(pool="max")
     with pytest.raises(UnknownName, match="mean"):
         FeatureOptions.of(pool="meen")
-    with pytest.raises(TypeError, match="roling"):
+    with pytest.raises(UnknownName, match="no option called 'roling': Did you mean rolling"):
         PredictOptions.of(roling=3)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import kinema
-from kinema.errors import CheckpointError, VideoError
+from kinema.errors import CheckpointError, UsageError, VideoError
 from kinema.inference.predictor import Failure, Predictor, load
 from kinema.predictions import Prediction
 from kinema.weights.open import checkpoint_folder
@@ -128,3 +128,20 @@ def test_load_takes_a_checkpoint_and_a_run_folder(tmp_path, two_part_film) -> No
     assert kinema.load is load
     with pytest.raises(CheckpointError):
         load(tmp_path / "nothing")
+
+
+def test_a_list_gives_a_list_in_which_failures_stand(make_predictor, two_part_film, text_file) -> None:
+    predictor = make_predictor()
+    found = predictor([two_part_film, text_file], rolling=2)
+    assert [type(outcome) for outcome in found] == [Prediction, Failure]
+    assert found[0].timeline.rolling == 2
+    assert predictor([]) == []
+    with pytest.raises(UsageError, match="not the path of a video: 0: give a path"):
+        predictor(0)
+
+
+def test_the_options_in_use_are_named(make_predictor) -> None:
+    options = make_predictor().options
+    assert (options.device, options.precision) == ("cpu", "f32")
+    assert options.engine in ("torch", "openvino")
+    assert options.batch_size >= 1

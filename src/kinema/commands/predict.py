@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinema.choices import FastSeek, FlowMethod, PredictionFormat
 from kinema.console.inputs import list_sources
-from kinema.console.outputs import check_results
+from kinema.console.outputs import check_results, output_names
 from kinema.console.prediction_printer import PredictionPrinter, write_report
 from kinema.console.progress import TerminalProgress, open_trained
 from kinema.engines.options import EngineOptions
@@ -147,8 +147,9 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     sources, failures = list_sources(paths, frame_folders=config.image_fps is not None)
     count = len(sources) + len(failures)
     config = _with_model(config)
-    _check(config, sources, count)
-    results = _Results(config, sources, count)
+    names = output_names(sources, paths)
+    _check(config, names, count)
+    results = _Results(config, names, count)
     for path, error in failures:  # before the network is loaded, so that a misspelt name is reported at once
         results.take(Failure(path, error))
     if sources:
@@ -171,24 +172,22 @@ def _with_model(config: PredictConfig) -> PredictConfig:
     return replace(config, model=DEFAULT)
 
 
-def _check(config: PredictConfig, sources: Sequence[str], count: int) -> None:
+def _check(config: PredictConfig, names: Mapping[str, Path], count: int) -> None:
     """Find wrong requests before the network is loaded."""
     if config.labels is None and str(config.model).startswith("hf:"):
         do = 'say what to look for: --labels "ice hockey, a crowd"'
         raise UsageError("an encoder of images and text needs labels", config.model or "", do)
-    names = _Names()
-    names_of_all = [names.new(Path(source).stem) for source in sources]  # if none of them fails
     if config.out:
-        check_results(config.out, [_REPORT, *(f"{name}.{config.written}" for name in names_of_all)], _REPORT)
+        check_results(config.out, [_REPORT, *(f"{name}.{config.written}" for name in names.values())], _REPORT)
     if config.render:
-        _check_rendered(config.render, sources, names_of_all, count)
+        _check_rendered(config.render, names, count)
     if count > 1 and config.printed in ("srt", "vtt") and not config.out:
         raise UsageError(
             f"subtitles of {count} videos need a file each", f"--format {config.printed}", "give --out FOLDER"
         )
 
 
-def _check_rendered(path: str, sources: Sequence[str], names: Sequence[str], count: int) -> None:
+def _check_rendered(path: str, names: Mapping[str, Path], count: int) -> None:
     """Make sure that labels are drawn into a new file of a kind that can be written, or into another folder."""
     ending = Path(path).suffix.lower()
     is_video = ending in _VIDEO_ENDINGS
@@ -197,9 +196,9 @@ def _check_rendered(path: str, sources: Sequence[str], names: Sequence[str], cou
         raise UsageError("cannot draw into a video of this kind", path, do)
     check_folder(Path(path).parent if is_video else path)
     target = Path(path).resolve()
-    if any(target == (Path(source).resolve() if is_video else Path(source).resolve().parent) for source in sources):
+    if any(target == (Path(source).resolve() if is_video else Path(source).resolve().parent) for source in names):
         raise UsageError("the video would be written over itself", path, "give --render another name")
-    for video in [target] if is_video else [Path(path) / f"{name}.mp4" for name in names]:
+    for video in [target] if is_video else [Path(path) / f"{name}.mp4" for name in names.values()]:
         if video.exists():
             raise OutputError("a video is never overwritten", video, "give --render another name, or delete it")
     if count > 1 and is_video:
@@ -232,14 +231,13 @@ class _Results:
 
     Args:
         config: settings of the prediction.
-        sources: the videos.
+        names: where the outputs of each video go; see `output_names`.
         count: number of all inputs, with those that lead to no file.
     """
 
-    def __init__(self, config: PredictConfig, sources: Sequence[str], count: int) -> None:
-        self.config, self.single, self.count = config, len(sources) == 1, count
+    def __init__(self, config: PredictConfig, names: Mapping[str, Path], count: int) -> None:
+        self.config, self.names, self.single, self.count = config, names, len(names) == 1, count
         self.print = PredictionPrinter(config.printed, config.top, single=count == 1, to_files=bool(config.out))
-        self.names = _Names()
         self.kept: list[Prediction | Failure] = []
         self.num_failed = 0
 
@@ -255,7 +253,7 @@ class _Results:
 
     def _write(self, prediction: Prediction) -> KinemaError | None:
         """Write the prediction and the video with labels; returns the error of the rendering, or that of the video."""
-        config, name = self.config, self.names.new(Path(prediction.path).stem)
+        config, name = self.config, self.names[prediction.path]
         if config.out:
             path = Path(config.out) / f"{name}.{config.written}"
             if config.written == "json":
@@ -288,17 +286,3 @@ class _Results:
             log.info("report: %s", path)
         if self.count > 1 and (config.out or config.printed == "table"):
             log.info("%d videos, %s", self.count, f"{self.num_failed} failed" if self.num_failed else "all well")
-
-
-class _Names:
-    """File names for videos; of two with the same name the second gets a number."""
-
-    def __init__(self) -> None:
-        self.given: set[str] = set()
-
-    def new(self, stem: str) -> str:
-        name, number = stem, 2
-        while name.lower() in self.given:
-            name, number = f"{stem}-{number}", number + 1
-        self.given.add(name.lower())
-        return name

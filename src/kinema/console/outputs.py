@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kinema.errors import OutputError
 from kinema.files import check_folder
+
+
+def output_names(sources: Sequence[str], given: Sequence[str]) -> dict[str, Path]:
+    """Where the outputs of each source go, relative to the output folder and without an ending.
+
+    Folders below a given folder are mirrored. A file keeps its name without its ending; files that would then have the same
+    name in one folder, such as a.avi and a.mp4, keep their endings, and further ones get a number. Case does not make names
+    differ, because on some systems it does not.
+
+    Args:
+        sources: paths of videos.
+        given: the arguments that led to them: files, folders, patterns.
+    """
+    roots = [Path(one).resolve() for one in given if one != "-" and os.path.isdir(one)]
+    places: dict[str, Path] = {}
+    for source in sources:
+        path = Path(source)
+        resolved = Path(os.path.abspath(path))
+        root = next((one for one in roots if one != resolved and resolved.is_relative_to(one)), None)
+        places[source] = resolved.relative_to(root) if root else Path(path.name)
+    different = {str(place).casefold(): str(place.with_suffix("")).casefold() for place in places.values()}
+    stems = Counter(different.values())
+    taken: set[str] = set()
+    names: dict[str, Path] = {}
+    for source, place in places.items():
+        short = place.with_suffix("")
+        base = name = short if stems[str(short).casefold()] == 1 else place
+        number = 2
+        while str(name).casefold() in taken:
+            name, number = base.with_name(f"{base.name}-{number}"), number + 1
+        taken.add(str(name).casefold())
+        names[source] = name
+    return names
+
 
 _MARKS = {
     "environment.json": "a run",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 from kinema.choices import EngineName, FilePrecision
+from kinema.errors import with_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class EngineOptions:
     @classmethod
     def of(cls, options: EngineOptions | None = None, **overrides: Unpack[EngineOverrides]) -> EngineOptions:
         """Change some fields of options; None stands for the defaults."""
-        return replace(options or EngineOptions(), **overrides)
+        return with_options(options or EngineOptions(), overrides)
 
 
 class LoadOverrides(TypedDict, total=False):

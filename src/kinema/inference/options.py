@@ -6,12 +6,12 @@ arguments of `Predictor`; a test compares the two. This module does not import t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 from kinema.choices import FAST_SEEKS, POOLINGS, FastSeek, Pooling
 from kinema.clips.windows import WindowOptions
-from kinema.errors import UnknownName, check_settings
+from kinema.errors import UnknownName, check_settings, with_options
 from kinema.localization.smoothing import check_size
 from kinema.types import IMAGE_FPS
 
@@ -65,7 +65,7 @@ class PredictOptions:
     @classmethod
     def of(cls, options: PredictOptions | None = None, **overrides: Unpack[PredictOverrides]) -> PredictOptions:
         """Change some fields of options; None stands for the defaults."""
-        return replace(options or cls(), **overrides)
+        return with_options(options or cls(), overrides)
 
 
 class PredictOverrides(TypedDict, total=False):
@@ -111,7 +111,7 @@ class FeatureOptions:
     @classmethod
     def of(cls, options: FeatureOptions | None = None, **overrides: Unpack[FeatureOverrides]) -> FeatureOptions:
         """Change some fields of options; None stands for the defaults."""
-        return replace(options or cls(), **overrides)
+        return with_options(options or cls(), overrides)
 
 
 class FeatureOverrides(TypedDict, total=False):

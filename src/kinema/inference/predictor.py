@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack, cast, overload
 
 import numpy as np
 import torch
@@ -40,11 +40,17 @@ from kinema.weights.published import DEFAULT
 __all__ = ["Failure", "PredictOptions", "Predictor", "load"]
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from kinema.choices import FilePrecision
     from kinema.models.network import Network
     from kinema.weights.checkpoint import ModelCard
     from kinema.weights.download import Progress
+
+Paths: TypeAlias = "list[str] | list[Path] | list[str | os.PathLike[str]] | tuple[str | os.PathLike[str], ...]"
+"""Several videos."""
 
 
 class Predictor:
@@ -93,16 +99,41 @@ class Predictor:
         """
         return self.scorer.in_torch().network
 
+    @property
+    def options(self) -> EngineOptions:
+        """The engine, device, precision and batch size in use."""
+        scorer = self.scorer
+        precision = cast("FilePrecision", scorer.precision)
+        return EngineOptions(
+            engine=scorer.engine, device=str(scorer.device), precision=precision, batch_size=scorer.batch_size
+        )
+
+    @overload
     def __call__(
         self,
         source: str | os.PathLike[str],
         options: PredictOptions | None = None,
         **overrides: Unpack[PredictOverrides],
-    ) -> Prediction:
-        """Predict one video: a file or a folder of images.
+    ) -> Prediction: ...
+
+    @overload
+    def __call__(
+        self,
+        source: Paths,
+        options: PredictOptions | None = None,
+        **overrides: Unpack[PredictOverrides],
+    ) -> list[Prediction | Failure]: ...
+
+    def __call__(
+        self,
+        source: str | os.PathLike[str] | Paths,
+        options: PredictOptions | None = None,
+        **overrides: Unpack[PredictOverrides],
+    ) -> Prediction | list[Prediction | Failure]:
+        """Predict one video, which is a file or a folder of images, or a list of videos.
 
         Args:
-            source: its path.
+            source: a path; or a list of paths, for which those that cannot be read give a `Failure` in the list.
             options: see `PredictOptions`.
             overrides: fields of `options` to change: rolling, step_s, window_s, num_clips, num_crops, min_segment_s,
                 min_score, fast_seek, share_frames, readers, decode_threads, image_fps.
@@ -110,6 +141,10 @@ class Predictor:
         Raises:
             VideoError: it cannot be read.
         """
+        if isinstance(source, (list, tuple)):
+            return list(self.predict_many(source, options, **overrides))
+        if not isinstance(source, (str, os.PathLike)):
+            raise UsageError("not the path of a video", repr(source), "give a path, or a list of paths")
         (outcome,) = self.predict_many([source], options, **overrides)
         if isinstance(outcome, Failure):
             raise outcome.error
