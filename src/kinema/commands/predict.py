@@ -49,7 +49,9 @@ class PredictConfig(EngineOptions):
     prompt: str = "a video of {}"
     """The sentence that each of --labels is put into."""
     rolling: int = 1
-    """Average this many last predictions, so that the label flickers less; 1 is off."""
+    """Average this many predictions around each time, so that the label flickers less; 1 is off."""
+    rolling_causal: bool = False
+    """Average the last --rolling predictions, as a live stream does; changes of the label are then late."""
     step: float | None = None
     """Seconds between predictions; default: the length of a clip, but at least half a second."""
     window: float | None = None
@@ -98,7 +100,8 @@ class PredictConfig(EngineOptions):
     def options(self) -> PredictOptions:
         """The options of each prediction."""
         return PredictOptions(
-            rolling=self.rolling, step_s=self.step, window_s=self.window, num_clips=self.clips, num_crops=self.crops,
+            rolling=self.rolling, rolling_causal=self.rolling_causal, step_s=self.step, window_s=self.window,
+            num_clips=self.clips, num_crops=self.crops,
             min_segment_s=self.min_segment, min_score=self.min_score, fast_seek=self.fast_seek,
             image_fps=self.image_fps or IMAGE_FPS,
         )  # fmt: skip

@@ -21,7 +21,8 @@ class PredictOptions:
     """How a video is predicted.
 
     Args:
-        rolling: number of predictions in the rolling average; 1 is off.
+        rolling: number of predictions in the rolling average, centred on each time; 1 is off.
+        rolling_causal: average the last `rolling` predictions instead, as in a live stream; borders are then late.
         step_s: seconds between predictions; None chooses by the network's clip length.
         window_s: for networks that spread their frames, the length of video in a window; None is the network's own.
         num_clips: clips of each window for spread networks; least number of clips of a video for dense networks.
@@ -38,6 +39,7 @@ class PredictOptions:
     """
 
     rolling: int = 1
+    rolling_causal: bool = False
     step_s: float | None = None
     window_s: float | None = None
     num_clips: int = 1
@@ -72,6 +74,7 @@ class PredictOverrides(TypedDict, total=False):
     """The fields of `PredictOptions` as keyword arguments."""
 
     rolling: int
+    rolling_causal: bool
     step_s: float | None
     window_s: float | None
     num_clips: int

@@ -135,8 +135,8 @@ class Predictor:
         Args:
             source: a path; or a list of paths, for which those that cannot be read give a `Failure` in the list.
             options: see `PredictOptions`.
-            overrides: fields of `options` to change: rolling, step_s, window_s, num_clips, num_crops, min_segment_s,
-                min_score, fast_seek, share_frames, readers, decode_threads, image_fps.
+            overrides: fields of `options` to change: rolling, rolling_causal, step_s, window_s, num_clips, num_crops,
+                min_segment_s, min_score, fast_seek, share_frames, readers, decode_threads, image_fps.
 
         Raises:
             VideoError: it cannot be read.
@@ -192,7 +192,7 @@ class Predictor:
         check_numbers(raw, path)
         spans = start.windows.spans_s
         timeline = Timeline(
-            scores=rolling_average(raw, options.rolling),
+            scores=rolling_average(raw, options.rolling, causal=options.rolling_causal),
             times_s=spans.mean(axis=1),
             spans_s=spans,
             labels=self.labels,

@@ -1,7 +1,7 @@
-"""Rolling prediction averaging: the mean of the last K predictions, so that a label over time flickers less.
+"""Rolling prediction averaging: the mean of K predictions, so that a label over time flickers less.
 
-Only past predictions are averaged, so that a file and a live stream give the same. A change of label appears about K/2
-predictions late.
+In a file the K predictions are centred on each time, so that borders between labels stay where they are. In a live stream they
+are the last K, because there are no later ones: a change of label appears about K/2 predictions late.
 """
 
 from __future__ import annotations
@@ -35,15 +35,26 @@ class RollingAverage:
         return np.mean(self._last, axis=0).astype(np.float32)
 
 
-def rolling_average(scores: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """The rolling average of a whole video's scores [n classes], over `size` predictions (K); 1 changes nothing."""
+def rolling_average(scores: NDArray[np.float32], size: int, *, causal: bool = False) -> NDArray[np.float32]:
+    """The rolling average of a whole video's scores [n classes].
+
+    Args:
+        scores: one row a prediction.
+        size: number of averaged predictions (K); 1 changes nothing. An even number is made odd by one more, so that the
+            window can be centred. At the ends of the video the window is shortened on both sides alike.
+        causal: average the last K, as `RollingAverage` does in a live stream.
+    """
     check_size(size)
     if size == 1 or len(scores) < 2:
         return scores
-    sums = np.cumsum(scores, axis=0, dtype=np.float64)
-    sums[size:] -= sums[:-size].copy()
-    counts = np.minimum(np.arange(1, len(scores) + 1), size)
-    return (sums / counts[:, None]).astype(np.float32)
+    places = np.arange(len(scores))
+    if causal:
+        first, end = np.maximum(places - size + 1, 0), places + 1
+    else:
+        half = np.minimum(np.minimum(places, places[::-1]), size // 2)
+        first, end = places - half, places + half + 1
+    sums = np.concatenate([np.zeros((1, scores.shape[1])), np.cumsum(scores, axis=0, dtype=np.float64)])
+    return ((sums[end] - sums[first]) / (end - first)[:, None]).astype(np.float32)
 
 
 def check_size(size: int) -> None:
