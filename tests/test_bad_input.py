@@ -332,10 +332,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(films, counting
         *before, last = lines.splitlines()
         assert is_told(last, "counting.json" if where == "good.json" else where), last
         assert "cannot write" in last
-        assert not [line for line in before if "epoch" not in line], before
+        assert not [line for line in before if "epoch" not in line and line != "single_frame_tiny"], before  # a title
     left = {path.name for path in Path().rglob("*") if path.is_file()}
-    assert left <= {"config.toml", "environment.json", "split.csv", "epochs.csv", *_CHECKPOINT}
-    assert not list(Path().rglob(".*"))
+    assert left <= {"config.toml", "environment.json", "split.csv", "epochs.csv", ".lock", *_CHECKPOINT}
+    assert {path.name for path in Path().rglob(".*")} <= {".lock"}  # which is empty
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes as POSIX does")
@@ -374,7 +374,7 @@ def test_a_film_from_a_pipe_is_watched_to_its_end(counting_video, checkpoint):
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert lines[-1]["time_s"] == pytest.approx(119 / 25)
     assert result.stderr.count("\n") == 1
-    assert "frames not seen" in result.stderr
+    assert "0 frames dropped" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["describe", "slow_fusion"], ["describe", "slow_fusion", "--json"]])

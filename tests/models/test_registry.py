@@ -62,7 +62,7 @@ def test_prediction_loads_only_the_modules_of_its_network(tmp_path):
         "assert scores.shape == (1, 2)\n"
         "print(*sorted(name for name in sys.modules if name.startswith('kinema.models')))"
     )
-    light = "backbone device network registry small state_dict variant"
+    light = "backbone device limits network registry small state_dict variant"
     layers = "cpu_workarounds depthwise grey_time onednn_conv parts short_clips"
     expected = {"kinema.models", "kinema.models.layers", *(f"kinema.models.{name}" for name in light.split())}
     expected |= {f"kinema.models.layers.{name}" for name in layers.split()}
