@@ -94,7 +94,9 @@ def main() -> None:
             means.append(float(difference.mean()))
             largest = max(largest, float(difference.max()))
         size = "x".join(map(str, spec.size))
-        print(f"{title:24} {size:9} mean {np.mean(means):5.2f}, worst video {max(means):5.2f}, largest pixel {largest:5.0f}")
+        print(
+            f"{title:24} {size:9} mean {np.mean(means):5.2f}, worst video {max(means):5.2f}, largest pixel {largest:5.0f}"
+        )
 
 
 if __name__ == "__main__":
