@@ -62,7 +62,7 @@ COMMANDS = {
         "Train and judge",
         "Train a network several times, each time without another part of the data, and judge it on that part.",
     ),
-    "evaluate": Command("Train and judge", "Judge a trained network on labelled videos."),
+    "evaluate": Command("Train and judge", "Judge a trained network on labelled videos, or a file of located actions."),
     "fuse": Command(
         "Train and judge", "Join two trained networks, such as one for RGB and one for optical flow, to one checkpoint."
     ),

@@ -53,3 +53,16 @@ def test_a_terminal_wraps_sentences_between_words_and_keeps_their_indent(capsys,
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     print_lines(["  one two three four five six seven", "", "path/" * 10])
     assert capsys.readouterr().out == f"  one two three four five six\n    seven\n\n{'path/' * 10}\n"
+
+
+def test_control_characters_are_printed_as_escapes(capsys):
+    from kinema.console.tables import Column, plain_console, print_lines, print_list
+
+    plain_console().print("a\x1b[31mb\r.mp4", style="bold")
+    print_lines(["c\x1b]0;title\x07d"])
+    print_list([Column("label", 0)], [["e\x1b[2Jf"]])
+    out = capsys.readouterr().out
+    assert "a\\x1b[31mb\\r.mp4" in out
+    assert "c\\x1b]0;title\\x07d" in out
+    assert "e\\x1b[2Jf" in out
+    assert "\x1b" not in out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from kinema.choices import PredictionFormat
 from kinema.console.tables import plain_console
 from kinema.predictions import Failure, Prediction
+from kinema.text import json_line
 
 USUAL_TOP = 5
 """Labels of a video that are shown by default where there is room for several."""
@@ -39,7 +39,7 @@ class PredictionPrinter:
         """Print one outcome; a failure is printed as JSON only."""
         if self.kind == "json":
             values = outcome.to_json() if isinstance(outcome, Failure) else outcome.to_json(self.top or USUAL_TOP)
-            print(json.dumps(values, ensure_ascii=False), flush=True)
+            print(json_line(values), flush=True)
         elif isinstance(outcome, Failure):
             return
         elif self.kind == "table" and self.single:

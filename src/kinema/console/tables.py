@@ -5,14 +5,18 @@ Paths and names of networks are never shortened, because users have to type them
 
 from __future__ import annotations
 
+import functools
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from kinema.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import ProgressColumn
+    from rich.text import Text
 
 GAP = 2
 """Spaces between the columns of a table."""
@@ -23,12 +27,26 @@ _NO_TERMINAL = 10_000
 
 
 def plain_console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """A console that prints text literally, without markup, emoji and highlighting; into a file or pipe without wrapping."""
-    from rich.console import Console
+    """A console that prints text literally: without markup, emoji and highlighting, and control characters as escapes.
 
+    Into a file or pipe it prints without wrapping.
+    """
     if width is None and not (sys.stderr if stderr else sys.stdout).isatty():
         width = _NO_TERMINAL
-    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    return _console_class()(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+@functools.cache
+def _console_class() -> type[Console]:
+    from rich.console import Console
+
+    class LiteralConsole(Console):
+        """Names of files and labels may hold sequences that move a terminal's cursor."""
+
+        def render_str(self, text: str, *args: object, **options: object) -> Text:
+            return super().render_str(printable(text, lines=True), *args, **options)  # type: ignore[arg-type]
+
+    return LiteralConsole
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -70,6 +88,7 @@ def print_list(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None
     from rich.cells import cell_len
     from rich.table import Table
 
+    rows = [[printable(cell) for cell in row] for row in rows]
     heads = [column.heading.split("\n") for column in columns]
     widths = [max(map(cell_len, (*head, *cells))) for head, *cells in zip(heads, *rows, strict=True)]
     needed = [min(column.least or width, width) for column, width in zip(columns, widths, strict=True)]

@@ -24,7 +24,7 @@ from kinema.engines.options import EngineOptions, EngineOverrides
 from kinema.engines.scorer import ClipScorer, Scorer, usual_batch
 from kinema.errors import CheckpointError, KinemaError, MissingExtra, UsageError
 from kinema.models.device import resolve_device, resolve_precision
-from kinema.weights.checkpoint import ModelCard
+from kinema.weights.checkpoint import ModelCard, typed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +84,8 @@ class ExportMetadata:
         try:
             values = json.loads(text)
             card, precision = ModelCard.from_json(values["card"]), str(values.get("precision", "f32"))
-            return cls(card, bool(values["causal"]), precision, dict(values.get("made_with", {})))
+            causal = typed(values, "causal", bool)  # "false" would be true
+            return cls(card, causal, precision, dict(values.get("made_with", {})))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError("its metadata is damaged", path, "export it again") from error
 
