@@ -6,22 +6,17 @@ Pillow puts together frames that store only what changed. (Animated GIFs are rea
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from kinema.errors import UnreadableVideo
 from kinema.types import VideoInfo
 from kinema.video.contract import Frame, Video
-from kinema.video.image_folder import ImageFolder, open_image, read_error, to_frame, upright_size
+from kinema.video.image_folder import ImageFolder, ImageVideo, open_image, read_error, to_frame, upright_size
 
 _ANIMATED = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})  # not JPEG: a phone's second image is of another kind
-_SUBFILE_TYPE, _COPY_OR_MASK = (
-    254,
-    5,
-)  # the TIFF tag, and its bits, of pages that are small copies of another one or its mask
+_SUBFILE_TYPE, _COPY_OR_MASK = 254, 5  # TIFF tag, and its bits, of pages that are a small copy or a mask of another
 _MOST_TAGS = 1 << 16
 _SHORTEST_S, _UNSTATED_S = 0.005, 0.1  # browsers show a frame of no stated time so long
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError)
@@ -44,7 +39,7 @@ def open_image_file(path: str, fps: float) -> Video:
     return AnimatedImage(path, pages, fps, whole)
 
 
-class AnimatedImage(Video):
+class AnimatedImage(ImageVideo):
     """The images of one file as the frames of a video.
 
     Args:
@@ -91,18 +86,6 @@ class AnimatedImage(Video):
     def close(self) -> None:
         """Close the file."""
         self._image.close()
-
-    def _read(self, indices: NDArray[np.int64], rows: NDArray[np.int64], out: Frame) -> None:
-        for index, row in zip(indices.tolist(), rows.tolist(), strict=True):
-            out[row] = self._frame(index, *out.shape[1:3])
-
-    def _stream(self, indices: range, height: int, width: int) -> Iterator[tuple[int, Frame]]:
-        for index in indices:
-            try:
-                frame = self._frame(index, height, width)
-            except UnreadableVideo:
-                continue
-            yield index, frame
 
     def _frame(self, index: int, height: int, width: int) -> Frame:
         try:

@@ -6,6 +6,7 @@ others, and of numbers that are missing in the names. `animated_image` reads fil
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,27 @@ from kinema.video.image_series import frame_places
 _ORIENTATION = 0x0112  # the EXIF tag of the camera's rotation
 
 
-class ImageFolder(Video):
+class ImageVideo(Video):
+    """A video whose frames are images that are read one by one."""
+
+    @abc.abstractmethod
+    def _frame(self, index: int, height: int, width: int) -> Frame:
+        """Read a frame; raises `UnreadableVideo`."""
+
+    def _read(self, indices: NDArray[np.int64], rows: NDArray[np.int64], out: Frame) -> None:
+        for index, row in zip(indices.tolist(), rows.tolist(), strict=True):
+            out[row] = self._frame(index, *out.shape[1:3])
+
+    def _stream(self, indices: range, height: int, width: int) -> Iterator[tuple[int, Frame]]:
+        for index in indices:
+            try:
+                frame = self._frame(index, height, width)
+            except UnreadableVideo:
+                continue
+            yield index, frame
+
+
+class ImageFolder(ImageVideo):
     """Image files as the frames of a video.
 
     Args:
@@ -55,18 +76,6 @@ class ImageFolder(Video):
 
     def close(self) -> None:
         """Do nothing: no file stays open between frames."""
-
-    def _read(self, indices: NDArray[np.int64], rows: NDArray[np.int64], out: Frame) -> None:
-        for index, row in zip(indices, rows, strict=True):
-            out[row] = self._frame(int(index), *out.shape[1:3])
-
-    def _stream(self, indices: range, height: int, width: int) -> Iterator[tuple[int, Frame]]:
-        for index in indices:
-            try:
-                frame = self._frame(index, height, width)
-            except UnreadableVideo:
-                continue
-            yield index, frame
 
     def _frame(self, index: int, height: int, width: int) -> Frame:
         with open_image(self._files[index]) as image:
