@@ -33,6 +33,15 @@ def test_two_runs_become_one_network(run_json, fails, svm, films, flow_run, fram
     assert (status, err.count("\n")) == (1, 1)
 
 
+def test_a_joined_network_is_shown_beside_its_parts_and_baselines(films, flow_run, frame_run, tmp_path, capsys):
+    parts, out = [str(frame_run), str(flow_run)], str(tmp_path / "both")
+    assert cli.run(["fuse", *parts, "--data", str(films), "--out", out, "--workers", "0", "--precision", "f32"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == [*parts, out]
+    assert "the largest class" in lines[4]
+    assert "chance" in lines[4]
+
+
 @pytest.mark.parametrize("part", ["train", "valid"])
 def test_joining_names_files_that_cannot_be_read(part, films, flow_run, frame_run, text_file, tmp_path, capsys):
     shutil.copytree(films, tmp_path / "set")

@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from kinema.console.evaluations import result_lines
 from kinema.console.progress import TerminalProgress, open_trained
+from kinema.console.tables import print_lines
 from kinema.errors import OutputError
 from kinema.runs.fuse import FuseConfig, fit_svm, join
 from kinema.runs.judge import name_failures
@@ -46,6 +48,7 @@ def fuse(first: str, second: str, config: FuseConfig) -> int:
     if config.json:
         print(json.dumps({"networks": [{"name": name, **row} for name, row in named]}))
     else:
-        for name, row in named:
-            print(f"{name}: {TASK.headline(row)} on validation")
+        for name, row in named[:-1]:
+            print_lines([f"{name}: {TASK.headline(row)}"])
+        print_lines(result_lines(judged[-1], f"{config.out}: {TASK.headline(rows[-1])}"))
     return name_failures([failures, *(evaluation.failures for evaluation in judged)])

@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
+from kinema.console.evaluations import result_lines
 from kinema.console.progress import TerminalProgress
 from kinema.console.tables import print_lines
 from kinema.runs.config import TrainConfig
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kinema.datasets.dataset import DataSet
-    from kinema.evaluation import Judgement
 
 
 def train(data: str, config: TrainConfig) -> int:
@@ -61,24 +61,6 @@ def train(data: str, config: TrainConfig) -> int:
             print(f"  {command}")
         print(f"  report: {folder}/report.html")
     return 0
-
-
-def result_lines(evaluation: Judgement, headline: str) -> list[str]:
-    """The result on the validation part: the main figures, their interval, the baselines, and reasons to distrust them."""
-    from kinema.evaluation.remarks import baseline_figures, certainty, counted, interval_note, shown, warnings
-
-    known = certainty(evaluation)
-    lines, name = [f"{headline} on the validation part ({counted(evaluation)})"], known.main_figure
-    if name in evaluation.intervals:
-        low, high = evaluation.intervals[name]
-        lines.append(
-            f"  95 % interval of {shown(evaluation)[name]}: {low:.1%} - {high:.1%} ({interval_note(evaluation, name)})"
-        )
-    if known.baseline is not None:
-        ways = baseline_figures(evaluation, name)
-        named = f"always naming {known.baseline.label!r}, the largest class: {ways['largest class']:.1%}"
-        lines.append(f"  {named}; chance: {ways['chance']:.1%}")
-    return lines + [f"  Note: {warning}." for warning in warnings(evaluation)]
 
 
 def next_commands(folder: Path, data: DataSet) -> list[str]:

@@ -49,6 +49,24 @@ def print_evaluation(evaluation: Judgement, name: str) -> None:
         print_list(columns, table)
 
 
+def result_lines(evaluation: Judgement, headline: str) -> list[str]:
+    """The result on the validation part: the main figures, their interval, the baselines, and reasons to distrust them."""
+    from kinema.evaluation.remarks import baseline_figures, certainty, counted, interval_note, shown, warnings
+
+    known = certainty(evaluation)
+    lines, name = [f"{headline} on the validation part ({counted(evaluation)})"], known.main_figure
+    if name in evaluation.intervals:
+        low, high = evaluation.intervals[name]
+        lines.append(
+            f"  95 % interval of {shown(evaluation)[name]}: {low:.1%} - {high:.1%} ({interval_note(evaluation, name)})"
+        )
+    if known.baseline is not None:
+        ways = baseline_figures(evaluation, name)
+        named = f"always naming {known.baseline.label!r}, the largest class: {ways['largest class']:.1%}"
+        lines.append(f"  {named}; chance: {ways['chance']:.1%}")
+    return lines + [f"  Note: {warning}." for warning in warnings(evaluation)]
+
+
 def print_segments(judged: SegmentJudgement) -> None:
     """Print the figures of located actions, what was counted, and the kinds of error, on standard output."""
     doubled = "left out" if judged.removed_doubled else "kept: no answer can find them"
