@@ -45,25 +45,6 @@ class Segment:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """An action in one frame, with the actor's box: left, top, right, bottom in pixels."""
-
-    box: tuple[float, float, float, float]
-    time_s: float
-    label: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Tube:
-    """Detections of one actor linked over time, in order."""
-
-    detections: tuple[Detection, ...]
-    label: str
-    score: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
     """Scores over the time of a video, one row for each of n clips.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kinema.errors import DataError
-from kinema.evaluation.located.boxes import BoxTable, ava_map, box_iou
+from kinema.evaluation.located.boxes import BoxTable, ava_map
 
 LEFT, RIGHT = (0.0, 0.0, 0.4, 1.0), (0.5, 0.0, 0.9, 1.0)
 
@@ -18,12 +18,6 @@ def table(rows) -> BoxTable:
     boxes = np.array([row[2] for row in rows], float).reshape(-1, 4)
     scores = np.array([row[3] if len(row) > 3 else 1 for row in rows], float)
     return BoxTable(np.array([r[0] for r in rows], str), np.array([r[1] for r in rows], str), boxes, scores)
-
-
-def test_iou_of_boxes_with_and_without_the_last_pixel():
-    first, second = np.array([[0, 0, 9, 9]], float), np.array([[5, 0, 14, 9], [20, 20, 30, 30]], float)
-    assert box_iou(first, second) == pytest.approx(np.array([[36 / (81 + 81 - 36), 0]]))
-    assert box_iou(first, second, 1) == pytest.approx(np.array([[50 / 150, 0]]))
 
 
 def test_there_is_no_second_choice():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinema.boxes import box_iou
 from kinema.errors import DataError
 from kinema.evaluation.located.detection import interpolated_precision
 
@@ -78,22 +79,6 @@ class BoxScores:
     def mean_ap(self) -> float:
         """Mean over the classes that have truth."""
         return float(np.nanmean(self.average_precision))
-
-
-def box_iou(first: NDArray[np.float64], second: NDArray[np.float64], pixel: float = 0.0) -> NDArray[np.float64]:
-    """Intersection over union of boxes [n 4] with boxes [m 4]: [n m].
-
-    Args:
-        first: left, top, right, bottom.
-        second: as `first`.
-        pixel: added to widths and heights: 1 where right and bottom are the last pixel inside, as in PASCAL VOC.
-    """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.maximum(high - low + pixel, 0).prod(axis=2)
-    areas = [(side[:, 2:] - side[:, :2] + pixel).prod(axis=1) for side in (first, second)]
-    union = areas[0][:, None] + areas[1] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def ava_map(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from kinema.boxes import box_iou
 from kinema.errors import DataError
-from kinema.evaluation.located.boxes import box_iou
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from kinema.boxes import box_iou
 from kinema.errors import DataError
-from kinema.evaluation.located.boxes import box_iou
 from kinema.evaluation.located.detection import interpolated_precision
 
 if TYPE_CHECKING:
