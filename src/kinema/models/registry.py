@@ -105,6 +105,14 @@ ENCODER_VARIANTS = VariantTable({"hub": ("video_encoder",)})
 They are not in `VARIANTS`: without a backbone of their own they can be neither built nor counted by name alone.
 """
 
+SEGMENT_VARIANTS = VariantTable({"located.network": ("segments_one_stage", "segments_two_stage")})
+"""Networks that locate actions in time, on the features of another network, their encoder.
+
+They are not in `VARIANTS`: without an encoder they cannot be built.
+"""
+
+_TABLES = (VARIANTS, ENCODER_VARIANTS, SEGMENT_VARIANTS)
+
 NONLOCAL_ARGUMENTS = {"nonlocal_stages": "stages", "nonlocal_every": "every", "nonlocal_mode": "mode"}
 """Arguments of `build` for any network, and the parameters of `nonlocal_block.insert_nonlocal` that they set."""
 
@@ -181,8 +189,8 @@ def build_without_weights(name: str, **arguments: Any) -> Network:
 
 
 def is_network(name: str) -> bool:
-    """Whether `build` can make a network of that name: one of `VARIANTS`, or one on an encoder of transformers."""
-    return name in VARIANTS or name in ENCODER_VARIANTS
+    """Whether `build` can make a network of that name: one of `VARIANTS`, or one on an encoder."""
+    return any(name in table for table in _TABLES)
 
 
 def find_variant(name: str) -> Variant:
@@ -192,8 +200,8 @@ def find_variant(name: str) -> Variant:
         UnknownName: there is none; names the nearest ones, of timm's backbones too.
     """
     if is_network(name):
-        return VARIANTS[name] if name in VARIANTS else ENCODER_VARIANTS[name]
-    known, backbones = [*VARIANTS, *ENCODER_VARIANTS], list_backbones()
+        return next(table[name] for table in _TABLES if name in table)
+    known, backbones = [name for table in _TABLES for name in table], list_backbones()
     near, near_backbone = nearest(name, [*known, *backbones]), nearest(name, backbones)
     do = f"Did you mean the backbone {near_backbone[0]}? " if near_backbone else ""
     do += "`kinema models` lists them; give a network of timm as --backbone"
@@ -249,7 +257,7 @@ def _construct(
     own: Mapping[str, object],
     arguments: Mapping[str, object],
 ) -> Network:
-    """Call the builder, with built members for a network that is made of others, and insert non-local blocks.
+    """Call the builder, with a built encoder or built members for a network that is made of others; insert non-local blocks.
 
     Args:
         name: of the network.
@@ -272,6 +280,9 @@ def _construct(
             if (dropout := layers.pop("dropout", None)) is not None:
                 changes["dropout"] = dropout
             layers["members"] = [_build_member(spec, member, changes) for member in layers["members"]]
+        if "encoder" in layers:
+            own_encoder = layers["encoder"]
+            layers["encoder"] = build(own_encoder["variant"], spec=spec.to_json(), **own_encoder["arguments"])
         network = builder(spec=spec, **given, **layers)
         if blocks:
             from kinema.models.nonlocal_block import insert_nonlocal
