@@ -68,6 +68,19 @@ NARROW: dict[str, dict[str, Any]] = {
             "spec": {"clip_len": 3, "size": (64, 64)},
         },
     ),
+    "slow_r50_detection": {
+        "members": [{"variant": "slow_r50", "arguments": {"dilated": True, "width": 8}}],
+        "spec": {"clip_len": 4, "size": (48, 64)},
+    },
+    "slowfast_r50_detection": {
+        "members": [
+            {
+                "variant": "slowfast_r50",
+                "arguments": {"dilated": True, "width": 16, "times": (((1, 1), (3,)), ((3, 3), (3,)))},
+            }
+        ],
+        "spec": {"clip_len": 16, "size": (48, 64)},
+    },
     **for_each(("slow_r50", "c2d_r50", "i3d_r50"), {"width": 8, "spec": {"clip_len": 4, "size": (48, 64)}}),
     **for_each(("r2plus1d_r50", "i3d_r50_nonlocal"), {"width": 8, "spec": {"clip_len": 8, "size": (48, 64)}}),
     **for_each(

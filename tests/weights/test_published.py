@@ -94,6 +94,17 @@ def test_class_names_are_kinetics_in_alphabetical_order():
     assert (names[0], names[115], names[399]) == ("abseiling", "eating ice cream", "zumba")
 
 
+def test_networks_of_boxes_name_the_actions_of_ava():
+    card = published_card(find_published("slowfast_r50_detection"))
+    assert (card.task, card.multi_label, len(set(card.labels))) == ("boxes", True, 80)
+    # the numbers of AVA's file begin with 1
+    assert [card.labels[number - 1] for number in (1, 12, 80)] == [
+        "bend/bow (at the waist)",
+        "stand",
+        "watch (a person)",
+    ]
+
+
 # Names and shapes of the publishers' files
 
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kinema.models.layers import onednn_conv
-from kinema.models.network import Network, fastest_layout, group, init_he
+from kinema.models.network import SpatialNetwork, fastest_layout, group, init_he
 from kinema.models.variant import Variant
 from kinema.types import FLOW_ZERO, InputSpec
 
@@ -134,7 +134,7 @@ class Mixed(nn.Module):
         return torch.cat([self.branch0(x), self.branch1(x), self.branch2(x), self.branch3(x)], dim=1)
 
 
-class Inception3d(Network):
+class Inception3d(SpatialNetwork):
     """Inception-v1 over a clip; subclasses choose the convolutions and poolings.
 
     Args:
@@ -172,11 +172,18 @@ class Inception3d(Network):
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """The sliding average of the last module."""
+        return self.average(self._last(clip))
+
+    def maps(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f y x"]:
+        """The average of the last module over time."""
+        return self._last(clip).mean(2)
+
+    def _last(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f s y x"]:
         x = fastest_layout(clip)
         for name, layer in self.named_children():
             if name.startswith(("conv_", "pool_", "mixed_")):
                 x = layer(x)
-        return self.average(x)
+        return x
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """conv_1a, conv_2 (b and c), then the modules 3b to 5c one by one."""

@@ -135,6 +135,14 @@ class JoinedNetwork(Network):
         return FrameParts(lambda frames: self.encode(frames)[:, 0], self.join)
 
 
+class SpatialNetwork(Network):
+    """A network whose features are known at each place of the frame, so that boxes can be scored: see `detection`."""
+
+    @abstractmethod
+    def maps(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f y x"]:
+        """Features at each place, averaged over the time of the clip; `f` is `feature_dim`."""
+
+
 State = dict[str, Tensor]
 """What a streaming network keeps between frames: tensors by name, each with the batch as its first axis."""
 

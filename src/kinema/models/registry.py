@@ -66,6 +66,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "transformer": ("timesformer_base", "videomae_base", "video_vit_small"),
     "causal": ("causal_a0", "causal_small"),
     "lecture": ("lecture_late_fusion", "lecture_early_fusion", "lecture_3d_cnn"),
+    "detection": ("slow_r50_detection", "slowfast_r50_detection", "roi_small"),
 }
 """The networks of each module in `kinema.models`, in the order in which they are listed."""
 

@@ -18,7 +18,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinema.models.network import Network, fastest_layout
+from kinema.models.network import SpatialNetwork, fastest_layout
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
@@ -75,7 +75,7 @@ def _factored(inputs: int, middle: int, outputs: int, size: int, stride: Sequenc
     ]
 
 
-class ResNet3d(Network):
+class ResNet3d(SpatialNetwork):
     """A residual network of basic blocks over a clip.
 
     Args:
@@ -124,10 +124,17 @@ class ResNet3d(Network):
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """The average of the last stage over space and time."""
+        return self.pool(self._last(clip)).flatten(1)
+
+    def maps(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f y x"]:
+        """The average of the last stage over time."""
+        return self._last(clip).mean(2)
+
+    def _last(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f s y x"]:
         x = fastest_layout(clip)
         for _, stage in self.stages():
             x = stage(x)
-        return self.pool(x).flatten(1)
+        return x
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Stem and the residual stages."""

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinema.models.network import Network, fastest_layout, init_he
+from kinema.models.network import SpatialNetwork, fastest_layout, init_he
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
@@ -116,6 +116,15 @@ class WindowedMean(nn.Module):
         return f"window={self.window}"
 
 
+def dilate(stage: nn.Module) -> None:
+    """Undo a stage's stride over space; its 3 x 3 filters then take every other place, and so see as much as before."""
+    for conv in stage.modules():
+        if isinstance(conv, nn.Conv3d):
+            conv.stride = (conv.stride[0], 1, 1)
+            if conv.kernel_size == (1, 3, 3):
+                conv.dilation, conv.padding = (1, 2, 2), (0, 2, 2)
+
+
 def quiet_last_norms(module: nn.Module) -> None:
     """Initialise each bottleneck as its shortcut (Goyal et al. 2017), so that deep networks learn faster."""
     for block in module.modules():
@@ -123,7 +132,7 @@ def quiet_last_norms(module: nn.Module) -> None:
             nn.init.zeros_(block.norm_c.weight)
 
 
-class BottleneckResNet3d(Network):
+class BottleneckResNet3d(SpatialNetwork):
     """A residual network of bottlenecks over a clip.
 
     Args:
@@ -136,10 +145,11 @@ class BottleneckResNet3d(Network):
             the first leaves it out, and the first stage halves space instead.
         factorized: for each stage its stride over time, with every 3x3 convolution split into one over time and one over
             space; None for plain convolutions without such strides.
+        dilated: the last stage keeps its resolution; its 3 x 3 filters take every other place.
         dropout: before the classifier.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what the variants differ in
         self,
         spec: InputSpec,
         num_classes: int,
@@ -148,6 +158,7 @@ class BottleneckResNet3d(Network):
         stem_time: Sequence[int] = (1, 1),
         pools: Sequence[int] = (1, 1),
         factorized: Sequence[int] | None = None,
+        dilated: bool = False,
         dropout: float = 0.5,
     ) -> None:
         shortest = stem_time[1] * (pools[0] or 1) * (pools[1] - 1) + 1
@@ -164,6 +175,8 @@ class BottleneckResNet3d(Network):
                 zip(pairwise(channels), times, strides_t, strict=True)
             )
         )
+        if dilated:
+            dilate(self.blocks[-1])
         self.pool_time: nn.Module = nn.Identity()
         if self.pool_t > 1:
             self.pool_time = nn.MaxPool3d((self.pool_t, 1, 1))
@@ -173,11 +186,18 @@ class BottleneckResNet3d(Network):
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """Averages over time and windows of places."""
+        return self.pool(self._last(clip)).mean((2, 3, 4))
+
+    def maps(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f y x"]:
+        """The average of the last stage over time."""
+        return self._last(clip).mean(2)
+
+    def _last(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f s y x"]:
         x = self.stem(fastest_layout(clip))
         for stage, block in enumerate(self.blocks):
             x = block(x)
             x = self.pool_time(x) if stage == 0 else x
-        return self.pool(x).mean((2, 3, 4))
+        return x
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Stem and residual stages, named from res2 on as in the papers."""

@@ -17,13 +17,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinema.models.network import Network, fastest_layout, init_he
+from kinema.models.network import SpatialNetwork, fastest_layout, init_he
 from kinema.models.resnet_bottleneck3d import (
     EXPANSION,
     FROM_PYTORCHVIDEO_BLOCK,
     HEAD_WINDOW,
     WindowedMean,
     bottleneck_stage,
+    dilate,
     kinetics_input,
     quiet_last_norms,
     resnet_stem,
@@ -64,7 +65,7 @@ class Pathways(nn.Module):
         return (slow if self.lateral is None else torch.cat([slow, self.lateral(fast)], 1)), fast
 
 
-class SlowFast(Network):
+class SlowFast(SpatialNetwork):
     """Two pathways of bottlenecks with lateral connections.
 
     Args:
@@ -76,12 +77,13 @@ class SlowFast(Network):
         alpha: frames of the fast pathway for one of the slow.
         beta: channels of the fast pathway for one of the slow.
         lateral: filter length over time of the lateral convolutions; their output channels per fast channel.
+        dilated: the last stage keeps its resolution; its 3 x 3 filters take every other place.
         dropout: before the classifier.
     """
 
     expansion = EXPANSION
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what the variants differ in
         self,
         spec: InputSpec,
         num_classes: int,
@@ -93,6 +95,7 @@ class SlowFast(Network):
         alpha: int = 4,
         beta: float = 1 / 8,
         lateral: Sequence[int] = (7, 2),
+        dilated: bool = False,
         dropout: float = 0.5,
     ) -> None:
         slow = [width, *(width * self.expansion * 2**stage for stage in range(len(times[0])))]
@@ -113,6 +116,8 @@ class SlowFast(Network):
                 zip(pairwise(slow), pairwise(fast), *times, strict=True)
             )
         )
+        if dilated:
+            dilate(self.blocks[-1])
         self.pool = WindowedMean(HEAD_WINDOW)
         init_he(nn.ModuleList([self.stem, self.blocks]))
         quiet_last_norms(self.blocks)
@@ -127,12 +132,19 @@ class SlowFast(Network):
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """Averages of the slow pathway, then those of the fast one."""
+        return torch.cat([self.pool(x).mean((2, 3, 4)) for x in self._last(clip)], 1)
+
+    def maps(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f y x"]:
+        """Averages of both pathways over time."""
+        return torch.cat([x.mean(2) for x in self._last(clip)], 1)
+
+    def _last(self, clip: Float[Tensor, "b c t h w"]) -> tuple[Tensor, Tensor]:
         fast = fastest_layout(clip)
         seen = torch.tensor(slow_frames(clip.shape[2], self.alpha), device=clip.device)
         slow = fast.index_select(2, seen)
         for stage in (self.stem, *self.blocks):
             slow, fast = stage(slow, fast)
-        return torch.cat([self.pool(slow).mean((2, 3, 4)), self.pool(fast).mean((2, 3, 4))], 1)
+        return slow, fast
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Stem and residual stages of both pathways, named from res2 on as in the paper."""

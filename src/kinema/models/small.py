@@ -20,7 +20,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinema.models.network import FrameParts, Network, fastest_layout, filters_see_time, init_he
+from kinema.models.network import FrameParts, SpatialNetwork, fastest_layout, filters_see_time, init_he
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
@@ -63,7 +63,7 @@ class Block(nn.Module):
         return self.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
 
-class SmallFusion(Network):
+class SmallFusion(SpatialNetwork):
     """A compact residual network over a clip.
 
     Args:
@@ -136,11 +136,24 @@ class SmallFusion(Network):
 
         return FrameParts(lambda frames: self._pooled(frames).flatten(1), join)
 
+    def maps(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f y x"]:
+        """The average of the last stage over time.
+
+        Raises:
+            ValueError: the network joins frames after its average over space.
+        """
+        if self.join is not None:
+            raise ValueError("this network joins frames after its last stage, so it has no features at each place")
+        return self._last(clip).mean(2)
+
     def _pooled(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f s y x"]:
+        return self.pool(self._last(clip))
+
+    def _last(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f s y x"]:
         x = self.stem(fastest_layout(clip))
         for stage in self.blocks:
             x = stage(x)
-        return self.pool(x)
+        return x
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Stem, the residual stages, and late fusion's joining layer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from kinema.models.network import Network
 from kinema.types import InputChanges, InputSpec
@@ -25,6 +26,7 @@ class Weights:
         input: fields of the variant's `InputSpec` that differ for these weights.
         metrics: the publisher's figures by name, with the protocol in the name ("kinetics400 hit@1, 30 views").
         source: the page with these figures.
+        task: what they predict: labels of a clip, or of its boxes.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Weights:
     input: InputChanges = field(default_factory=InputChanges)
     metrics: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
+    task: Literal["clip", "boxes"] = "clip"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kinema.models.layers.depthwise import DepthwiseConv3d
-from kinema.models.network import Network, fastest_layout, init_he
+from kinema.models.network import SpatialNetwork, fastest_layout, init_he
 from kinema.models.resnet_bottleneck3d import WindowedMean, kinetics_input
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
@@ -80,7 +80,7 @@ class ExpandedBlock(nn.Module):
         return self.relu(self.norm_c(self.conv_c(out)) + self.shortcut(x))
 
 
-class X3D(Network):
+class X3D(SpatialNetwork):
     """A network of expanded blocks.
 
     Args:
@@ -131,10 +131,17 @@ class X3D(Network):
 
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """Output of the head for each window, averaged."""
+        return self.project(self.pool(self._last(clip))).mean((2, 3, 4))
+
+    def maps(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f y x"]:
+        """Output of the head for each place, without its window over space."""
+        return self.project(self._last(clip).mean(2, keepdim=True)).squeeze(2)
+
+    def _last(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t y x"]:
         x = self.stem(fastest_layout(clip))
         for stage in self.blocks:
             x = stage(x)
-        return self.project(self.pool(self.conv5(x))).mean((2, 3, 4))
+        return self.conv5(x)
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """Stem, residual stages, and the two layers around the average."""

@@ -51,6 +51,13 @@ def _pytorchvideo(name: str, variant: str, file: str, hit_at_1: float, hit_at_5:
     return Weights(name, variant, url, _LABELS, "Apache-2.0", renames=renames, metrics=metrics, source=source)
 
 
+def _pytorchvideo_boxes(variant: str, file: str, renames: str) -> Weights:
+    """Networks for the 80 labels of AVA 2.2, for which PyTorchVideo prints no figures."""
+    url = f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/ava/{file}.pyth"
+    source = "https://github.com/facebookresearch/pytorchvideo/blob/main/hubconf.py"
+    return Weights(variant, variant, url, "ava80", "Apache-2.0", renames=renames, source=source, task="boxes")
+
+
 def _github(name: str, variant: str, file: str, git_blob: str, hit_at_1: float) -> Weights:
     """Conversions of DeepMind's I3D."""
     if name.endswith("hassony2"):
@@ -93,6 +100,8 @@ PUBLISHED: tuple[Weights, ...] = (
     _pytorchvideo("x3d_s", "x3d_s", "X3D_S", 0.7333, 0.9127),
     _pytorchvideo("x3d_m", "x3d_m", "X3D_M", 0.7594, 0.9272),
     _pytorchvideo("x3d_l", "x3d_l", "X3D_L", 0.7744, 0.9331),
+    _pytorchvideo_boxes("slow_r50_detection", "SLOW_4x16_R50_DETECTION", "FROM_PYTORCHVIDEO_SLOW"),
+    _pytorchvideo_boxes("slowfast_r50_detection", "SLOWFAST_8x8_R50_DETECTION", "FROM_PYTORCHVIDEO_SLOWFAST"),
     _github("i3d_rgb", "i3d_rgb", "models/rgb_imagenet.pt", "73a4fd1d87eb3dbd97f33a9779fa1caa3d28111a", 0.711),
     _github("i3d_rgb_hassony2", "i3d_rgb", "model/model_rgb.pth", "2a7c22e23e6c74f50a0166ce61110bccd2ab48bb", 0.711),
     _github("i3d_flow", "i3d_flow", "models/flow_imagenet.pt", "ef0e7c282a102f76b14b52643574b80acba4e475", 0.634),
@@ -160,7 +169,10 @@ def published_card(weights: Weights) -> ModelCard:
     about = {"name": weights.labels, "weights": weights.name, "source": weights.source, "licence": weights.licence}
     input = VARIANTS[weights.variant].input.with_(**weights.input)
     arguments = {"num_classes": len(labels)}
-    return ModelCard(weights.variant, arguments, labels, input=input, data=about, metrics=weights.metrics)
+    return ModelCard(
+        weights.variant, arguments, labels, multi_label=weights.task == "boxes", task=weights.task, input=input,
+        data=about, metrics=weights.metrics,
+    )  # fmt: skip
 
 
 def renames_of(weights: Weights) -> Renames:
