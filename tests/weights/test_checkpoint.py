@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from kinema.errors import CheckpointError, OutputError
+from kinema.localization.grouping import GroupingOptions
 from kinema.models import BackboneSource, build
 from kinema.types import InputSpec
 from kinema.weights.checkpoint import CARD, WEIGHTS, ModelCard, load_checkpoint, read_card, save_checkpoint
@@ -35,6 +36,7 @@ def test_card_can_be_read_by_people_and_comes_back_the_same(folder, network):
     assert values["labels"] == ["no", "yes"]
     card = read_card(folder)
     assert card.input == network.spec
+    assert card.grouping is None
     assert card.training == {"epochs": 3}
     assert card.metrics == {"macro_f1": 0.5}
 
@@ -49,6 +51,12 @@ def test_an_older_card_is_read_and_one_that_lacks_what_it_always_had_is_not(fold
     (folder / CARD).write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="short_side"):
         read_card(folder)
+
+
+def test_a_card_keeps_how_segments_are_made(network, tmp_path):
+    grouping = GroupingOptions(method="hysteresis", by_class={"yes": (0.5, 0.25)}, background=("no",))
+    save_checkpoint(tmp_path / "best", network, ModelCard.of(network, ("no", "yes"), grouping=grouping))
+    assert read_card(tmp_path / "best").grouping == grouping
 
 
 def test_late_fusion_saved_before_its_norm_gives_the_same_scores(tmp_path):
@@ -246,6 +254,10 @@ def test_no_argument_of_a_network_ends_otherwise_than_in_one_line(folder, varian
         ({"labels": [1, 2]}, "labels must be texts"),
         ({"task": "frames"}, "task must be clip or frame"),
         ({"format": True}, "format must be a int"),
+        ({"grouping": {"method": "magic"}}, "unknown self.method='magic'"),
+        ({"grouping": {"smoothing_s": "wide"}}, "damaged model card"),
+        ({"grouping": {"width": 1}}, "damaged model card .*width"),
+        ({"grouping": [1]}, "grouping must be a dict"),
         ({"arguments": {"width": 10**6}}, "more than .* parameters"),
         ({"arguments": {"width": [1] * 2000}}, "lists of at most 1000"),
     ],

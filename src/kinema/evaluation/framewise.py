@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 OVERLAPS = (0.10, 0.25, 0.50)
 
-Run = tuple[int, int, int]
-"""A run of frames of one class: class, first frame, one past the last frame."""
+Run = tuple[int, float, float]
+"""A run of frames of one class: class, first frame, one past the last frame. (Or seconds in place of frames.)"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

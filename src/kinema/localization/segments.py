@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from kinema.predictions import Timeline
 
+NOTHING = -1
+"""In place of the index of a label: no label."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentOptions:
@@ -37,8 +40,8 @@ class SegmentOptions:
 
 
 @dataclass(slots=True)
-class _Run:
-    """Rows [first, end) of a timeline that have one label."""
+class Run:
+    """Rows [first, end) of a timeline that have one label, by its index."""
 
     first: int
     end: int
@@ -48,9 +51,11 @@ class _Run:
 
     @property
     def duration_s(self) -> float:
+        """Length in seconds."""
         return self.end_s - self.start_s
 
-    def touches(self, other: _Run) -> bool:
+    def touches(self, other: Run) -> bool:
+        """Whether one begins where the other one ends."""
         return self.end_s == other.start_s or other.end_s == self.start_s
 
 
@@ -59,43 +64,56 @@ def merge_segments(timeline: Timeline, options: SegmentOptions | None = None) ->
     options = options or SegmentOptions()
     if not len(timeline):
         return ()
-    runs = _absorb_short(_find_runs(timeline, options.min_score), timeline.scores, options.min_duration_s)
-    joined: list[_Run] = []
-    for run in runs:
-        last = joined[-1] if joined else None
-        gap_s = run.start_s - last.end_s if last and last.label == run.label else np.inf
-        if last and options.max_gap_s > 0 and gap_s <= options.max_gap_s:
-            last.end, last.end_s = run.end, run.end_s
-        else:
-            joined.append(run)
+    sure = timeline.scores.max(axis=1) >= options.min_score
+    runs = find_runs(np.where(sure, timeline.scores.argmax(axis=1), NOTHING), timeline.cells_s)
+    runs = join_runs(absorb_short(runs, timeline.scores, options.min_duration_s), options.max_gap_s)
 
-    def segment(run: _Run) -> Segment:
+    def segment(run: Run) -> Segment:
         score = float(timeline.scores[run.first : run.end, run.label].mean())
         return Segment(TimeSpan(run.start_s, run.end_s), timeline.labels[run.label], score)
 
-    return tuple(segment(run) for run in joined if run.duration_s >= options.min_duration_s)
+    return tuple(segment(run) for run in runs if run.duration_s >= options.min_duration_s)
 
 
-def _find_runs(timeline: Timeline, min_score: float) -> list[_Run]:
-    runs: list[_Run] = []
-    labels = timeline.scores.argmax(axis=1)
-    for row, (start_s, end_s) in enumerate(timeline.cells_s.tolist()):
-        label = int(labels[row])
-        if timeline.scores[row, label] < min_score or end_s <= start_s:
+def find_runs(labels: NDArray[np.int64], cells_s: NDArray[np.float64]) -> list[Run]:
+    """Runs of one label.
+
+    Args:
+        labels: the label of each row [n], or `NOTHING`.
+        cells_s: the time that each row stands for [n 2]; rows without a duration are left out.
+    """
+    runs: list[Run] = []
+    for row, (label, (start_s, end_s)) in enumerate(zip(labels.tolist(), cells_s.tolist(), strict=True)):
+        if label == NOTHING or end_s <= start_s:
             continue
         if runs and runs[-1].label == label and runs[-1].end_s >= start_s:
             runs[-1].end, runs[-1].end_s = row + 1, end_s
         else:
-            runs.append(_Run(row, row + 1, label, start_s, end_s))
+            runs.append(Run(row, row + 1, label, start_s, end_s))
     return runs
 
 
-def _absorb_short(runs: list[_Run], scores: NDArray[np.float32], min_duration_s: float) -> list[_Run]:
+def join_runs(runs: list[Run], max_gap_s: float) -> list[Run]:
+    """Join neighbours in the list that have one label and at most `max_gap_s` seconds between them; 0 joins none."""
+    joined: list[Run] = []
+    for run in runs:
+        last = joined[-1] if joined else None
+        gap_s = run.start_s - last.end_s if last and last.label == run.label else np.inf
+        if last and max_gap_s > 0 and gap_s <= max_gap_s:
+            last.end, last.end_s = run.end, run.end_s
+        else:
+            joined.append(run)
+    return joined
+
+
+def absorb_short(
+    runs: list[Run], scores: NDArray[np.float32] | NDArray[np.float64], min_duration_s: float
+) -> list[Run]:
     """Give short runs the label of a neighbour that they touch, the shortest run first.
 
     A linked list (`before`, `after`) and a heap keep this at O(n log n), so that hours of frame-wise labels take seconds.
     """
-    kept: list[_Run | None] = [None, *runs, None]
+    kept: list[Run | None] = [None, *runs, None]
     before, after = list(range(-1, len(kept) - 1)), list(range(1, len(kept) + 1))
 
     def remove(place: int) -> None:

@@ -57,6 +57,32 @@ def rolling_average(scores: NDArray[np.float32], size: int, *, causal: bool = Fa
     return ((sums[end] - sums[first]) / (end - first)[:, None]).astype(np.float32)
 
 
+def gaussian_average(
+    scores: NDArray[np.float32] | NDArray[np.float64], times_s: NDArray[np.float64], width_s: float
+) -> NDArray[np.float64]:
+    """The mean of scores [n classes] around each time, weighted by a Gaussian, so that borders stay where they are.
+
+    Args:
+        scores: one row a prediction.
+        times_s: times of the predictions [n], ascending; they may be unevenly spaced.
+        width_s: standard deviation in seconds; rows more than three of them away do not count. 0 changes nothing.
+    """
+    values = scores.astype(np.float64)
+    if width_s <= 0 or len(values) < 2:
+        return values
+    shares = np.maximum(np.gradient(times_s), 1e-9)[:, None]  # the time that a row stands for
+    total, weights = values * shares, shares.copy()
+    for distance in range(1, len(values)):
+        offsets = (times_s[distance:] - times_s[:-distance]) / width_s
+        if offsets.min() > 3:
+            break
+        weight = np.where(offsets <= 3, np.exp(-(offsets**2) / 2), 0)[:, None]
+        for here, there in ((slice(distance, None), slice(-distance)), (slice(-distance), slice(distance, None))):
+            total[here] += weight * shares[there] * values[there]
+            weights[here] += weight * shares[there]
+    return total / weights
+
+
 def check_size(size: int) -> None:
     """Check the number of averaged predictions.
 

@@ -18,6 +18,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from kinema.choices import TASKS
 from kinema.errors import CheckpointError, KinemaError, MissingExtra, OutputError
 from kinema.files import write_error
+from kinema.localization.grouping import GroupingOptions
 from kinema.models import build, build_arguments
 from kinema.models.limits import limited_size
 from kinema.models.network import Network
@@ -39,6 +40,7 @@ class CardFields(TypedDict, total=False):
     training: Mapping[str, object]
     data: Mapping[str, object]
     metrics: Mapping[str, object]
+    grouping: GroupingOptions | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ModelCard:
         training: the run's configuration.
         data: name, counts and fingerprint of the training data.
         metrics: measured figures by name.
+        grouping: how segments are made from its scores; None if that was not chosen.
         version: of the format.
     """
 
@@ -67,6 +70,7 @@ class ModelCard:
     training: Mapping[str, object] = field(default_factory=dict)
     data: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, object] = field(default_factory=dict)
+    grouping: GroupingOptions | None = None
     version: int = FORMAT
 
     def to_json(self) -> dict[str, object]:
@@ -83,6 +87,7 @@ class ModelCard:
             "training": dict(self.training),
             "data": dict(self.data),
             "metrics": dict(self.metrics),
+            **({"grouping": self.grouping.to_json()} if self.grouping else {}),
         }
 
     @classmethod
@@ -90,7 +95,8 @@ class ModelCard:
         """The inverse of `to_json`.
 
         Old cards are read: before tasks there was a flag `each_step`; cards for RGB had no `flow`, older ones no
-        `squeezed` or `spacing`. Other fields of the input may not be missing, because a default would silently be wrong.
+        `squeezed`, `spacing` or `grouping`. Other fields of the input may not be missing, because a default would silently be
+        wrong.
 
         Raises:
             KeyError, TypeError, ValueError: a value is missing or wrong.
@@ -112,6 +118,7 @@ class ModelCard:
             training=typed({"training": {}, **values}, "training", dict),
             data=typed({"data": {}, **values}, "data", dict),
             metrics=typed({"metrics": {}, **values}, "metrics", dict),
+            grouping=GroupingOptions.from_json(typed(values, "grouping", dict)) if values.get("grouping") else None,
             version=version,
         )
 
