@@ -6,6 +6,7 @@ above 1, this checkout is faster. Start-up runs a new process each time.
 
     git worktree add /tmp/other COMMIT
     python benchmarks/versions.py /tmp/other/src [--models r3d_18 x3d_m] [--videos FOLDER] [--repeats 9] [--json]
+    python benchmarks/versions.py /tmp/other/src --only start --repeats 12
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1] / "src"
+COMMANDS = (
+    "demo", "check", "flow", "train", "compare", "crossval", "evaluate", "fuse", "predict", "watch", "features", "export",
+    "models", "describe", "bench",
+)  # fmt: skip
 MODELS = ("single_frame_small", "slow_fusion_small", "r3d_18", "x3d_m", "slowfast_r50", "mvit_v2_s")
 
 WORKER = """
@@ -102,12 +107,24 @@ def measure(name: str, sides: list[Side], call, repeats: int) -> dict[str, objec
     return row
 
 
+def starts() -> dict[str, list[str]]:
+    """Processes whose start is measured, by name."""
+    helps = {f"kinema {name} --help": ["-m", "kinema", name, "--help"] for name in COMMANDS}
+    return {
+        "import torch": ["-c", "import torch"],
+        "kinema --help": ["-m", "kinema", "--help"],
+        **helps,
+        "import the predictor": ["-c", "import kinema; kinema.Predictor"],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("other", type=Path, help="the src folder of the other checkout")
     parser.add_argument("--models", nargs="*", default=MODELS)
     parser.add_argument("--engines", nargs="*", default=["torch"])
     parser.add_argument("--videos", type=Path, help="a folder of .mp4 files to predict")
+    parser.add_argument("--only", choices=["start", "forward", "videos"], help="measure this alone")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
@@ -116,18 +133,13 @@ def main() -> None:
         places = [options.other.resolve(), HERE]
         sides = [Side(source, options.threads, Path(home) / str(number)) for number, source in enumerate(places)]
         rows = []
-        for name, arguments in {
-            "import torch": ["-c", "import torch"],
-            "kinema --help": ["-m", "kinema", "--help"],
-            "kinema train --help": ["-m", "kinema", "train", "--help"],
-            "import the predictor": ["-c", "import kinema; kinema.Predictor"],
-        }.items():
+        for name, arguments in starts().items() if options.only in (None, "start") else ():
             rows.append(measure(name, sides, lambda side, a=arguments: side.start(a), options.repeats))
-        for engine in options.engines:
+        for engine in options.engines if options.only in (None, "forward") else ():
             for model in options.models:
                 call = lambda side, m=model, e=engine: side.ask(m, e, [])  # noqa: E731
                 rows.append(measure(f"forward, {model}, {engine}", sides, call, options.repeats))
-        if options.videos:
+        if options.videos and options.only in (None, "videos"):
             videos = sorted(map(str, options.videos.rglob("*.mp4")))[:20]
             for model in [name for name in options.models if name.endswith("_small")]:
                 call = lambda side, m=model: side.ask(m, "torch", videos)  # noqa: E731

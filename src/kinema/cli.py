@@ -15,16 +15,19 @@ import importlib
 import inspect
 import logging
 import os
+import re
 import signal
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 import cyclopts
 from cyclopts import App, Group, Parameter
+from cyclopts.help import DefaultFormatter
 
 from kinema.choices import ENGINES, REMOVED_ENGINES
 from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
@@ -34,6 +37,8 @@ from kinema.version import __version__
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from cyclopts.help import HelpPanel, InlineText
+    from rich.console import Console, ConsoleOptions
 
 
 class Command(NamedTuple):
@@ -67,6 +72,7 @@ COMMANDS = {
         "Train and judge", "Join two trained networks, such as one for RGB and one for optical flow, to one checkpoint."
     ),
     "predict": Command("Use", "Say what happens in videos, and when."),
+    "localize": Command("Use", "Find which actions happen in videos, and when."),
     "watch": Command("Use", "Say what is happening in a live stream, as it happens."),
     "features": Command("Use", "Write one feature vector for each clip of videos into a table."),
     "export": Command("Use", "Write a trained network as a file that runs without kinema."),
@@ -110,7 +116,8 @@ def examples_of(function: CommandFunction) -> str:
     """The lines under "Examples:" in the docstring, for the end of the help."""
     _, heading, rest = inspect.cleandoc(function.__doc__ or "").partition("Examples:\n")
     lines = [line.strip() for line in rest.partition("\nArgs:")[0].splitlines() if line.strip()]
-    return "Examples:\n\n" + "\n".join(f"    {line}" for line in lines) if heading else ""
+    wrapped = [textwrap.wrap(line, 75, break_long_words=False, break_on_hyphens=False) for line in lines]
+    return "Examples:\n" + "".join("\n  " + " \\\n    ".join(pieces) for pieces in wrapped) if heading else ""
 
 
 def whole_numbers(hint: object, tokens: Sequence[cyclopts.Token]) -> object:
@@ -167,6 +174,31 @@ def shown_default(value: object) -> str | None:
     return None if value is None or value is False or value in ((), []) else str(value)
 
 
+class HelpText(DefaultFormatter):
+    """Draws help without a parser of Markdown, whose import would be a sixth of the time of `--help`."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        """Draw the table of some flags."""
+        for entry in panel.entries:
+            flow_paragraphs(entry.description)
+        super().__call__(console, options, panel)
+
+    def render_description(self, console: Console, options: ConsoleOptions, description: InlineText) -> None:
+        """Draw what the command does."""
+        flow_paragraphs(description)
+        super().render_description(console, options, description)
+
+
+def flow_paragraphs(described: InlineText) -> None:
+    """Join the lines of each paragraph, and draw what stands between backticks in bold."""
+    from rich.text import Text
+
+    text = cast("Text", described.primary_renderable)
+    pieces = re.sub(r"(?<!\n)\n(?!\n) *", " ", str(text).strip()).split("`")
+    styles = ("bold" if place % 2 else "" for place in range(len(pieces)))
+    described.primary_renderable = Text.assemble(*zip(pieces, styles, strict=True), end=text.end)
+
+
 def build_app(wanted: Container[str] = COMMANDS) -> App:
     """The whole command line.
 
@@ -177,8 +209,8 @@ def build_app(wanted: Container[str] = COMMANDS) -> App:
         name="kinema",
         help="Tells what happens in videos: trains, compares and runs video classifiers.",
         version=__version__,
-        # The list of commands has no Markdown, and importing a parser for it would be a sixth of the time.
-        help_format="markdown" if any(name in wanted for name in COMMANDS) else "plaintext",
+        help_format="plaintext",
+        help_formatter=HelpText(),
         default_parameter=Parameter(negative=(), consume_multiple=True, show_default=shown_default),
         result_action="return_value",
         exit_on_error=False,

@@ -12,13 +12,12 @@ from kinema.choices import Pooling, Precision
 from kinema.console.inputs import list_sources
 from kinema.console.progress import TerminalProgress, open_trained
 from kinema.errors import KinemaError, UnreadableVideo, VideoError, check_settings
-from kinema.inference.options import FeatureOptions
-from kinema.predictions import Failure
-from kinema.runs.feature_files import FeatureTable, check_target, feature_table
 from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     from kinema.inference.features import VideoFeatures
+    from kinema.predictions import Failure
+    from kinema.runs.feature_files import FeatureTable
 
 log = logging.getLogger("kinema")
 
@@ -65,6 +64,8 @@ class _Extraction:
     failures: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, outcome: VideoFeatures | Failure) -> None:
+        from kinema.predictions import Failure
+
         if isinstance(outcome, Failure):
             self.fail(outcome.path, outcome.error)
             return
@@ -97,7 +98,9 @@ def features(paths: Sequence[str], config: FeaturesConfig) -> int:
         paths: files, patterns, folders, or `-`.
     """
     from kinema.inference.activations import reader
+    from kinema.inference.options import FeatureOptions
     from kinema.inference.predictor import Predictor
+    from kinema.runs.feature_files import check_target, feature_table
 
     check_target(config.out)
     sources, unreadable = list_sources(paths, frame_folders=config.image_fps is not None)

@@ -10,7 +10,6 @@ from kinema.console.evaluations import result_lines
 from kinema.console.progress import TerminalProgress
 from kinema.console.tables import print_lines
 from kinema.runs.config import TrainConfig
-from kinema.runs.fit import fit
 from kinema.runs.folder import choose_folder, is_main_process, resumable
 from kinema.runs.judge import name_failures
 from kinema.runs.task import find_task
@@ -42,6 +41,7 @@ def train(data: str, config: TrainConfig) -> int:
         data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
     from kinema.models.registry import find_variant
+    from kinema.runs.fit import fit
 
     find_variant(config.model)  # a misspelt name is an error before the data is read
     listed = config.open(data)

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 from kinema.errors import check_settings
 from kinema.runs.comparison import Comparison, NetworkResult, write_comparison
 from kinema.runs.config import LearningConfig, TrainConfig
-from kinema.runs.fit import fit
 from kinema.runs.folder import is_main_process
 from kinema.runs.options import ScoringOptions, check_crops
 from kinema.runs.progress import SILENT, Progress
-from kinema.runs.tasks.clip import TASK
 from kinema.runs.unseen import free_name, training_speed
 
 if TYPE_CHECKING:
@@ -94,6 +92,8 @@ def run_comparison(
         trained: checkpoint folders of networks that are only judged.
         progress: receives the progress of each training.
     """
+    from kinema.runs.fit import fit
+
     results = []
     for number, name in enumerate(names, 1):
         home = folder / name
@@ -114,6 +114,7 @@ def _judge(
     checkpoint: Path, name: str, data: DataSet, config: CompareConfig, clips_per_s: float | None
 ) -> NetworkResult:
     from kinema.inspection.summary import summarize
+    from kinema.runs.tasks.clip import TASK
     from kinema.weights.checkpoint import load_checkpoint
 
     network, card = load_checkpoint(checkpoint)

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from kinema.errors import ConfigError, check_broken, check_settings
 from kinema.runs.config import TrainConfig
-from kinema.runs.fit import fit
 from kinema.runs.progress import SILENT, Progress
-from kinema.runs.start import rehearse
-from kinema.runs.tasks.clip import TASK
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
@@ -97,6 +94,8 @@ def check_network(config: CrossvalConfig) -> None:
     Raises:
         ConfigError, UnknownName: the network cannot be built or trained with these settings.
     """
+    from kinema.runs.start import rehearse
+
     if not config.init:
         rehearse(config, config.build_without_weights(config.model))
 
@@ -108,6 +107,8 @@ def run_folds(divisions: Sequence[DataSet], config: CrossvalConfig, folder: Path
         TooManyBroken: more than `config.max_broken` of all examples cannot be read. All divisions hold the same examples, so
             the first training raises this.
     """
+    from kinema.runs.fit import fit
+    from kinema.runs.tasks.clip import TASK
     from kinema.weights.checkpoint import load_checkpoint
 
     each: list[Evaluation] = []

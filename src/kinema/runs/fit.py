@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kinema.runs.folder import check_new, check_same, is_main_process, only_process, start_folder
 from kinema.runs.judge import judge_network
 from kinema.runs.progress import SILENT, Progress
@@ -139,6 +137,8 @@ def hardly_learned(history: Sequence[EpochRow], card: ModelCard) -> str:
     The best that a network can do without looking is to give each class its share of the training part; its cross-entropy is
     then the entropy of these shares.
     """
+    import numpy as np
+
     counts = np.asarray(training_counts(card), np.float64)
     if card.multi_label or len(history) < MIN_EPOCHS or not counts.sum():
         return ""

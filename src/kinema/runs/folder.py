@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import logging
 import os
@@ -15,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock, Timeout
 
 from kinema.errors import CheckpointError, ConfigError, OutputError
 from kinema.files import write_error, write_json, write_text
@@ -37,6 +34,7 @@ NOT_PART_OF_A_RUN = frozenset(
         "tensorboard",
         "cache",
         "flow_cache",
+        "feature_cache",
         "max_broken",
         "each_step",
     ]
@@ -103,6 +101,8 @@ def only_process(folder: Path) -> Iterator[None]:
     if not is_main_process():
         yield
         return
+    from filelock import FileLock, Timeout
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK)
@@ -186,6 +186,8 @@ def to_toml(values: Mapping[str, object], about: Mapping[str, object] | None = N
 
 def environment() -> dict[str, object]:
     """Machine, Python and package versions, and the command."""
+    import importlib.metadata
+
     versions = {}
     for package in PACKAGES:
         try:
