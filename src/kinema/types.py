@@ -57,8 +57,9 @@ class TimeSpan:
 class Example:
     """One labelled file, or a span of it. Listing examples does not decode them.
 
-    `labels` has several names if the video has several labels. `group` names the source (an original film, a camera): a split
-    never divides a group. `split` is "train", "valid", "test", or None if the data set has no parts.
+    `labels` has several names if the video has several labels, and none if no action of the data set happens in it, which is
+    possible only where actions have a start and an end. `group` names the source (an original film, a camera): a split never
+    divides a group. `split` is "train", "valid", "test", or None if the data set has no parts.
     """
 
     path: str

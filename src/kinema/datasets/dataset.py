@@ -111,22 +111,41 @@ def make_data_set(
         own: the classes in the order that the data set itself prescribes; None sorts them by name.
 
     Raises:
-        DataError: no example, only one class, an example twice, a part for some examples only, or a class that is not in the
-            train part.
+        DataError: no example, only one class (allowed if examples have times, because all other times are another one), an
+            example twice, a part for some examples only, or a class that is not in the train part.
         UnknownName: a label that is not in `labels`.
     """
     listed = tuple(replace(example, labels=tuple(map(composed, example.labels))) for example in examples)
     _check_examples(listed, root)
     if labels is None:
         labels = own or Labels.of(label for example in listed for label in example.labels)
-        if len(labels) < 2:
-            raise DataError("one class only", f"{root} has {labels[0]!r}", "a classifier needs at least two")
+        _check_classes(labels, root, least=1 if any(example.span for example in listed) else 2)
         _check_trainable(listed, root)
         _report_alike(labels, root)
     for label in {label for example in listed for label in example.labels}:
         labels.index(label)
     multi = any(len(example.labels) > 1 for example in listed)
     return DataSet(name, root, listed, labels, multi)
+
+
+def check_labelled(data: DataSet) -> None:
+    """Check that every example has a label, and that there are two classes, for tasks that classify examples.
+
+    Raises:
+        DataError: an example without a label, such as a video in which nothing happens, or only one class.
+    """
+    bare = [path_within(example.key, data.root) for example in data.examples if not example.labels]
+    if bare:
+        do = "learn where actions are with --task frame or --task segments, or give these videos a class"
+        raise DataError(f"{len(bare)} examples have no label", f"{data.root}, {first_few(bare)}", do)
+    _check_classes(data.labels, data.root, least=2)
+
+
+def _check_classes(labels: Labels, root: str, least: int) -> None:
+    if not labels:
+        raise DataError("no example has a label", root, "give some of them a class")
+    if len(labels) < least:
+        raise DataError("one class only", f"{root} has {labels[0]!r}", "a classifier needs at least two")
 
 
 def _check_examples(examples: tuple[Example, ...], root: str) -> None:

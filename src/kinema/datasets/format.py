@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kinema.datasets.dataset import DataSet
+from kinema.errors import DataError
 from kinema.labels import Labels
 
 
@@ -21,11 +22,21 @@ class ListOptions:
         labels: classes that the data set must fit, such as those of a trained network; None takes its own.
         group_by: columns whose values, joined by "/", name the group of an example.
         fold: number of the official fold, from 1; only for formats that have folds.
+        tiers: the tiers of an ELAN file that hold actions; empty takes all that have times of their own.
+        faults: rows that cannot be used are left out and added here; None raises at the first.
     """
 
     labels: Labels | None = None
     group_by: tuple[str, ...] = ()
     fold: int = 1
+    tiers: tuple[str, ...] = ()
+    faults: list[DataError] | None = None
+
+    def report(self, fault: DataError) -> None:
+        """Raise the fault of a row, or add it to `faults`."""
+        if self.faults is None:
+            raise fault
+        self.faults.append(fault)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,9 @@ def open_data(
     group_by: Sequence[str] = (),
     labels: Labels | None = None,
     fold: int = 1,
+    tiers: Sequence[str] = (),
     image_fps: float = IMAGE_FPS,
+    faults: list[DataError] | None = None,
 ) -> DataSet:
     """List a data set; nothing is decoded.
 
@@ -34,7 +36,9 @@ def open_data(
         group_by: columns of a manifest. Their values, joined by "/", name the group of a row; a split never divides a group.
         labels: classes that the data set must fit, such as those of a trained network. Then one class is enough.
         fold: which official fold, for UCF-101 and HMDB51: 1, 2 or 3.
+        tiers: the tiers of ELAN files that hold actions; empty takes all that have times of their own.
         image_fps: frame rate of the examples that are folders of pictures.
+        faults: gets the errors of rows that cannot be used, which are then left out; None raises the first of them.
 
     Raises:
         UsageError: an unknown format, or `group_by` for a format without columns.
@@ -57,7 +61,8 @@ def open_data(
         do = "write one with `kinema check DATA --out`"
         raise UsageError("group_by needs a manifest with these columns", path, do)
     check_settings({"image_fps": image_fps}, 1e-3, 1e4)
-    data = chosen.list_data(path, ListOptions(labels=labels, group_by=tuple(group_by), fold=fold))
+    options = ListOptions(labels=labels, group_by=tuple(group_by), fold=fold, tiers=tuple(tiers), faults=faults)
+    data = chosen.list_data(path, options)
     return replace(data, image_fps=image_fps)
 
 

@@ -24,6 +24,9 @@ from kinema.video.listing import natural_key
 Units = dict[str, list[Example]]
 """Examples that stay together, by the name of one of their groups or files."""
 
+_NO_ACTION = ("",)
+"""What examples without a label count as, so that each part gets its share of them."""
+
 _log = logging.getLogger("kinema")
 
 
@@ -107,15 +110,15 @@ def by_class(units: Units, multi_label: bool) -> dict[str, list[str]]:
     """Unit names by the label of their first example; all under one key if examples may have several labels."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name, examples in units.items():
-        found["" if multi_label else examples[0].label].append(name)
+        found["" if multi_label else next(iter(examples[0].labels), "")].append(name)
     return dict(found)
 
 
 def count_classes(units: Sequence[Sequence[Example]]) -> tuple[list[Counter[int]], NDArray[np.float64]]:
-    """Examples of each class, by its column, in each unit and in all of them [classes]."""
-    classes = sorted({label for examples in units for e in examples for label in e.labels})
+    """Examples of each class (those without a label are one), by its column, in each unit and in all of them [classes]."""
+    classes = sorted({label for examples in units for e in examples for label in e.labels or _NO_ACTION})
     column = {label: index for index, label in enumerate(classes)}
-    counts = [Counter(column[label] for e in examples for label in e.labels) for examples in units]
+    counts = [Counter(column[label] for e in examples for label in e.labels or _NO_ACTION) for examples in units]
     totals = np.zeros(len(classes))
     for count in counts:
         for index, number in count.items():

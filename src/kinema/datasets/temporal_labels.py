@@ -95,7 +95,7 @@ def temporal_labels(data: DataSet, background: str = BACKGROUND) -> dict[str, Te
     elsewhere = data.labels.index(background) if background in data.labels else IGNORED
     rows: defaultdict[str, list[SpanLabel]] = defaultdict(list)
     for example in data.examples:
-        rows[example.path].append((example.span, data.labels.index(example.label)))
+        rows[example.path].extend((example.span, data.labels.index(label)) for label in example.labels)
     return {
         path: TemporalLabels(_sort(spans, path_within(path, data.root)), elsewhere, data.image_fps)
         for path, spans in rows.items()
@@ -121,7 +121,7 @@ def with_background(data: DataSet, name: str = BACKGROUND) -> DataSet:
         raise DataError(f"{len(torn)} videos are in two parts", f"{data.root}, {first_few(torn)}", do)
     if not name or name in data.labels:
         return data
-    ends_s = {path: max(_end_s(span) for span, _ in found.spans) for path, found in labels.items()}
+    ends_s = {path: max((_end_s(span) for span, _ in found.spans), default=0.0) for path, found in labels.items()}
     bounded = {path: end_s for path, end_s in ends_s.items() if np.isfinite(end_s)}
     # Files are opened only if the rows themselves have no gap: then a gap can only be at the end of a video.
     has_gaps = any(labels[path].gaps_s(end_s) > _NEGLIGIBLE_S for path, end_s in bounded.items()) or any(

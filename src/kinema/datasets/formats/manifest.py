@@ -3,8 +3,10 @@
     path,label,start,end,split,group
     a.mp4,fight,,,train,match1
     b.mp4,run;jump,2.5,7,valid,match2
+    c.mp4,,,,valid,match2
 
-`path` and `label` are required. Paths are relative to the manifest's folder. `start` and `end` are seconds or clocks (1:23.5).
+`path` and `label` are required. If rows have times, a row without label and times is a video in which nothing happens. Paths
+are relative to the manifest's folder. `start` and `end` are seconds or clocks (1:23.5).
 `group_by` can name further columns that say which rows belong together. `kinema.datasets.columns` reads other spellings.
 """
 
@@ -58,9 +60,7 @@ def list_manifest(path: str, options: ListOptions) -> DataSet:
     columns = find_columns(rows, path, options.group_by)
     if unused := unused_columns(rows[0], columns, options.group_by):
         _log.info("%s: columns not used: %s", path, first_few(unused, 10))
-    folder = os.path.dirname(path)
-    examples = [_read_row(row, columns, options.group_by, folder) for row in rows]
-    check_listed([example.path for example in examples], path)
+    examples = _read_rows(rows, columns, path, options)
     stem = Path(path).stem
     name = Path(path).absolute().parent.name if stem == "manifest" else stem
     return make_data_set(name, path, examples, options.labels)
@@ -72,11 +72,12 @@ def further_columns(path: str) -> dict[str, dict[str, str]]:
     Raises: as `list_manifest`.
     """
     rows = read_table(path)
-    columns, folder = find_columns(rows, path), os.path.dirname(path)
+    columns = find_columns(rows, path)
     own = {*columns.values(), *COLUMNS}
+    keys = [example.key for example in _read_rows(rows, columns, path, ListOptions())]
     return {
-        _read_row(row, columns, (), folder).key: {name: value for name, value in row.items() if name not in own}
-        for row in rows
+        key: {name: value for name, value in row.items() if name not in own}
+        for key, row in zip(keys, rows, strict=True)
     }
 
 
@@ -129,14 +130,33 @@ def _find_manifest(path: str) -> str:
     raise DataError("no manifest.csv in this folder", path, do)
 
 
-def _read_row(row: Row, columns: Mapping[str, str], group_by: Sequence[str], folder: str) -> Example:
+def _read_rows(rows: Sequence[Row], columns: Mapping[str, str], path: str, options: ListOptions) -> list[Example]:
+    """The examples of all rows; rows that cannot be used are faults."""
+    times = [columns[name] for name in ("start", "end") if name in columns]
+    is_located = any(filled(row[name]) for row in rows for name in times)
+    examples: list[Example] = []
+    for row in rows:
+        try:
+            examples.append(_read_row(row, columns, options.group_by, os.path.dirname(path), is_located))
+        except DataError as fault:
+            options.report(fault)
+    try:
+        check_listed([example.path for example in examples], path)
+    except DataError as fault:
+        options.report(fault)
+        examples = [example for example in examples if os.path.exists(example.path)]
+    return examples
+
+
+def _read_row(row: Row, columns: Mapping[str, str], group_by: Sequence[str], folder: str, is_located: bool) -> Example:
     values = {ours: row[theirs] for ours, theirs in columns.items()}
     labels = split_labels(values["label"])
-    if not values["path"] or not labels or "nan" in (values["path"].lower(), *(label.lower() for label in labels)):
+    is_empty = not labels and not (is_located and not any(filled(values.get(name, "")) for name in ("start", "end")))
+    if not values["path"] or is_empty or "nan" in (values["path"].lower(), *(label.lower() for label in labels)):
         raise DataError("an empty path or label", row.where, "fill it in or remove the row")
     if "\n" in values["path"] + values["label"]:
         raise DataError("a line break in a path or label", row.where, "close each quotation mark in its own line")
-    if values["label"][0] in "[{":
+    if values["label"].startswith(("[", "{")):
         do = "write names, several as run;jump"
         raise DataError(f"a list or JSON as label: {values['label'][:40]}", row.where, do)
     source = [filled(row[name]) for name in group_by] if group_by else [filled(values.get("group", ""))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+from kinema.datasets.dataset import check_labelled
 from kinema.errors import DataError
 from kinema.runs.progress import SILENT
 from kinema.runs.task import Parts, Task, TrainingInputs, training_counts
@@ -29,6 +30,15 @@ class ClipTask(Task):
     def headline(self, figures: Mapping[str, float]) -> str:
         """Video hit@1 and macro-F1."""
         return f"video hit@1 {figures['video_hit_at_1']:.1%}, macro F1 {figures['macro_f1']:.3f}"
+
+    def prepare(self, data: DataSet, config: TrainConfig) -> tuple[DataSet, TrainConfig]:
+        """Make sure that every example has a label.
+
+        Raises:
+            DataError: one has none, or there is only one class.
+        """
+        check_labelled(data)
+        return data, config
 
     def training_inputs(
         self, parts: Parts, config: TrainConfig, network: Network, card: ModelCard, progress: Progress
@@ -67,6 +77,7 @@ class ClipTask(Task):
             raise DataError(
                 "the classes are not those of the network", data.root, "open the data with the network's labels"
             )
+        check_labelled(data)
         with progress.count("evaluating", len(data.examples)) as advance:
             scored = score_data(network, data, options, advance)
         if options.flips and (pairs := card.training.get("mirror_labels")):
