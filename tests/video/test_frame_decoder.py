@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 
 from kinema.errors import UnreadableVideo
-from kinema.video import frame_decoder, open_video
+from kinema.video import frame_decoder, numbering, open_video
 from kinema.video.frame_decoder import FrameDecoder
+
+
+def as_decoded(_: int, frame: av.VideoFrame) -> av.VideoFrame:
+    return frame
 
 
 def test_threads_requested_are_taken(counting_video):
@@ -107,7 +111,7 @@ def test_skipping_decodes_fewer_frames(long_gop_video, monkeypatch):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_counted_videos_too_large_to_keep_are_decoded_again(raw_video, read_count, monkeypatch, threads, packets_kept):
-    monkeypatch.setattr(frame_decoder, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(numbering, "_KEPT_BYTES", 0)
     with open_video(raw_video, threads=threads) as video:
         for indices in ([40, 3], [41, 42], [59], [0], [1], [0, 58]):
             assert [read_count(frame) for frame in video.frames_at(indices)] == indices
@@ -139,7 +143,7 @@ def test_requests_that_follow_each_other_do_not_start_anew(tmp_path, write_frame
     num_sent = []
     for start in range(0, 150, 30):
         sent.clear()
-        frames = list(decoder.decode(np.arange(start, start + 30)))
+        frames = list(decoder.decode(np.arange(start, start + 30), as_decoded))
         assert [index for index, _ in frames] == list(range(start, start + 30))
         assert [read_count(frame.to_ndarray(format="rgb24")) for _, frame in frames] == list(range(start, start + 30))
         num_sent.append(len(sent))
@@ -149,7 +153,7 @@ def test_requests_that_follow_each_other_do_not_start_anew(tmp_path, write_frame
 
 def test_a_request_is_counted_when_its_first_frame_is_taken(counting_video):
     decoder = FrameDecoder(str(counting_video))
-    frames = decoder.decode(np.array([3, 4]))
+    frames = decoder.decode(np.array([3, 4]), as_decoded)
     assert decoder.request == 0
     next(frames)
     assert decoder.request == 1
@@ -160,7 +164,7 @@ def test_the_first_frame_is_that_of_a_later_request_too(counting_video, read_cou
     decoder = FrameDecoder(str(counting_video))
     first = decoder.first_frame()
     assert (first.width, first.height, read_count(first.to_ndarray(format="rgb24"))) == (96, 64, 0)
-    assert [index for index, _ in decoder.decode(np.array([0, 1]))] == [0, 1]
+    assert [index for index, _ in decoder.decode(np.array([0, 1]), as_decoded)] == [0, 1]
     decoder.close()
 
 

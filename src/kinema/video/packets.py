@@ -42,7 +42,10 @@ _PACKET_BYTES = 600  # about what a packet takes in memory besides its data
 _MIN_PACKETS_SAVED = (
     8  # a jump to a later keyframe must save as many packets: it empties the decoder, which then refills
 )
-_EARLIER_KEYS = 3
+MAX_REORDERED = 16  # frames: the most by which H.264 and HEVC change the order
+EARLIER_KEYS = 3  # by which decoding begins earlier at a sign of damage
+_GAP = 1.5  # times the usual step from one frame to the next: a packet may be missing between two frames
+_MAX_GAPS = 0.05  # share of all steps: more of them show that the frame rate varies
 JUMP_S = 10.0  # a forward step of more than this in a broadcast or camera stream means that its clock was reset
 _BACKWARD_JUMP_S = 0.5  # and so does, in any file, a backward step of more than this
 _BROADCAST = frozenset({"mpegts", "mpeg"})  # formats whose clock may be reset
@@ -72,10 +75,14 @@ class IndexSet:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRun:
-    """Frames to decode without a seek: send packets from `start` on until all frames `wanted` have been output."""
+    """Frames to decode without a seek: send packets from `start` on until all frames `wanted` have been output.
+
+    In a doubtful run (see `PacketIndex.doubtful`) the decoder has to be new and may skip no frame.
+    """
 
     start: int
     wanted: NDArray[np.int64]
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,16 +136,25 @@ class PacketIndex:
                 return replace(self, needs_decoding=False)
             shown = np.zeros(len(self.pts), np.bool_)
             shown[origins] = True
-            ticks = np.sort(stated).astype(np.float64)
+            ticks = repaired(stated, ~self.displaced[origins], 1 / (fps * float(self.time_base)))
             last = int(np.median(np.diff(ticks))) if len(ticks) > 1 else self.last_ticks  # a packet's may be a field's
             return replace(self, shown=shown, order=origins, ticks=ticks, last_ticks=last, needs_decoding=False)
-        pts, is_timed = np.sort(self.pts[self.shown]), stated != UNTIMED
+        pts, is_timed = np.sort(self.pts[self.shown]), (stated != UNTIMED) & ~self.displaced[origins]
         found: NDArray[np.float64] | None = None
-        if len(pts) == len(origins) and len(np.unique(pts)) == len(pts):
+        if len(pts) == len(origins) and len(np.unique(pts)) == len(pts) and not self.displaced.any():
             found = pts.astype(np.float64)
         elif is_timed.any() and not self.is_packed:
             found = repaired(stated, is_timed, 1 / (fps * float(self.time_base)))
         return replace(self, num_counted=len(origins), ticks=found, needs_decoding=False)
+
+    @cached_property
+    def displaced(self) -> NDArray[np.bool_]:
+        """[p] packets whose timestamps cannot be true: no codec displays a frame so long before or after it is decoded."""
+        found = np.zeros(len(self.pts), np.bool_)
+        places = np.flatnonzero(self.shown & (self.pts != UNTIMED))
+        ranks = np.argsort(np.argsort(self.pts[places], kind="stable"))
+        found[places] = abs(ranks - np.arange(len(places))) > MAX_REORDERED * (2 if self.has_fields else 1)
+        return found
 
     @cached_property
     def decode_order(self) -> NDArray[np.int64]:
@@ -226,13 +242,35 @@ class PacketIndex:
         by_display = np.searchsorted(key_pts, place[self.decode_order], side="right") - 1
         return keys[np.maximum(np.minimum(by_decoding, by_display), 0)]
 
+    @cached_property
+    def is_intra(self) -> bool:
+        """Whether all frames decode by themselves."""
+        return bool(self.key.all()) and len(self.key) > 1
+
+    @cached_property
+    def doubtful(self) -> NDArray[np.bool_]:
+        """[n] whether a packet may be missing in the frame's group: it is next to one of few gaps in the timestamps.
+
+        A decoder without a frame that others refer to takes another in its place, often without a word. Which one depends on
+        what it decoded before.
+        """
+        found = np.zeros(self.num_frames, np.bool_)
+        if self.num_counted is None and not self.is_intra and len(found) > 2:
+            steps = np.diff(self.pts[self.decode_order] if self.ticks is None else self.ticks)
+            gaps = np.flatnonzero(steps > _GAP * np.median(steps))
+            if 0 < len(gaps) <= max(_MAX_GAPS * len(steps), 1):
+                found = np.isin(self.starts, self.starts[np.append(gaps, gaps + 1)])
+        return found
+
     def runs(self, frames: NDArray[np.int64]) -> list[DecodeRun]:
         """Split sorted frames into runs, with a seek in between if it saves more packets than it costs."""
-        starts = self.starts[frames]
+        starts, doubtful = self.starts[frames], self.doubtful[frames]
         ends = np.maximum.accumulate(self.decode_order[frames])
-        min_saved = 1 if self.key.all() else _MIN_PACKETS_SAVED
-        cuts = np.flatnonzero(starts[1:] - ends[:-1] > min_saved) + 1
-        return [DecodeRun(int(self.starts[part].min()), part) for part in np.split(frames, cuts)]
+        min_saved = 1 if self.is_intra else _MIN_PACKETS_SAVED
+        is_apart = (doubtful[1:] | doubtful[:-1]) & (starts[1:] != starts[:-1])
+        cuts = np.flatnonzero(is_apart | (starts[1:] - ends[:-1] > min_saved)) + 1
+        parts = np.split(frames, cuts)
+        return [DecodeRun(int(self.starts[part].min()), part, bool(self.doubtful[part[0]])) for part in parts]
 
     @cached_property
     def release(self) -> NDArray[np.int64]:
@@ -247,7 +285,7 @@ class PacketIndex:
         """
         for start in np.unique(self.starts[frames]):
             key = int(np.searchsorted(self.keys, start))
-            yield DecodeRun(int(self.keys[max(key - _EARLIER_KEYS, 0)]), np.flatnonzero(self.starts == start))
+            yield DecodeRun(int(self.keys[max(key - EARLIER_KEYS, 0)]), np.flatnonzero(self.starts == start))
 
     def times_s(self, fps: float) -> NDArray[np.float64]:
         """[n] display times in seconds, the first at 0.0; multiples of 1 / `fps` if timestamps are unusable."""
@@ -277,11 +315,12 @@ def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
     has_jumps = found.clock.offset != 0
     compared = pts[shown] if found.check.is_vp8 else pts  # invisible frames may have the timestamp of a visible one
     is_unreliable = has_jumps or found.is_untimed or is_packed or len(np.unique(compared)) != len(compared)
-    return PacketIndex(
+    index = PacketIndex(
         pts, key, shown, time_base, found.last_ticks, len(pts) if is_unreliable else None, has_jumps, found.packets,
         is_packed=is_packed, needs_decoding=found.check.needs_decoding, has_fields=found.check.has_fields,
         changes=tuple(found.changes),
     )  # fmt: skip
+    return replace(index, needs_decoding=True) if index.displaced.any() else index
 
 
 class _Clock:

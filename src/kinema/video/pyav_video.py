@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import av
 import numpy as np
@@ -16,6 +16,7 @@ from kinema.types import VideoInfo
 from kinema.video.contract import Frame, Size, Video, target_size
 from kinema.video.frame_decoder import FrameDecoder
 from kinema.video.frame_times import bounded
+from kinema.video.frames_in_order import Convert
 from kinema.video.nearest_decoded import nearest_decoded
 from kinema.video.pixels import FrameConverter, rotation_of
 
@@ -59,6 +60,10 @@ class PyavVideo(Video):
         last_frame_s = (stated_s if not mean_s or 0 < stated_s < 100 * mean_s or agrees else mean_s) or 1 / nominal
         times_s = times_s + decoder.late_s if decoder.late_s else times_s
         self.times_s, last_frame_s, self._fault = bounded(times_s, last_frame_s, 1 / nominal)
+        if index.displaced.any():
+            self._fault = (
+                f"impossible timestamps: {np.count_nonzero(index.displaced)} in another place than their frames"
+            )
         if self._fault:
             self.promised_s = 0.0
             _log.warning("%s: %s", self._path, self._fault)
@@ -73,31 +78,27 @@ class PyavVideo(Video):
     def _read(self, indices: NDArray[np.int64], rows: NDArray[np.int64], out: Frame) -> None:
         converter = FrameConverter(out.shape[1], out.shape[2], self._rotation)
         left, known = dict(zip(indices.tolist(), rows.tolist(), strict=True)), self._num_lost_and_concealed()
-        for index, decoded in self._noting_damage(self._decoder.decode(indices)):
-            converter.convert(decoded, out[left.pop(index)])
+
+        def convert(index: int, decoded: av.VideoFrame) -> None:
+            converter.convert(decoded, out[left[index]])
+
+        for index, _ in self._decoder.decode(indices, convert):
+            del left[index]
         self._warn(known, len(indices))
         if left:
             index = min(left)
             where = f"{self._path} frame {index} ({self.times_s[index]:.3f} s)"
             raise UnreadableVideo("the video is damaged", where, "export it again, or read around the damage")
 
-    def _noting_damage(self, frames: Iterable[tuple[int, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
-        for index, frame in frames:
-            if frame.is_corrupt:
-                self._concealed.add(index)
-            yield index, frame
-
     def _stream(self, indices: range, height: int, width: int) -> Iterator[tuple[int, Frame]]:
         # Between two frames the caller may use the video for something else, and the decoder moves. `request` shows it; the
         # remaining frames are then requested anew.
-        converter = FrameConverter(height, width, self._rotation)
+        convert = self._converter(height, width)
         position = 0
         while position < len(indices):
-            frames = self._decoder.decode(np.asarray(indices[position:], np.int64))
+            frames = self._decoder.decode(np.asarray(indices[position:], np.int64), convert)
             request = self._decoder.request + 1  # a generator counts its request when its first frame is taken
-            for index, decoded in self._noting_damage(frames):
-                frame = np.empty((height, width, 3), np.uint8)
-                converter.convert(decoded, frame)
+            for index, frame in frames:
                 position = indices.index(index) + 1
                 yield index, frame
                 if self._decoder.request != request or position == len(indices):
@@ -105,28 +106,37 @@ class PyavVideo(Video):
             else:
                 return
 
+    def _converter(self, height: int, width: int) -> Convert[Frame]:
+        converter = FrameConverter(height, width, self._rotation)
+
+        def convert(_: int, decoded: av.VideoFrame) -> Frame:
+            frame = np.empty((height, width, 3), np.uint8)
+            converter.convert(decoded, frame)
+            return frame
+
+        return convert
+
     def frames_near(
         self, indices: NDArray[np.integer], how: FastSeek, size: Size = None
     ) -> Iterator[tuple[int, Frame]]:
         """See `Video.frames_near`."""
         height, width = target_size(self.info.height, self.info.width, size)
-        converter = FrameConverter(height, width, self._rotation)
+        convert = self._converter(height, width)
         wanted, keys = np.asarray(indices, np.int64), self._decoder.index.key_frames
         chosen, known = wanted, self._num_lost_and_concealed()
         if how == "keyframes" and len(keys):
             chosen = np.unique(keys[np.maximum(np.searchsorted(keys, wanted, side="right") - 1, 0)])
-            frames = self._decoder.decode_keyframes(chosen)
+            frames = self._decoder.decode_keyframes(chosen, convert)
         elif how == "nonref" and self._decoder.can_skip:  # damaged frames are counted during decoding
             decoded_frames = self._decoder.decode_reference_frames(wanted, self._count_missing)
-            chosen, frames = wanted[:0], nearest_decoded(wanted, decoded_frames)
+            chosen = wanted[:0]
+            frames = ((index, convert(index, frame)) for index, frame in nearest_decoded(wanted, decoded_frames))
         else:
             if how != "none":
                 _log.info("%s: every frame is decoded; the file does not mark its %s", self._path, _CHOSEN_FRAMES[how])
-            frames = self._decoder.decode(wanted)
+            frames = self._decoder.decode(wanted, convert)
         lost = set(chosen.tolist())
-        for index, decoded in self._noting_damage(frames):
-            frame = np.empty((height, width, 3), np.uint8)
-            converter.convert(decoded, frame)
+        for index, frame in frames:
             lost.discard(index)
             yield index, frame
         self._lost.update(lost)
