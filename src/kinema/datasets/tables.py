@@ -45,15 +45,19 @@ def is_table(path: str | Path) -> bool:
     return Path(path).suffix.lower() in TABLE_ENDINGS
 
 
-def read_table(path: str) -> list[Row]:
+def read_table(path: str, column: str = "") -> list[Row]:
     """All rows of a CSV, TSV or Parquet file as text, by column name.
+
+    Args:
+        path: the file.
+        column: in CSV, lines before the one that names this column are skipped, because they are notes.
 
     Raises:
         DataError: the file cannot be read, or has no row.
         MissingExtra: Parquet without pyarrow.
     """
     try:
-        rows = _read_parquet(path) if Path(path).suffix.lower() in _PARQUET_ENDINGS else _read_csv(path)
+        rows = _read_parquet(path) if Path(path).suffix.lower() in _PARQUET_ENDINGS else _read_csv(path, column)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError("cannot read this table", path, "give a CSV file in UTF-8, or a Parquet file") from error
     if not rows:
@@ -145,7 +149,7 @@ def _read_time(text: str) -> float:
     return float(number)
 
 
-def _read_text(path: str) -> str:
+def read_text(path: str) -> str:
     """The text of a file in UTF-8, or in UTF-16, which Excel calls Unicode text."""
     data = Path(path).read_bytes()
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -169,15 +173,16 @@ def _delimiter(text: str) -> str:
     return max(_MARKS, key=fit) if any(fit(mark)[0] for mark in _MARKS) else ","
 
 
-def _read_csv(path: str) -> list[Row]:
-    text = _read_text(path)
+def _read_csv(path: str, column: str = "") -> list[Row]:
+    text = read_text(path)
     named = re.match(r"\s*sep=(.)\r?\n", text)  # Excel's own way to name the delimiter
     delimiter = named[1] if named else _delimiter(text)
     # The end is marked by a row of its own: a quotation mark that is never closed takes all following rows into one cell.
     table = csv.reader(io.StringIO(f"{text}\n{_END}", newline=""), delimiter=delimiter, skipinitialspace=True)
     if named:
         next(table)
-    names = next((cells for cells in (list(map(str.strip, row)) for row in table) if any(cells)), [])
+    heads = (cells for cells in (list(map(str.strip, row)) for row in table) if any(cells))
+    names = next((cells for cells in heads if not column or column in cells), [])
     _check_names(names, path)
     rows, first = [], table.line_num + 1
     for cells in table:
