@@ -45,7 +45,11 @@ _SVG_LOCK = threading.Lock()
 _ORIGINALS: weakref.WeakKeyDictionary[Text, str] = weakref.WeakKeyDictionary()
 """Labels as given, if some of their characters are drawn as escapes."""
 
-_GROUPS = (("loss", ("loss",)), ("score", ("hit", "accuracy", "f1", "precision")), ("rate", ("lr", "learning_rate")))
+_GROUPS = (
+    ("loss", ("loss",)),
+    ("score", ("hit", "accuracy", "f1", "precision", "map")),
+    ("rate", ("lr", "learning_rate")),
+)
 
 
 def new_figure(

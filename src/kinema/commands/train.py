@@ -35,6 +35,8 @@ def train(data: str, config: TrainConfig) -> int:
 
         kinema train videos/ --model slow_fusion_small --out runs/a --resume
 
+        kinema train videos.csv --task segments --model segments_one_stage --encoder runs/a
+
         torchrun --nproc-per-node 2 -m kinema train videos/ --model single_frame_small --out runs/b
 
     Args:
@@ -57,16 +59,16 @@ def train(data: str, config: TrainConfig) -> int:
         print_lines(
             result_lines(trained.evaluation, f"{folder}: {find_task(config.task).headline(trained.evaluation.figures)}")
         )
-        for command in next_commands(folder, listed):
+        for command in next_commands(folder, listed, config.task):
             print(f"  {command}")
         print(f"  report: {folder}/report.html")
     return 0
 
 
-def next_commands(folder: Path, data: DataSet) -> list[str]:
+def next_commands(folder: Path, data: DataSet, task: str = "clip") -> list[str]:
     """Commands that use the trained network, with paths that exist."""
     parts = [example for part in ("test", "valid") if part in data.parts for example in data.part(part).examples]
     part = "test" if "test" in data.parts else "valid"
     evaluate = ["kinema", "evaluate", f"{folder}/best", f"{folder}/split.csv", "--split", part]
-    predict = ["kinema", "predict", parts[0].path, "--model", f"{folder}/best"]
+    predict = ["kinema", "localize" if task == "segments" else "predict", parts[0].path, "--model", f"{folder}/best"]
     return [shlex.join(evaluate), shlex.join(predict)]

@@ -27,6 +27,8 @@ SHOWN = {
     "valid_video_hit_at_1": "hit@1",
     "valid_frame_accuracy": "frame accuracy",
     "valid_macro_f1": "macro F1",
+    "valid_average_map": "average mAP",
+    "valid_map_at_0.5": "mAP@0.5",
 }
 """Figures in the line of an epoch, in this order, and their short names; figures of other tasks follow."""
 

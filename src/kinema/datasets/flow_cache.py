@@ -127,15 +127,16 @@ def open_flow_cache(folder: str | None, data: DataSet, spec: InputSpec) -> FlowC
     return FlowCache(folder or default_folder(data), spec.flow) if spec.has_flow else None
 
 
-def default_folder(data: DataSet) -> Path:
+def default_folder(data: DataSet, name: str = FOLDER) -> Path:
     """The nearest `.kinema/flow` above the videos of a data set; if there is none, beside the place where it was opened.
 
-    So a part of a data set that is opened by a list elsewhere, such as a run's split.csv, finds the flow of the whole.
+    So a part of a data set that is opened by a list elsewhere, such as a run's split.csv, finds the flow of the whole. `name` is
+    that of another folder for the same purpose.
     """
     videos = Path(os.path.commonpath([os.path.dirname(os.path.abspath(example.path)) for example in data.examples]))
-    existing = next((place / FOLDER for place in (videos, *videos.parents) if (place / FOLDER).is_dir()), None)
+    existing = next((place / name for place in (videos, *videos.parents) if (place / name).is_dir()), None)
     root = Path(data.root)
-    return existing or (root if root.is_dir() else root.absolute().parent) / FOLDER
+    return existing or (root if root.is_dir() else root.absolute().parent) / name
 
 
 def _write_flow(file: BinaryIO, video: Video, size: Size, method: str) -> None:

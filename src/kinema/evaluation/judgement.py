@@ -31,6 +31,10 @@ FIGURE_NAMES = {
     "f1_at_10": "Segment F1@10",
     "f1_at_25": "Segment F1@25",
     "f1_at_50": "Segment F1@50",
+    "average_map": "Average mAP",
+    "frame_map_at_0.5": "Frame mAP@0.5",
+    "map_at_0.5": "mAP@0.5",
+    "map_at_0.75": "mAP@0.75",
 }
 
 

@@ -49,6 +49,8 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
     """Views of each training video that --keep-features keeps: the plain one, and further ones changed by --augment."""
     flow_cache: str | None = None
     """For networks with optical flow: the folder that keeps it; default: .kinema/flow beside the videos."""
+    feature_cache: str | None = None
+    """With --task segments: the folder that keeps the encoder's features; default: .kinema/features beside the videos."""
     tensorboard: bool = False
     """Also write TensorBoard files."""
     out: str | None = None
@@ -122,7 +124,7 @@ class LearningConfig(DataOptions, ModelOptions, FitOptions):
         """The options that judge the network on the validation part."""
         return ScoringOptions(
             clips=self.valid_clips, batch_size=self.batch_size, workers=self.workers, precision=self.precision,
-            cache=self.cache, flow_cache=self.flow_cache,
+            cache=self.cache, flow_cache=self.flow_cache, feature_cache=self.feature_cache,
         )  # fmt: skip
 
 
@@ -136,12 +138,21 @@ class TrainConfig(LearningConfig):
     """Start from the weights and the input of this checkpoint, or of published weights (`kinema models --weights`). Other
     settings change the input, such as longer clips; the classifier is kept if the classes are the same."""
     task: TaskName = "clip"
-    """What the network predicts: labels of a clip (clip), or a label for each frame, learned from a manifest with start and
-    end times (frame). kept is clip with kept outputs of a frozen part; --keep-features chooses it."""
+    """What the network predicts: labels of a clip (clip), or, learned from data with start and end times, a label for each
+    frame (frame) or actions with start and end (segments); or labels of persons at key frames (boxes). kept is clip with kept
+    outputs of a frozen part; --keep-features chooses it."""
+    encoder: str | None = None
+    """With --task segments: the network whose features are used, a run, a checkpoint or a name; it is not trained."""
+    boxes: str | None = None
+    """With --task boxes: a CSV file of detected boxes (video,time,left,top,right,bottom[,label[,score]]). The network learns
+    from them too, and is judged on them. Default: the true boxes."""
+    feature_step: float | None = None
+    """With --task segments: seconds between features; default: an eighth of the encoder's clip, from 0.1 to 0.5."""
     each_step: bool = False
     """The same as --task frame."""
     background: str = "background"
-    """With --task frame: the class of times that no row of the manifest covers; an empty name leaves them out."""
+    """With --task frame: the class of times that no row of the manifest covers; an empty name leaves them out. With --task
+    segments: a class whose rows are no actions."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,4 +162,10 @@ class TrainConfig(LearningConfig):
             raise ConfigError(f"{flag} goes with --task {chosen}", f"--task {self.task}", "leave one of them out")
         if chosen == "kept" and not self.keep_features:
             raise ConfigError("kept features need a folder", "--task kept", "give --keep-features FOLDER")
+        check_settings({"feature_step": self.feature_step}, 0.01)
+        if self.boxes and chosen != "boxes":
+            raise ConfigError("--boxes goes with --task boxes", f"--task {chosen}", "give --task boxes, or leave it out")
+        if chosen != "segments" and (self.encoder or self.feature_step or self.feature_cache):
+            flag = "--encoder" if self.encoder else "--feature-step" if self.feature_step else "--feature-cache"
+            raise ConfigError(f"{flag} goes with --task segments", f"--task {chosen}", "give --task segments, or leave it out")
         object.__setattr__(self, "task", chosen)

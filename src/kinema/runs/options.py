@@ -139,6 +139,11 @@ class ScoringOptions:
     """Folder that keeps decoded, resized frames."""
     flow_cache: str | None = None
     """For networks with optical flow: the folder that keeps it; default: .kinema/flow beside the videos."""
+    feature_cache: str | None = None
+    """For networks of task segments: the folder that keeps the encoder's features; default: .kinema/features beside the
+    videos, if training made it."""
+    detected: str | None = None
+    """For networks of task boxes: a CSV file of detected boxes, which are scored in place of the true ones."""
 
     def __post_init__(self) -> None:
         check_settings({"clips": self.clips, "batch_size": self.batch_size}, 1)

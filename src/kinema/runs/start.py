@@ -31,8 +31,9 @@ def build_network(config: TrainConfig, data: DataSet, training: DataSet, progres
     from kinema.training.loop import seed_weights
 
     seed_weights(config.seed)
-    labels = find_task(config.task).outputs(data)
-    network = _load_initial(config, labels, progress) if config.init else config.build(config.model, len(labels))
+    task = find_task(config.task)
+    labels = task.outputs(data)
+    network = _load_initial(config, labels, progress) if config.init else task.build(config, len(labels), progress)
     network.set_multi_label(data.multi_label)
     if network.spec.sampling == "spread" and network.spec.window_s is None:
         network.spec = network.spec.with_(window_s=typical_duration_s(training))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kinema.datasets.clips import ClipDataset
     from kinema.datasets.dataset import DataSet
     from kinema.datasets.features import FeatureDataset
+    from kinema.datasets.located_windows import LocatedWindows
     from kinema.engines.scorer import ClipScorer
     from kinema.evaluation.judgement import Judgement
     from kinema.models.network import Network
@@ -64,7 +65,7 @@ class TrainingInputs:
         collate: joins examples to a batch with `indices` and `broken`; None joins clips.
     """
 
-    data: ClipDataset | FeatureDataset
+    data: ClipDataset | FeatureDataset | LocatedWindows
     validate: Validate
     options: FitOptions
     objective: Objective[Any] | None = None
@@ -106,6 +107,14 @@ class Task(Protocol):
     def known_classes(self, card: ModelCard) -> Labels | None:
         """The classes that labels may come from when a network is judged, by default its outputs; None allows any."""
         return Labels(tuple(card.labels))
+
+    def build(self, config: TrainConfig, num_outputs: int, progress: Progress) -> Network:
+        """Build a new network that the settings describe; `progress` receives that of downloads.
+
+        Raises:
+            UnknownName, ConfigError: there is no such network, or it cannot be built with these settings.
+        """
+        return config.build(config.model, num_outputs)
 
     def check(self, network: Network, config: TrainConfig) -> None:
         """Make sure that the settings fit the network, before there is a run folder. By default every network will do.

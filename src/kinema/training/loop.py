@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from kinema.datasets.clips import Batch, ClipDataset, collate
 from kinema.datasets.features import FeatureDataset
+from kinema.datasets.located_windows import LocatedWindows
 from kinema.errors import CheckpointError, DataError, Diverged, check_broken
 from kinema.machine import worker_count
 from kinema.models.device import channels_last, resolve_device, resolve_precision
@@ -77,7 +78,7 @@ class TrainingRun:
     """
 
     network: Network
-    data: ClipDataset | FeatureDataset
+    data: ClipDataset | FeatureDataset | LocatedWindows
     validate: Validate
     options: FitOptions
     state_path: Path

@@ -56,10 +56,12 @@ class FitOptions:
     """Stop after this many epochs without a better validation; 0 never stops."""
     monitor: Literal[
         "video_hit_at_1", "macro_f1", "mean_class_accuracy", "clip_hit_at_1", "loss",
-        "frame_accuracy", "edit_score", "f1_at_10", "f1_at_25", "f1_at_50",
+        "frame_accuracy", "edit_score", "f1_at_10", "f1_at_25", "f1_at_50", "average_map", "map_at_0.5",
+        "frame_map_at_0.5",
     ] = "video_hit_at_1"  # fmt: skip
     """Figure that decides which epoch is the best; frame_accuracy and those after it are for --task frame, whose default is
-    frame_accuracy."""
+    frame_accuracy; average_map, the default, and map_at_0.5 for --task segments; frame_map_at_0.5 is the default of
+    --task boxes."""
     seed: int = 0
     """Seed of every random choice: weights, order, crops."""
     workers: int | None = None

@@ -210,7 +210,7 @@ class SegmentNetwork(Network):
         device = next(self.pyramid.parameters()).device
         for start in range(0, count, core):
             first, last = max(start - margin, 0), min(start + core + margin, count)
-            rows = np.asarray(features[first:last], np.float32)
+            rows = np.array(features[first:last], np.float32)
             if not np.isfinite(rows).all():
                 raise UsageError("a feature is not a finite number", self.variant, "extract the features again")
             sequence = torch.from_numpy(rows).to(device)[None]
