@@ -270,7 +270,7 @@ VARIANTS = {
         note="locates actions in time, in one stage",
     ),
     "segments_two_stage": Variant(
-        builder=SegmentNetwork, arguments={"proposals": 300}, input=InputSpec(),
+        builder=SegmentNetwork, arguments={"proposals": 100}, input=InputSpec(),
         paper="Xu, Das and Saenko 2017; Chao et al. 2018", num_classes=20,
         note="locates actions in time, by proposals and their classification",
     ),

@@ -12,9 +12,9 @@ from kinema.runs.task import Parts, Task, TrainingInputs
 
 if TYPE_CHECKING:
     from kinema.datasets.dataset import DataSet
-    from kinema.datasets.located import LocatedSet
+    from kinema.datasets.located import LocatedSet, LocatedVideo
     from kinema.engines.scorer import ClipScorer
-    from kinema.evaluation.located.result import LocatedEvaluation
+    from kinema.evaluation.located.result import LocatedActions, LocatedEvaluation
     from kinema.inference.kept_features import KeptFeatures
     from kinema.labels import Labels
     from kinema.models.located.network import SegmentNetwork
@@ -124,7 +124,9 @@ class SegmentsTask(Task):
         from kinema.types import Example
 
         segments = cast("SegmentNetwork", network)
-        segments.encoder.spec = segments.spec  # of a network that spreads its frames, the run sets the length of windows
+        segments.encoder.spec = (
+            segments.spec
+        )  # of a network that spreads its frames, the run sets the length of windows
         device = str(join_processes())
         options = replace(
             config.scoring_options(),
@@ -251,25 +253,32 @@ def judge_features(
 ) -> LocatedEvaluation:
     """Locate the actions of videos from their features, and compare them with the true ones."""
     from kinema.evaluation import Failed
-    from kinema.evaluation.located.result import LocatedActions, evaluate_located
-    from kinema.predictions import Failure, Segment
-    from kinema.types import TimeSpan
+    from kinema.evaluation.located.result import evaluate_located
+    from kinema.predictions import Failure
 
     videos, failures = [], []
-    was_training = network.training
-    network.eval()
     for video, kept in zip(located.videos, features, strict=True):
         if isinstance(kept, Failure):
             failures.append(Failed(kept.path, str(kept.error)))
-            continue
-        found = network.locate(kept.rows, kept.spans_s)
-        segments = tuple(
-            Segment(TimeSpan(float(start_s), float(end_s)), located.labels[int(number)], float(score))
-            for (start_s, end_s), number, score in zip(found.times_s, found.classes, found.scores, strict=True)
-        )
-        videos.append(LocatedActions(video.path, video.segments, segments, video.group))
-    network.train(was_training)
+        else:
+            videos.append(locate(network, video, kept, located.labels))
     return evaluate_located(videos, located.labels, failures)
+
+
+def locate(network: SegmentNetwork, video: LocatedVideo, kept: KeptFeatures, labels: Labels) -> LocatedActions:
+    """The true actions of a video, and all that the network finds in it."""
+    from kinema.evaluation.located.result import LocatedActions
+    from kinema.predictions import Segment
+    from kinema.types import TimeSpan
+
+    was_training = network.training
+    found = network.eval().locate(kept.rows, kept.spans_s)
+    network.train(was_training)
+    segments = tuple(
+        Segment(TimeSpan(float(start_s), float(end_s)), labels[int(number)], float(score))
+        for (start_s, end_s), number, score in zip(found.times_s, found.classes, found.scores, strict=True)
+    )
+    return LocatedActions(video.path, video.segments, segments, video.group)
 
 
 def _warn_of_short(located: LocatedSet, step_s: float) -> None:
