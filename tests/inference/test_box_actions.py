@@ -52,7 +52,7 @@ def film(tmp_path_factory) -> Path:
 def light() -> tuple[BoxNetwork, ModelCard]:
     grey = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
     spec = {"clip_len": 3, "size": (32, 32), "fps": 10.0, **grey}
-    network = build("roi_small", num_classes=2, spec=spec).eval()
+    network = build("roi_head", num_classes=2, spec=spec).eval()
     network.__class__ = LightBoxes
     return network, ModelCard.of(network, ("light", "dark"), multi_label=True, task="boxes")
 

@@ -76,7 +76,7 @@ SMALL = {"clip_len": 8, "size": (64, 64)}
 )
 def test_a_head_on_any_network_sees_what_is_inside_the_box(trunk: str, arguments: dict[str, Any], stride: int):
     torch.manual_seed(0)
-    network = build("roi_small", num_classes=3, members=[{"variant": trunk, "arguments": arguments}], spec=SMALL).eval()
+    network = build("roi_head", num_classes=3, members=[{"variant": trunk, "arguments": arguments}], spec=SMALL).eval()
     clip = torch.randn(1, 3, 8, 128, 192)
     changed = clip.clone()
     changed[..., 128:] += 1  # the right third
@@ -90,7 +90,7 @@ def test_a_head_on_any_network_sees_what_is_inside_the_box(trunk: str, arguments
 
 
 def test_clips_without_boxes_give_no_rows_and_no_gradient_that_is_not_a_number():
-    network = build("roi_small", num_classes=3, spec=SMALL)
+    network = build("roi_head", num_classes=3, spec=SMALL)
     logits = network.score_boxes(torch.randn(2, 3, 8, 64, 64), [torch.empty(0, 4), torch.empty(0, 4)])
     assert logits.shape == (0, 3)
     logits.sum().backward()
@@ -100,6 +100,6 @@ def test_clips_without_boxes_give_no_rows_and_no_gradient_that_is_not_a_number()
 def test_networks_without_features_at_each_place_are_refused():
     for trunk in ("late_fusion_tiny", "cnn_gru_small", "c3d_small"):
         with pytest.raises(ConfigError, match="features at each place"):
-            build("roi_small", members=[{"variant": trunk}], spec=SMALL)
+            build("roi_head", members=[{"variant": trunk}], spec=SMALL)
     with pytest.raises(ValueError, match="2 clips, but boxes for 1"):
-        build("roi_small", num_classes=2, spec=SMALL).score_boxes(torch.zeros(2, 3, 8, 64, 64), [torch.empty(0, 4)])
+        build("roi_head", num_classes=2, spec=SMALL).score_boxes(torch.zeros(2, 3, 8, 64, 64), [torch.empty(0, 4)])

@@ -104,10 +104,17 @@ def random_resized_crop(
     `scale` is the minimum and maximum share of the frame's area, `ratio` the minimum and maximum aspect ratio (width /
     height), relative to that of `size`.
     """
+    return resize(crop(frames, resized_crop_box(frames, size, rng, scale, ratio)), size)
+
+
+def resized_crop_box(
+    frames: Frames, size: PixelSize, rng: np.random.Generator, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Box:
+    """The box that `random_resized_crop` takes."""
     height, width = frames.shape[-2:]
     area = height * width * rng.uniform(*scale)
     shape = math.exp(rng.uniform(*np.log(ratio))) * size[1] / size[0]
-    return resize(crop(frames, _random_box(height, width, area, shape, rng)), size)
+    return _random_box(height, width, area, shape, rng)
 
 
 def three_crops(frames: Frames, size: PixelSize) -> UInt8[Tensor, "3 t c _ _"]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kinema.models import resnet_bottleneck3d, slowfast
 from kinema.models.network import Network, SpatialNetwork
 from kinema.models.resnet_bottleneck3d import kinetics_input
+from kinema.models.state_dict import check_fit
 from kinema.models.variant import Variant
 from kinema.types import InputSpec
 
@@ -71,6 +72,16 @@ class BoxNetwork(Network):
         inside = roi_align(maps, places, RESOLUTION, 1 / stride, sampling_ratio=0, aligned=self.aligned)
         return self.classifier(self.dropout(inside.amax((2, 3))))
 
+    def adopt_trunk(self, trained: Network) -> None:
+        """Use the weights of a trained network of the same kind as the one inside.
+
+        Raises:
+            CheckpointError: its weights have other names or shapes.
+        """
+        own = {name: value for name, value in trained.state_dict().items() if not name.startswith("classifier.")}
+        check_fit(own, self.trunk.state_dict(), trained.variant, "give --init a network of the same kind")
+        self.trunk.load_state_dict(own)
+
     def features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b f"]:
         """The largest feature of each kind in the whole frame."""
         return self.trunk.maps(clip).amax((2, 3))
@@ -100,8 +111,8 @@ _SMALL_INPUT = InputSpec(clip_len=16, frame_stride=1, size=(128, 128), fps=8.0, 
 VARIANTS: dict[str, Variant] = {
     "slow_r50_detection": _published("slow_r50", kinetics_input(4, 16, 256), "actions of boxes; 4 frames"),
     "slowfast_r50_detection": _published("slowfast_r50", kinetics_input(32, 2, 256), "actions of boxes; 32 frames"),
-    "roi_small": Variant(
+    "roi_head": Variant(
         BoxNetwork, {"members": [{"variant": "slow_fusion_small"}]}, _SMALL_INPUT,
-        "RoIAlign (He et al. 2017) on a compact network", note="actions of boxes, for a CPU",
+        "RoIAlign (He et al. 2017) on a compact network", note="actions of boxes, on any network",
     ),
 }  # fmt: skip

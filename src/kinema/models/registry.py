@@ -66,7 +66,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "transformer": ("timesformer_base", "videomae_base", "video_vit_small"),
     "causal": ("causal_a0", "causal_small"),
     "lecture": ("lecture_late_fusion", "lecture_early_fusion", "lecture_3d_cnn"),
-    "detection": ("slow_r50_detection", "slowfast_r50_detection", "roi_small"),
+    "detection": ("slow_r50_detection", "slowfast_r50_detection", "roi_head"),
 }
 """The networks of each module in `kinema.models`, in the order in which they are listed."""
 
@@ -289,9 +289,18 @@ def _construct(
             from kinema.models.nonlocal_block import insert_nonlocal
 
             insert_nonlocal(network, **blocks)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name} cannot be built like this", str(error), "correct its arguments or input") from error
+    except NotImplementedError:  # on the meta device: see `build_without_weights`
+        raise
+    except _WRONG_ARGUMENTS as error:
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
+        raise ConfigError(f"{name} cannot be built like this", reason, "correct its arguments or input") from error
     return network
+
+
+_WRONG_ARGUMENTS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
+)  # fmt: skip
+"""What constructors of layers raise for values that they cannot take, such as a group of no channels."""
 
 
 def _build_member(spec: InputSpec, member: Mapping[str, Any], changes: Mapping[str, object]) -> Network:

@@ -124,7 +124,7 @@ def ava_map(
     averages = []
     for name in names:
         own = true.take(true.labels == name)
-        hits = _hits(own, ranked.take(ranked.labels == name), threshold)
+        hits = match_boxes(own, ranked.take(ranked.labels == name), threshold)
         averages.append(interpolated_precision(hits, len(own)) if len(own) else float("nan"))
     return BoxScores(
         names,
@@ -135,7 +135,7 @@ def ava_map(
     )
 
 
-def _hits(truth: BoxTable, ranked: BoxTable, threshold: float) -> NDArray[np.bool_]:
+def match_boxes(truth: BoxTable, ranked: BoxTable, threshold: float) -> NDArray[np.bool_]:
     """Which answers of one class, the best first, are right [n]."""
     rows: defaultdict[str, list[int]] = defaultdict(list)
     for row, frame in enumerate(truth.frames.tolist()):
