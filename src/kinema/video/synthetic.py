@@ -38,7 +38,14 @@ class Path:
 
 
 def draw_motion(
-    label: str, rng: np.random.Generator, num_frames: int = 24, size: tuple[int, int] = (48, 48), laps: float = 1.0
+    label: str,
+    rng: np.random.Generator,
+    num_frames: int = 24,
+    size: tuple[int, int] = (48, 48),
+    laps: float = 1.0,
+    *,
+    shares: Floats | None = None,
+    background: Floats | None = None,
 ) -> Clip:
     """Draw a clip [t h w c] uint8 RGB of one of `MOTIONS`, named as seen on screen.
 
@@ -48,17 +55,19 @@ def draw_motion(
         num_frames: t.
         size: height and width.
         laps: 1 moves through 0.6 to 0.95 of the full range; 2 gives the same speed in a clip of twice the length.
+        shares: [t] how much of the motion each frame has seen, 0 to 1; None spreads `num_frames` evenly.
+        background: [h w c] or [t h w c] what the object moves over; None draws one.
 
     Raises:
         UnknownName: no such motion.
     """
     if label not in MOTIONS:
         raise UnknownName("motion", label, MOTIONS)
-    path = path_of(label, rng, num_frames, laps)
+    path = path_of(label, rng, num_frames, laps, shares)
     texture = _noise(rng, (5, 5), (_TEXTURE, _TEXTURE)) * 110 + rng.uniform(70, 185, 3).astype(np.float32)
     across, down = _inside(path, size)
     inside = np.clip(4 * (1 - across**2 - (down / 0.72) ** 2), 0, 1)  # an ellipse, so that its angle is visible
-    return _draw(texture, across, down, inside, _background(rng, size))
+    return _draw(texture, across, down, inside, draw_background(rng, size) if background is None else background)
 
 
 def draw_appearance(
@@ -75,21 +84,24 @@ def draw_appearance(
     path = path_of(str(rng.choice(MOTIONS)), rng, num_frames)
     texture = _noise(rng, (5, 5), (_TEXTURE, _TEXTURE)) * 25 + np.array(COLOURS[colour], np.float32)
     across, down = _inside(path, size)
-    grey = np.repeat(_background(rng, size).mean(axis=2, keepdims=True), 3, axis=2)
+    grey = np.repeat(draw_background(rng, size).mean(axis=2, keepdims=True), 3, axis=2)
     distance = np.hypot(across, down)
     if shape == "ring":
         distance = np.abs(distance - 0.78) * 3.6
     return _draw(texture, across, down, np.clip(4 * (1 - distance), 0, 1), grey)
 
 
-def path_of(label: str, rng: np.random.Generator, num_frames: int, laps: float = 1.0) -> Path:
+def path_of(
+    label: str, rng: np.random.Generator, num_frames: int, laps: float = 1.0, shares: Floats | None = None
+) -> Path:
     """Draw position, angle and size at random, and change the one that the motion names over time; see `draw_motion`."""
     row, column, angle, scale = rng.random(4)
-    passed = np.arange(num_frames, dtype=np.float32) / max(num_frames - 1, 1) * (laps * rng.uniform(0.6, 0.95))
+    evenly = np.arange(num_frames, dtype=np.float32) / max(num_frames - 1, 1)
+    passed = (evenly if shares is None else shares) * (laps * rng.uniform(0.6, 0.95))
     sign = 1 if label in ("right", "down", "clockwise", "grow") else -1
     changing = {"left": "column", "right": "column", "up": "row", "down": "row", "grow": "size", "shrink": "size"}
     moved = (passed * sign).astype(np.float32)
-    still = np.zeros(num_frames, np.float32)
+    still = np.zeros_like(moved)
     change = changing.get(label, "angle")
     values = {
         name: (start + (moved if name == change else still)) % 1
@@ -110,13 +122,14 @@ def _inside(path: Path, size: tuple[int, int]) -> tuple[Floats, Floats]:
     return x * cos + y * sin, y * cos - x * sin
 
 
-def _background(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+    """A textured background [h w c], dark enough that objects are seen."""
     return _noise(rng, (6, 6), size) * 12 + rng.uniform(40, 80, 3).astype(np.float32)
 
 
 def _draw(texture: Floats, across: Floats, down: Floats, inside: Floats, background: Floats) -> Clip:
     """Blend the texture into the background; `inside` [t h w] is the share of each pixel that the object covers."""
-    frames = np.repeat(background[None], len(inside), axis=0)
+    frames = np.array(np.broadcast_to(background, (*inside.shape, 3)), np.float32, order="C")
     seen = np.flatnonzero(inside)
     last = _TEXTURE - 1
     texel_row = np.clip((down.ravel()[seen] + 1) * (last / 2), 0, last).astype(np.intp)
