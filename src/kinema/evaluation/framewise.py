@@ -134,14 +134,14 @@ def edit_score(true: Sequence[int], predicted: Sequence[int]) -> float:
     longest = max(len(true), len(predicted))
     if not longest:
         return 1.0
-    distances = np.arange(len(predicted) + 1)
-    for place, label in enumerate(true, 1):
-        before = distances
-        distances = np.empty_like(before)
-        distances[0] = place
-        substituted = before[:-1] + (np.asarray(predicted, dtype=np.int64) != label)
-        for column in range(1, len(predicted) + 1):
-            distances[column] = min(substituted[column - 1], before[column] + 1, distances[column - 1] + 1)
+    places = np.arange(len(predicted) + 1)
+    answers = np.asarray(predicted, dtype=np.int64)
+    distances = places
+    for label in true:
+        least = distances + 1  # left out
+        least[1:] = np.minimum(least[1:], distances[:-1] + (answers != label))
+        # An inserted label adds one to the distance before it, so a running minimum over (distance - place) takes any number.
+        distances = np.minimum.accumulate(least - places) + places
     return 1 - float(distances[-1]) / longest
 
 
@@ -154,10 +154,16 @@ def count_matches(true: Sequence[Run], predicted: Sequence[Run], min_overlap: fl
             compared with the same one, only one is a true positive.
         min_overlap: the least intersection over union.
     """
+    runs = sorted(true, key=lambda run: run[1:])
+    starts, ends = (np.array([run[side] for run in runs], np.float64) for side in (1, 2))
+    latest = np.maximum.accumulate(ends) if runs else ends
+    first = np.searchsorted(latest, [run[1] for run in predicted], side="right").tolist()
+    past = np.searchsorted(starts, [run[2] for run in predicted], side="left").tolist()
     matched: set[int] = set()
-    for label, start, end in predicted:
+    for (label, start, end), low, high in zip(predicted, first, past, strict=True):
         best, best_overlap = -1, 0.0
-        for index, (true_label, true_start, true_end) in enumerate(true):
+        for index in range(low, high):  # those that it may overlap
+            true_label, true_start, true_end = runs[index]
             shared = min(end, true_end) - max(start, true_start)
             overlap = shared / (max(end, true_end) - min(start, true_start)) if true_label == label else 0.0
             if overlap > best_overlap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinema.errors import DataError
+from kinema.predictions import Segment
+from kinema.types import TimeSpan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from kinema.predictions import Segment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +58,15 @@ class SegmentTable:
             np.array([segment.score for _, segment in rows], dtype=np.float64),
         )
 
+    def segments(self) -> dict[str, list[Segment]]:
+        """The inverse of `of`; rows without a length are left out."""
+        videos: dict[str, list[Segment]] = {}
+        columns = (self.videos.tolist(), self.labels.tolist(), self.times_s.tolist(), self.scores.tolist())
+        for video, label, (start_s, end_s), score in zip(*columns, strict=True):
+            if end_s > start_s:
+                videos.setdefault(video, []).append(Segment(TimeSpan(start_s, end_s), label, score))
+        return videos
+
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> SegmentTable:
         """Some of the rows, by mask or by index."""
         return SegmentTable(self.videos[rows], self.labels[rows], self.times_s[rows], self.scores[rows])
@@ -67,15 +77,16 @@ class SegmentTable:
 
     def without_doubles(self, tolerance_s: float = 1e-3) -> SegmentTable:
         """Leave out rows whose video, label and times, within a tolerance, an earlier row has."""
-        seen: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        seen: defaultdict[tuple[str, str, int, int], list[tuple[float, float]]] = defaultdict(list)
         kept = np.ones(len(self), np.bool_)
-        for row in range(len(self)):
-            start_s, end_s = self.times_s[row].tolist()
-            earlier = seen.setdefault((str(self.videos[row]), str(self.labels[row])), [])
-            if any(abs(a - start_s) <= tolerance_s and abs(b - end_s) <= tolerance_s for a, b in earlier):
+        cells = np.floor(self.times_s / tolerance_s).astype(np.int64).tolist()  # near times are in cells side by side
+        rows = zip(self.videos.tolist(), self.labels.tolist(), self.times_s.tolist(), cells, strict=True)
+        for row, (video, label, (start_s, end_s), (first, last)) in enumerate(rows):
+            near = (seen.get((video, label, first + i, last + j), ()) for i in (-1, 0, 1) for j in (-1, 0, 1))
+            if any(abs(a - start_s) <= tolerance_s and abs(b - end_s) <= tolerance_s for rows in near for a, b in rows):
                 kept[row] = False
             else:
-                earlier.append((start_s, end_s))
+                seen[video, label, first, last].append((start_s, end_s))
         return self.take(kept)
 
     def by_video(self) -> dict[str, NDArray[np.int64]]:
