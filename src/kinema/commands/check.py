@@ -12,7 +12,7 @@ from kinema.choices import DataFormat
 from kinema.console.outputs import check_result
 from kinema.console.progress import TerminalProgress
 from kinema.console.tables import plain_console
-from kinema.errors import check_settings
+from kinema.errors import DataError, check_settings
 from kinema.machine import num_cores
 from kinema.types import IMAGE_FPS
 
@@ -34,6 +34,8 @@ class CheckConfig:
 
     format: DataFormat = "auto"
     """Format of the data set; auto detects it."""
+    tiers: tuple[str, ...] = ()
+    """Tiers of ELAN files that hold actions; default: all that have times of their own."""
     image_fps: float = IMAGE_FPS
     """Frame rate of folders of pictures."""
     group_by: tuple[str, ...] = ()
@@ -57,8 +59,9 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
     """Find files that cannot be read, copies, sources in two parts and uneven classes in a data set.
 
     Every file is opened and a few of its frames are decoded. The exit status is 1 if a file is bad: unreadable, empty,
-    damaged, or with a span that begins after its end. Copies and near-copies in different parts are no bad files, but
-    make the validation figures too high.
+    damaged, or with a span that begins after its end. It is also 1 if a row cannot be used: no video, no time, an end that
+    is not after the start, the same row twice. Copies and near-copies in different parts are no bad files, but make the
+    validation figures too high. Actions that overlap another one of their class or end after their video are named.
 
     Examples:
         kinema check hockey --out clean.csv
@@ -77,10 +80,20 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
     if config.out:
         check_manifest_path(config.out)
         check_result(config.out, [data])
-    listed = open_data(data, format=config.format, group_by=config.group_by, image_fps=config.image_fps)
+    faults: list[DataError] = []
+    listed = open_data(
+        data,
+        format=config.format,
+        group_by=config.group_by,
+        tiers=config.tiers,
+        image_fps=config.image_fps,
+        faults=faults,
+    )
     with TerminalProgress().count("checking", len({example.path for example in listed.examples})) as advance:
         num_threads = config.threads or num_cores()
-        report = check_data(listed, near=config.near, full=config.full, num_threads=num_threads, advance=advance)
+        report = check_data(
+            listed, near=config.near, full=config.full, num_threads=num_threads, faults=faults, advance=advance
+        )
     if config.json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
@@ -89,7 +102,7 @@ def check(data: str, config: CheckConfig = CheckConfig()) -> int:
             console.print(part, soft_wrap=isinstance(part, Text))
     if config.out:
         _write_clean(report, config.out)
-    return 1 if report.bad else 0
+    return 1 if report.bad or report.faults else 0
 
 
 def _write_clean(report: CheckReport, path: str) -> None:
@@ -119,6 +132,12 @@ def render(report: CheckReport) -> Iterator[RenderableType]:
     lines.append(f"sizes: {_most_common(found['sizes'])}")
     lines.append(f"bad files: {num_bad} of {len(report.files)}" if num_bad else "bad files: none")
     yield Text("\n".join(lines))
+    yield from _section("rows that cannot be used", report.faults)
+    if (located := report.located) is not None:
+        yield Text(f"videos without any action: {located.num_videos_without_actions}")
+        yield from _section("actions that end after their video", located.past_end)
+        yield from _section("actions that overlap another one of their class", located.overlapping)
+        yield from _section("classes in one part only", located.in_one_part)
     yield from _section("bad files", [file.reason for file in report.bad])
     others = [paths for paths in report.duplicates if paths not in report.leaking and paths not in report.conflicting]
     for title, copies in (

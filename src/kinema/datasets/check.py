@@ -11,16 +11,17 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
 
 from kinema.datasets.dataset import DataSet
 from kinema.datasets.formats.manifest import write_manifest
+from kinema.datasets.located_check import LocatedReport, check_located
 from kinema.datasets.perceptual_hash import PerceptualHash, hash_video, similar_pairs
 from kinema.datasets.splits import torn_groups
-from kinema.errors import EmptyVideo, VideoError
+from kinema.errors import DataError, EmptyVideo, VideoError
 from kinema.types import IMAGE_FPS, Example, VideoInfo
 from kinema.video import cut_off, open_video
 from kinema.video.image_series import list_images
@@ -68,6 +69,8 @@ class CheckReport:
         duplicates: paths of files with the same bytes.
         near: similar files in different parts or, without parts, not in one group.
         torn: groups and files in more than one part, see `torn_groups`.
+        located: what is wrong with the times of actions, if examples have times.
+        faults: rows that could not be used and were left out.
     """
 
     data: DataSet
@@ -75,6 +78,8 @@ class CheckReport:
     duplicates: tuple[tuple[str, ...], ...]
     near: tuple[NearPair, ...]
     torn: tuple[str, ...]
+    located: LocatedReport | None = None
+    faults: tuple[str, ...] = ()
 
     @property
     def bad(self) -> tuple[FileCheck, ...]:
@@ -114,7 +119,7 @@ class CheckReport:
         return {
             "name": self.data.name,
             "root": self.data.root,
-            "ok": not self.bad,
+            "ok": not (self.bad or self.faults),
             "num_examples": len(self.data),
             "num_files": len(self.files),
             "classes": self.data.counts(),
@@ -125,6 +130,8 @@ class CheckReport:
             "duplicates_with_other_labels": [list(paths) for paths in self.conflicting],
             "near_duplicates": [{"path": p.path, "other": p.other, "distance": p.distance} for p in self.near],
             "torn_groups": list(self.torn),
+            "rows_left_out": list(self.faults),
+            **({} if self.located is None else {"located": asdict(self.located)}),
             "durations_s": spread([info.duration_s for info in infos]),
             "num_frames": spread([info.num_frames for info in infos]),
             "frame_rates": _common(f"{info.fps:g}" for info in infos),
@@ -138,6 +145,7 @@ def check_data(
     near: bool = True,
     full: bool = False,
     num_threads: int = 4,
+    faults: Iterable[DataError] = (),
     advance: Callable[[int], None] = lambda count: None,
 ) -> CheckReport:
     """Open every file, decode a few frames of it, and compare the files.
@@ -147,6 +155,7 @@ def check_data(
         near: also search for similar files.
         full: decode every frame, to find damage in the middle of files.
         num_threads: number of files that are read at the same time.
+        faults: rows that were left out when the data set was listed, see `open_data`.
         advance: called with the number of files done since the last call.
     """
     examples = _by_path(data)
@@ -163,7 +172,11 @@ def check_data(
             same_bytes[file.sha256].append(file.path)
     copies = tuple(tuple(paths) for paths in same_bytes.values() if len(paths) > 1)
     torn = tuple(torn_groups(data)) if data.has_parts else ()
-    return CheckReport(data, tuple(files), copies, _similar_files(files, examples) if near else (), torn)
+    return CheckReport(
+        data, tuple(files), copies, _similar_files(files, examples) if near else (), torn,
+        located=check_located(data, {file.path: file.info.duration_s for file in files if file.info}),
+        faults=tuple(map(str, faults)),
+    )  # fmt: skip
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:

@@ -26,6 +26,8 @@ class DataOptions:
     """Frame rate of folders of pictures."""
     fold: int = 1
     """The official fold of UCF-101 and HMDB51: 1, 2 or 3."""
+    tiers: tuple[str, ...] = ()
+    """Tiers of ELAN files that hold actions; default: all that have times of their own."""
     group_by: tuple[str, ...] = ()
     """Manifest columns that together name the source of a video; all videos of a source go into the same part."""
     split: Division = "auto"
@@ -44,7 +46,8 @@ class DataOptions:
         from kinema.datasets.splits import split_data
 
         data = open_data(
-            path, format=self.format, fold=self.fold, group_by=self.group_by, labels=labels, image_fps=self.image_fps
+            path, format=self.format, fold=self.fold, group_by=self.group_by, labels=labels, tiers=self.tiers,
+            image_fps=self.image_fps,
         )
         return split_data(
             data,

@@ -60,7 +60,7 @@ def list_manifest(path: str, options: ListOptions) -> DataSet:
     columns = find_columns(rows, path, options.group_by)
     if unused := unused_columns(rows[0], columns, options.group_by):
         _log.info("%s: columns not used: %s", path, first_few(unused, 10))
-    examples = _read_rows(rows, columns, path, options)
+    examples = [example for _, example in _read_rows(rows, columns, path, options)]
     stem = Path(path).stem
     name = Path(path).absolute().parent.name if stem == "manifest" else stem
     return make_data_set(name, path, examples, options.labels)
@@ -74,10 +74,9 @@ def further_columns(path: str) -> dict[str, dict[str, str]]:
     rows = read_table(path)
     columns = find_columns(rows, path)
     own = {*columns.values(), *COLUMNS}
-    keys = [example.key for example in _read_rows(rows, columns, path, ListOptions())]
     return {
-        key: {name: value for name, value in row.items() if name not in own}
-        for key, row in zip(keys, rows, strict=True)
+        example.key: {name: value for name, value in row.items() if name not in own}
+        for row, example in _read_rows(rows, columns, path, ListOptions(faults=[]))
     }
 
 
@@ -130,22 +129,29 @@ def _find_manifest(path: str) -> str:
     raise DataError("no manifest.csv in this folder", path, do)
 
 
-def _read_rows(rows: Sequence[Row], columns: Mapping[str, str], path: str, options: ListOptions) -> list[Example]:
-    """The examples of all rows; rows that cannot be used are faults."""
+def _read_rows(
+    rows: Sequence[Row], columns: Mapping[str, str], path: str, options: ListOptions
+) -> list[tuple[Row, Example]]:
+    """Rows and their examples; rows that cannot be used are faults."""
     times = [columns[name] for name in ("start", "end") if name in columns]
     is_located = any(filled(row[name]) for row in rows for name in times)
-    examples: list[Example] = []
+    found: list[tuple[Row, Example]] = []
+    seen: set[tuple[str, tuple[str, ...]]] = set()
     for row in rows:
         try:
-            examples.append(_read_row(row, columns, options.group_by, os.path.dirname(path), is_located))
+            example = _read_row(row, columns, options.group_by, os.path.dirname(path), is_located)
+            if options.faults is not None and (example.key, example.labels) in seen:
+                raise DataError("a row stands twice", row.where, "remove one of them")
+            seen.add((example.key, example.labels))
+            found.append((row, example))
         except DataError as fault:
             options.report(fault)
     try:
-        check_listed([example.path for example in examples], path)
+        check_listed([example.path for _, example in found], path)
     except DataError as fault:
         options.report(fault)
-        examples = [example for example in examples if os.path.exists(example.path)]
-    return examples
+        found = [(row, example) for row, example in found if os.path.exists(example.path)]
+    return found
 
 
 def _read_row(row: Row, columns: Mapping[str, str], group_by: Sequence[str], folder: str, is_located: bool) -> Example:
