@@ -35,15 +35,15 @@ def test_padding_changes_nothing():
     mask = torch.ones(2, 24, dtype=torch.bool)
     mask[1, 8:] = False
     for (joint, seen), (alone, _) in zip(pyramid(features, mask), pyramid(features[1:, :8], mask[1:, :8]), strict=True):
-        torch.testing.assert_close(joint[1:, :, : alone.shape[2]], alone)
-        assert not joint[1][:, ~seen[1]].any() or seen[1].all() or joint[1][:, ~seen[1]].std() == 0
+        torch.testing.assert_close(joint[1:, : alone.shape[1]], alone)
+        assert not joint[1][~seen[1]].any() or seen[1].all() or joint[1][~seen[1]].std() == 0
 
 
 def test_reach_is_how_far_a_feature_is_seen():
     pyramid = tiny()
     features = torch.randn(1, 128, 6, requires_grad=True)
     coarsest = pyramid(features, torch.ones(1, 128, dtype=torch.bool))[-1][0]
-    coarsest[0, :, 16].sum().backward()  # position 64 of level 0
+    coarsest[0, 16].sum().backward()  # position 64 of level 0
     seen = features.grad[0].abs().sum(dim=1).nonzero()[:, 0]
     assert 64 - seen.min() <= pyramid.reach
     assert seen.max() - 64 <= pyramid.reach

@@ -79,14 +79,14 @@ class Tower(nn.Module):
         for current, mask in levels:
             for layer in self.layers:
                 current = layer(current, mask)  # noqa: PLW2901
-            results.append(current.transpose(1, 2))
+            results.append(current)
         return results
 
 
 def points_of(levels: Sequence[Level]) -> tuple[Float[Tensor, " p"], Float[Tensor, " p"]]:
     """Positions and strides of the points of all levels, from the finest level on."""
-    finest = levels[0][0].shape[2]
-    sizes = [features.shape[2] for features, _ in levels]
+    finest = levels[0][0].shape[1]
+    sizes = [features.shape[1] for features, _ in levels]
     device = levels[0][0].device
     strides = [torch.full((size,), finest / size, device=device) for size in sizes]
     return torch.cat([torch.arange(len(each), device=device) * each for each in strides]), torch.cat(strides)

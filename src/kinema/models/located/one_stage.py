@@ -68,7 +68,7 @@ class OneStage(nn.Module):
 
     def clip_logits(self, levels: Sequence[Level], classify: Classify) -> Float[Tensor, "b classes"]:
         """The largest logit of each class over the levels."""
-        first = [(features[:, :, :1], mask[:, :1]) for features, mask in levels]
+        first = [(features[:, :1], mask[:, :1]) for features, mask in levels]
         return self.outputs(first, classify)[1].amax(dim=1)
 
 

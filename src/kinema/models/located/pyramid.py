@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Level = tuple[Float[Tensor, "_ _ _"], Bool[Tensor, "_ _"]]
-"""Features of a level [b c t], and which positions are no padding [b t]."""
+"""Features of a level [b t c], and which positions are no padding [b t]."""
 
 _BLOCK = 32
 _EMBEDDING_LAYERS = 2
@@ -52,25 +52,40 @@ def local_attention(
     return (weights @ values.transpose(-1, -2)).flatten(2, 3)[:, :, :length]
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of [b c t]."""
-
-    def forward(self, input: Float[Tensor, "b c t"]) -> Float[Tensor, "b c t"]:
-        """Each position by its own mean and deviation."""
-        return super().forward(input.transpose(1, 2)).transpose(1, 2)
+def neighbours(features: Float[Tensor, "b t c"], stride: int = 1) -> list[Float[Tensor, "b s c"]]:
+    """The features before, at and after every `stride`-th position; zeros beyond the ends."""
+    padded, length = functional.pad(features, (0, 0, 1, 1)), features.shape[1]
+    return [padded[:, shift : shift + length : stride] for shift in range(3)]
 
 
 class MaskedConv(nn.Module):
-    """A convolution of three positions, norm, rectifier; padding stays zero."""
+    """A convolution of three positions, norm, rectifier; padding stays zero. As a linear layer, it is fastest on a CPU."""
 
     def __init__(self, num_in: int, width: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(num_in, width, 3, padding=1, bias=False)
-        self.norm = ChannelNorm(width)
+        self.linear = nn.Linear(3 * num_in, width, bias=False)
+        self.norm = nn.LayerNorm(width)
 
-    def forward(self, features: Float[Tensor, "b c t"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b d t"]:
+    def forward(self, features: Float[Tensor, "b t c"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
         """The same number of positions."""
-        return self.norm(self.conv(features)).relu() * mask[:, None]
+        joined = torch.cat(neighbours(features), dim=2)
+        return self.norm(self.linear(joined)).relu() * mask[..., None]
+
+
+class Projection(nn.Module):
+    """Queries, keys or values: a convolution of three positions for each channel alone, norm, a linear layer."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.filters = nn.Parameter(torch.randn(3, width) * 3**-0.5)
+        self.norm, self.linear = nn.LayerNorm(width), nn.Linear(width, width)
+
+    def forward(self, features: Float[Tensor, "b t c"]) -> Float[Tensor, "b s c"]:
+        """Every `stride`-th position."""
+        before, here, after = neighbours(features, self.stride)
+        mixed = before * self.filters[0] + here * self.filters[1] + after * self.filters[2]
+        return self.linear(self.norm(mixed))
 
 
 class AttentionBlock(nn.Module):
@@ -87,27 +102,26 @@ class AttentionBlock(nn.Module):
     def __init__(self, width: int, heads: int, window: int, stride: int, drop_path: float) -> None:
         super().__init__()
         self.heads, self.window, self.stride, self.drop_path = heads, window, stride, drop_path
-        self.first_norm, self.second_norm = ChannelNorm(width), ChannelNorm(width)
-        depthwise = [nn.Conv1d(width, width, 3, stride, padding=1, groups=width, bias=False) for _ in range(3)]
-        self.project = nn.ModuleList(
-            nn.Sequential(conv, ChannelNorm(width), nn.Conv1d(width, width, 1)) for conv in depthwise
-        )
-        self.join = nn.Conv1d(width, width, 1)
-        self.mlp = nn.Sequential(nn.Conv1d(width, 4 * width, 1), nn.GELU(), nn.Conv1d(4 * width, width, 1))
+        self.first_norm, self.second_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project = nn.ModuleList(Projection(width, stride) for _ in range(3))
+        self.join = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def forward(self, features: Float[Tensor, "b c t"], mask: Bool[Tensor, "b t"]) -> Level:
+    def forward(self, features: Float[Tensor, "b t c"], mask: Bool[Tensor, "b t"]) -> Level:
         """The next features and their mask."""
-        normed = self.first_norm(features) * mask[:, None]
+        normed = self.first_norm(features) * mask[..., None]
         mask = mask[:, :: self.stride]
-        query, key, value = (project(normed).unflatten(1, (self.heads, -1)).transpose(2, 3) for project in self.project)
-        attended = local_attention(query, key, value, mask, self.window).transpose(2, 3).flatten(1, 2)
+        size = (len(mask), mask.shape[1], self.heads, -1)
+        query, key, value = (project(normed).reshape(size).transpose(1, 2) for project in self.project)
+        attended = local_attention(query, key, value, mask, self.window).transpose(1, 2).flatten(2)
         if self.stride > 1:
-            features = functional.max_pool1d(features, self.stride + 1, self.stride, padding=(self.stride + 1) // 2)
+            before, here, after = neighbours(features, self.stride)
+            features = before.maximum(here).maximum(after)
         features = features + self._kept(self.join(attended))
         features = features + self._kept(self.mlp(self.second_norm(features)))
-        return features * mask[:, None], mask
+        return features * mask[..., None], mask
 
-    def _kept(self, branch: Float[Tensor, "b c t"]) -> Float[Tensor, "b c t"]:
+    def _kept(self, branch: Float[Tensor, "b t c"]) -> Float[Tensor, "b t c"]:
         if not self.training or not self.drop_path:
             return branch
         kept = torch.rand(len(branch), 1, 1, device=branch.device) >= self.drop_path
@@ -138,7 +152,7 @@ class Pyramid(nn.Module):
         self.embedding = nn.ModuleList(MaskedConv(size, width) for size in sizes)
         self.stem = nn.ModuleList(AttentionBlock(width, heads, window, 1, drop_path) for _ in range(stem))
         self.branch = nn.ModuleList(AttentionBlock(width, heads, window, 2, drop_path) for _ in range(levels - 1))
-        self.norms = nn.ModuleList(ChannelNorm(width) for _ in range(levels))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(levels))
         self.strides = tuple(2**level for level in range(levels))
         attended = window // 2
         self.reach: int = _EMBEDDING_LAYERS + stem * (1 + attended)
@@ -152,7 +166,7 @@ class Pyramid(nn.Module):
             features: the number of positions is a multiple of the largest stride.
             mask: False for padding.
         """
-        current = self.input_norm(features).transpose(1, 2) * mask[:, None]
+        current = self.input_norm(features) * mask[..., None]
         for layer in self.embedding:
             current = layer(current, mask)
         for block in self.stem:

@@ -58,7 +58,7 @@ class TwoStage(nn.Module):
         nn.init.constant_(self.propose.bias, 0.0)
         nn.init.constant_(self.propose.bias[: len(ANCHORS)], float(np.log(PRIOR / (1 - PRIOR))))
         self.pooled = nn.Sequential(
-            nn.Conv1d(width, width, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(width * BINS, width), nn.ReLU()
+            nn.Flatten(), nn.Linear(width * BINS, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
         self.refine = nn.Linear(width, 2)
         nn.init.normal_(self.refine.weight, std=0.01)
@@ -94,11 +94,11 @@ class TwoStage(nn.Module):
         length = rois[:, 1] - rois[:, 0]
         wide = torch.stack([rois[:, 0] - CONTEXT * length, rois[:, 1] + CONTEXT * length], dim=1)
         level = (length / _POOLED_LENGTH).clamp(min=1).log2().round().long().clamp(max=len(levels) - 1)
-        vectors = rois.new_zeros(len(rois), levels[0][0].shape[1], BINS)
+        vectors = rois.new_zeros(len(rois), levels[0][0].shape[2], BINS)
         for number, (features, _) in enumerate(levels):
             own = (level == number).nonzero()[:, 0]
             # Zeros on both sides, so that the ends of a sequence look the same with and without padding.
-            padded = functional.pad(features, (1, 1))
+            padded = functional.pad(features, (0, 0, 1, 1)).transpose(1, 2)
             pooled = roi_align(padded, wide[own] / self.strides[number] + 1, rows[own], BINS)
             vectors = vectors.index_put((own,), pooled)
         joint = self.pooled(vectors)
