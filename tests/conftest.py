@@ -19,6 +19,7 @@ Folders:    motion_folder: train/valid x 8 classes of kinema.video.synthetic mot
             films: the same with 2 + 1 clips; runs: networks a and b trained on films; light_and_dark: 2 classes, 3 + 3 clips
             (all are read only: a test that changes one copies it first)
 Predictors: make_predictor(batch_size=8, **input changes) tells dark clips from light ones; two_part_film: 2 s dark, 2 s light
+Packages:   package_copy: a copy of kinema to which a test adds files, and what runs command lines with it
 Other:      real_data: Path of $KINEMA_DATA, or the test is skipped; home: a cache folder of the test's own
 """
 
@@ -27,14 +28,18 @@ from __future__ import annotations
 import contextlib
 import http.server
 import io
+import json
 import os
+import shutil
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several workers share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,6 +60,7 @@ except ImportError:
 import torch
 from torch import Tensor, nn
 
+import kinema
 from kinema.inference.predictor import Predictor
 from kinema.models.network import Network
 from kinema.types import InputSpec
@@ -426,6 +432,46 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("KINEMA_DATA names no folder of real videos")
     return Path(folder)
+
+
+_RUN_ALL = """
+import contextlib, io, json, sys
+from kinema import cli
+done = []
+for step in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = exec(step) or 0 if isinstance(step, str) else cli.run(step)
+    done.append((status, out.getvalue(), err.getvalue()))
+print(json.dumps(done))
+"""
+
+
+class Done(NamedTuple):
+    """What a command line left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def package_copy(tmp_path: Path) -> tuple[Path, Callable[..., list[Done]]]:
+    """A copy of the package, to which a test adds files, and a function that runs command lines with it.
+
+    They all run in one process, because each new one would import torch again. A text is run as Python.
+    """
+    package = tmp_path / "copy" / "kinema"
+    shutil.copytree(Path(kinema.__file__).parent, package)  # with what is compiled already
+
+    def run(*steps: list[str] | str) -> list[Done]:
+        environment = {**os.environ, "PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+        command = [sys.executable, "-c", _RUN_ALL, json.dumps(steps)]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [Done(*one) for one in json.loads(done.stdout)]
+
+    return package, run
 
 
 @pytest.fixture

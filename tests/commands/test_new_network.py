@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-import kinema
 
 NETWORK = '''
 """A network of one convolution."""
@@ -41,38 +34,30 @@ VARIANTS = {"one_conv": Variant(OneConv, {"width": 8}, InputSpec(clip_len=4, siz
 '''
 
 ROUND_TRIP = """
-import sys
 import torch
 from kinema.models import build
 from kinema.weights.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 
 network = build("one_conv", num_classes=2, width=4).eval()
-save_checkpoint(sys.argv[1], network, ModelCard.of(network, ("a", "b")))
-loaded, card = load_checkpoint(sys.argv[1])
+save_checkpoint("best", network, ModelCard.of(network, ("a", "b")))
+loaded, card = load_checkpoint("best")
 clip = torch.randn(2, *network.spec.shape)
 assert card.variant == "one_conv"
 assert torch.equal(loaded(clip), network(clip))
 """
 
 
-def test_a_new_network_is_one_file_and_one_line(tmp_path):
-    package = tmp_path / "kinema"
-    shutil.copytree(Path(kinema.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+def test_a_new_network_is_one_file_and_one_line(package_copy):
+    package, run = package_copy
     (package / "models/one_conv.py").write_text(NETWORK)
     registry = package / "models/registry.py"
     table = "FAMILIES: dict[str, tuple[str, ...]] = {\n"
     text = registry.read_text()
     assert text.count(table) == 1
     registry.write_text(text.replace(table, f'{table}    "one_conv": ("one_conv",),\n'))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    described = json.loads(run("-m", "kinema", "describe", "one_conv", "--num-classes", "2", "--json"))
+    done, _ = run(["describe", "one_conv", "--num-classes", "2", "--json"], ROUND_TRIP)
+    assert done.status == 0, done.err
+    described = json.loads(done.out)
     assert described["input"] == [3, 4, 16, 16]
     assert described["params"] == (3 * 27 + 1) * 8 + 8 * 2 + 2
     assert described["layers"][0]["name"] == "conv"
-    run("-c", ROUND_TRIP, str(tmp_path / "best"))

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
-import kinema
 from kinema.choices import ENGINES
 from kinema.engines.engine import find_engine, requested_engine
 from kinema.engines.options import EngineOptions
@@ -60,48 +53,33 @@ ENGINE = HalvesEngine()
 '''
 
 
-@pytest.fixture
-def run(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line of a copy of the package that has one more file."""
-    package = tmp_path / "copy" / "kinema"
-    shutil.copytree(Path(kinema.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+def test_a_new_engine_is_one_file(package_copy, make, two_part_film, tmp_path):
+    package, run = package_copy
     (package / "engines/backends/halves.py").write_text(HALVES)
-    environment = {**os.environ, "PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "kinema", *arguments]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
-
-    return run
-
-
-def test_a_new_engine_is_one_file(run, make, two_part_film, tmp_path):
     torch.manual_seed(0)
     network = build("slow_fusion_tiny", num_classes=2, spec={"clip_len": 4, "size": (32, 32)}).eval()
     save_checkpoint(tmp_path / "two", network, ModelCard.of(network, ("dark", "light")))
     save_checkpoint(tmp_path / "three", *make())
 
-    def top(model: str, engine: str) -> tuple[dict[str, float], str]:
-        done = run("predict", str(two_part_film), "--model", model, "--engine", engine, "--precision", "f32", "--json")
-        assert done.returncode == 0, done.stderr
-        return {row["label"]: row["score"] for row in json.loads(done.stdout)["top"]}, done.stderr
+    def predict(model: str, engine: str, *flags: str) -> list[str]:
+        return ["predict", str(two_part_film), "--model", model, "--engine", engine, *flags]
 
-    whole, _ = top("two", "torch")
-    halved, _ = top("two", "halves")
+    asked = [("two", "torch"), ("two", "halves"), ("three", "halves"), ("three", "torch")]
+    *done, shown, misspelt, elsewhere = run(
+        *(predict(model, engine, "--precision", "f32", "--json") for model, engine in asked),
+        ["predict", "--help"],
+        predict("two", "halfs"),
+        predict("two", "halves", "--device", "cuda"),
+    )
+    assert [one.status for one in done] == [0, 0, 0, 0], done
+    whole, halved, same, expected = ({row["label"]: row["score"] for row in json.loads(one.out)["top"]} for one in done)
     assert max(halved.values()) < max(whole.values()), "half of the logits are nearer to equal scores"
-    same, message = top("three", "halves")
-    assert "engine: torch, not the halves; no two classes" in message
-    assert same == top("three", "torch")[0]
-    assert "halves" in run("predict", "--help").stdout
-    for arguments, words in (
-        (["--engine", "halfs"], "Did you mean halves?"),
-        (
-            ["--engine", "halves", "--device", "cuda"],
-            "the halves runs on the CPU here: --device cuda: give --device cpu",
-        ),
-    ):
-        refused = run("predict", str(two_part_film), "--model", "two", *arguments)
-        assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
+    assert "engine: torch, not the halves; no two classes" in done[2].err
+    assert same == expected
+    assert "halves" in shown.out
+    assert (misspelt.status, "Did you mean halves?" in misspelt.err) == (2, True), misspelt
+    message = "the halves runs on the CPU here: --device cuda: give --device cpu"
+    assert (elsewhere.status, message in elsewhere.err) == (2, True), elsewhere
 
 
 def test_engines_are_found_by_the_names_of_their_files():

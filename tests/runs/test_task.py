@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import kinema
 from kinema.choices import TASKS
 from kinema.datasets.dataset import DataSet
 from kinema.errors import CheckpointError, DataError, UnknownName
@@ -149,22 +142,9 @@ TASK = RegressionTask()
 '''
 
 
-@pytest.fixture
-def run(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line of a copy of the package that has one more file."""
-    package = tmp_path / "copy" / "kinema"
-    shutil.copytree(Path(kinema.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+def test_a_new_task_is_one_file_that_trains_and_is_evaluated(package_copy, tmp_path, write_frames):
+    package, run = package_copy
     (package / "runs/tasks/regression.py").write_text(REGRESSION)
-    environment = {**os.environ, "PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "kinema", *arguments]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
-
-    return run
-
-
-def test_a_new_task_is_one_file_that_trains_and_is_evaluated(run, tmp_path, write_frames):
     for part in ("train", "valid"):
         for label, level in (("0.0", 20), ("1.0", 220)):
             (tmp_path / "set" / part / label).mkdir(parents=True)
@@ -172,45 +152,34 @@ def test_a_new_task_is_one_file_that_trains_and_is_evaluated(run, tmp_path, writ
                 first = level + number + 5 * (part == "valid")
                 frames = [np.full((32, 32, 3), first + i % 3, np.uint8) for i in range(6)]
                 write_frames(tmp_path / "set" / part / label / f"{number}.mp4", frames)
-    fast = [
-        "--epochs",
-        "1",
-        "--batch-size",
-        "4",
-        "--workers",
-        "0",
-        "--size",
-        "24",
-        "--precision",
-        "f32",
-        "--out",
-        "run",
-    ]
-    trained = run("train", "set", "--model", "single_frame_tiny", "--task", "regression", *fast)
-    assert trained.returncode == 0, trained.stderr
-    assert "run: mean absolute error" in trained.stdout
-    assert "mean_absolute_error" in trained.stderr, "the line of the epoch shows the task's figure"
+    fast = ["--epochs", "1", "--batch-size", "4", "--workers", "0", "--size", "24", "--precision", "f32"]
+    regression = ["set", "--model", "single_frame_tiny", "--task", "regression", *fast]
+    trained, judged, shown, no_prediction, no_folds = run(
+        ["train", *regression, "--out", "run"],
+        ["evaluate", "run", "set", "--workers", "0", "--json", "--out", "judged"],
+        ["evaluate", "run", "set", "--workers", "0"],
+        ["predict", str(tmp_path / "set/valid/0.0/0.mp4"), "--model", "run"],
+        ["crossval", *regression, "--out", "folds"],
+    )
+    assert trained.status == 0, trained.err
+    assert "run: mean absolute error" in trained.out
+    assert "mean_absolute_error" in trained.err, "the line of the epoch shows the task's figure"
     assert "Mean absolute error" in (tmp_path / "run/report.html").read_text()
     card = json.loads((tmp_path / "run/best/model.json").read_text())
     assert (card["task"], card["labels"]) == ("regression", ["value"])
 
-    judged = run("evaluate", "run", "set", "--workers", "0", "--json", "--out", "judged")
-    assert judged.returncode == 0, judged.stderr
-    found = json.loads(judged.stdout)
+    assert judged.status == 0, judged.err
+    found = json.loads(judged.out)
     assert (found["num_videos"], found["part"]) == (4, "valid")
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert found["mean_absolute_error"] == pytest.approx(summary["mean_absolute_error"], abs=1e-5)
     assert (tmp_path / "judged/predictions.csv").read_text().startswith("path,true,predicted")
-    shown = run("evaluate", "run", "set", "--workers", "0")
-    assert "Mean absolute error" in shown.stdout
-    assert "precision" not in shown.stdout, "there are no classes"
+    assert "Mean absolute error" in shown.out
+    assert "precision" not in shown.out, "there are no classes"
 
-    film = str(next((tmp_path / "set").glob("valid/*/*.mp4")))
-    refused = run("predict", film, "--model", "run")
-    assert (refused.returncode, "task regression: judge it with `kinema evaluate`" in refused.stderr) == (2, True)
-
-    refused = run("crossval", "set", "--model", "single_frame_tiny", "--task", "regression", *fast[:-1], "folds")
-    assert (refused.returncode, "--task regression" in refused.stderr) == (2, True)
+    message = "task regression: judge it with `kinema evaluate`"
+    assert (no_prediction.status, message in no_prediction.err) == (2, True)
+    assert (no_folds.status, "--task regression" in no_folds.err) == (2, True)
 
 
 def test_tasks_are_found_by_the_names_of_their_files():
