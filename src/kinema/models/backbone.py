@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, ConfigError, UnknownName
+from kinema.models.hub_access import cached_if_silent, silence
 from kinema.models.layers.parts import parts_in_order
 from kinema.models.state_dict import load_backbone_weights
 from kinema.types import InputSpec
@@ -92,7 +94,10 @@ class BackboneSource:
     def card(self) -> dict[str, Any]:
         """The pretrained configuration: input_size, mean, std, first_conv, classifier."""
         if self.name == _ALEXNET:
-            return {"input_size": (3, 224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+            from torchvision.models import AlexNet_Weights
+
+            scale = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+            return {"input_size": (3, 224, 224), **scale, "url": AlexNet_Weights.DEFAULT.url}
         if not is_backbone(self.name):
             raise UnknownName("backbone", self.name, list_backbones(), do="timm.list_models() lists them all")
         import timm
@@ -133,19 +138,51 @@ class BackboneSource:
     def _model(self) -> nn.Module:
         _ = self.card  # raises UnknownName, which timm reports like bad arguments
         try:
-            if self.name == _ALEXNET:
-                from torchvision.models import alexnet
-
-                return alexnet(weights="DEFAULT" if self.pretrained else None, **self.args)
-            import timm
-
-            return timm.create_model(self.name, pretrained=self.pretrained, **self.args)
+            return self._downloaded() if self.pretrained else self._constructed()
         except (TypeError, AssertionError) as error:
             do = "correct the backbone's arguments"
             raise ConfigError(f"timm cannot build {self.name}", str(error), do) from error
         except (OSError, RuntimeError) as error:
-            do = "go online, or download its weights and give the file as backbone weights"
-            raise CheckpointError(f"cannot download the weights of {self.name}", type(error).__name__, do) from error
+            if not self.pretrained:
+                raise
+            reason = " ".join(str(error).split())
+            do = f"go online once (they are kept in {self._cache()}), or give a file of them as --backbone-weights"
+            what = f"cannot download the weights of {self.name} for --pretrained ({reason})"
+            raise CheckpointError(what, "", do) from error
+
+    def _constructed(self) -> nn.Module:
+        if self.name == _ALEXNET:
+            from torchvision.models import alexnet
+
+            return alexnet(weights="DEFAULT" if self.pretrained else None, **self.args)
+        import timm
+
+        return timm.create_model(self.name, pretrained=self.pretrained, **self.args)
+
+    def _downloaded(self) -> nn.Module:
+        """With its published weights.
+
+        Raises:
+            OSError: the server gives no answer, and the weights are not cached.
+        """
+        if self.card.get("hf_hub_id"):
+            with cached_if_silent() as silent:
+                try:
+                    return self._constructed()
+                except (OSError, RuntimeError) as error:
+                    raise OSError(silent or str(error)) from error
+        url = str(self.card.get("url") or "")
+        is_kept = Path(self._cache(), url.rpartition("/")[2]).is_file()
+        if url and not is_kept and (silent := silence(url)):
+            raise OSError(silent)
+        return self._constructed()
+
+    def _cache(self) -> str:
+        if self.card.get("hf_hub_id"):
+            from huggingface_hub import constants
+
+            return str(constants.HF_HUB_CACHE)
+        return str(Path(torch.hub.get_dir(), "checkpoints"))
 
 
 class Backbone(nn.Module):

@@ -20,6 +20,7 @@ import torch
 
 from kinema.errors import CheckpointError, ConfigError, DownloadError, MissingExtra, UnknownName
 from kinema.models.backbone import HUB_PREFIX
+from kinema.models.hub_access import cached_if_silent
 from kinema.models.hub_encoder import Encoder, Family
 from kinema.types import InputSpec
 
@@ -178,7 +179,9 @@ class HubSource:
                 if Path(self.place).is_dir():
                     raise
             log.info("%s is not cached: asking the hub of transformers", self.place)
-            with _quiet(bars=True):
+            with cached_if_silent() as silent, _quiet(bars=True):
+                if silent:
+                    raise OSError(silent)
                 return reader(self.place, trust_remote_code=False, **options)
 
     @contextmanager
@@ -191,7 +194,12 @@ class HubSource:
             if Path(self.place).is_dir():
                 do = "give a folder with config.json and model.safetensors"
                 raise CheckpointError(f"cannot read {self.place} ({reason})", "", do) from error
-            do = f"go online once, check the name, or give a local folder as {HUB_PREFIX}FOLDER"
+            from huggingface_hub import constants
+
+            do = (
+                f"go online once (it is kept in {constants.HF_HUB_CACHE}), check the name given as --backbone or --model, "
+                f"or give a local folder as {HUB_PREFIX}FOLDER"
+            )
             raise DownloadError(f"cannot download {self.place} ({reason})", "", do) from error
 
     def _preprocessing(self) -> dict[str, Any]:
