@@ -33,6 +33,36 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def work_folder(parent: Path) -> Iterator[Path]:
+    """A temporary folder in `parent`, which is made; what killed processes left there is deleted first."""
+    import shutil
+    import tempfile
+
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{_WORK}*"):
+        number = left.name.removeprefix(_WORK).partition(".")[0]
+        if number.isdigit() and not _is_running(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{_WORK}{os.getpid()}.") as folder:
+        yield Path(folder)
+
+
+_WORK = ".kinema."
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":  # where the call below would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return True
+    return True
+
+
 def check_folder(path: str | Path) -> None:
     """Check that `path` is a folder or can be made one, before work is done whose result would be lost.
 

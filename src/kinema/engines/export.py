@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,7 @@ from kinema.engines.quantize import Calibration, Int8Comparison, compare, quanti
 from kinema.engines.scorer import to_scores
 from kinema.engines.trace import cannot_convert, trace
 from kinema.errors import MissingExtra, OutputError, UnknownName, UsageError
-from kinema.files import write_error
+from kinema.files import work_folder, write_error
 from kinema.models.network import StreamingNetwork
 from kinema.version import __version__
 
@@ -93,9 +92,8 @@ def export(
     made_with = {"kinema": __version__, "torch": torch.__version__}
     metadata = ExportMetadata(card, isinstance(network, StreamingNetwork), made_with=made_with)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".kinema.") as folder:
-            new = Path(folder) / f"network{ENDINGS[format]}"  # libraries know endings in small letters only
+        with work_folder(path.parent) as folder:
+            new = folder / f"network{ENDINGS[format]}"  # libraries know endings in small letters only
             write_graph(program, new, metadata)
             difference, int8 = _check(new, network, card, static_batch), None
             if calibration is not None:
