@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pkgutil
 import subprocess
 import sys
@@ -85,6 +86,20 @@ def test_impossible_input_is_a_config_error():
         build("slow_fusion_tiny", spec={"clip_len": 0})
     with pytest.raises(UnknownName, match="no input setting called 'clip_length'"):
         build("slow_fusion_tiny", spec={"clip_length": 8})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError, AssertionError, AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError],
+)
+def test_whatever_a_constructor_raises_for_its_arguments_is_a_config_error(error, monkeypatch):
+    def build_tiny(spec, num_classes, width=8):
+        raise error("width")
+
+    variant = dataclasses.replace(VARIANTS["slow_fusion_tiny"], builder=build_tiny, arguments={})
+    monkeypatch.setattr("kinema.models.registry.find_variant", lambda name: variant)
+    with pytest.raises(ConfigError, match=r"slow_fusion_tiny cannot be built like this: .*width"):
+        build("slow_fusion_tiny", width=0)
 
 
 def test_dropout_of_a_fused_network_is_that_of_its_members():

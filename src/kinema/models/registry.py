@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib import import_module
 from types import ModuleType
@@ -275,7 +276,7 @@ def _construct(
             raise UnknownName(f"argument of {name}", key, [*known, *NONLOCAL_ARGUMENTS])
     layers: dict[str, Any] = {**own, **arguments}
     blocks = {NONLOCAL_ARGUMENTS[key]: layers.pop(key) for key in NONLOCAL_ARGUMENTS if key in layers}
-    try:
+    with _as_config_errors(name):
         if "members" in layers:
             changes = {"num_classes": given["num_classes"]}
             if (dropout := layers.pop("dropout", None)) is not None:
@@ -289,12 +290,19 @@ def _construct(
             from kinema.models.nonlocal_block import insert_nonlocal
 
             insert_nonlocal(network, **blocks)
+    return network
+
+
+@contextmanager
+def _as_config_errors(name: str) -> Iterator[None]:
+    """Turn what constructors raise for arguments that they cannot take into one kind of error."""
+    try:
+        yield
     except NotImplementedError:  # on the meta device: see `build_without_weights`
         raise
     except _WRONG_ARGUMENTS as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
         raise ConfigError(f"{name} cannot be built like this", reason, "correct its arguments or input") from error
-    return network
 
 
 _WRONG_ARGUMENTS = (

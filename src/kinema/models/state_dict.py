@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +36,20 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         do = "give a .safetensors file, or a .pth file of tensors only"
         raise CheckpointError("cannot read weights", path, do) from error
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+_UNKNOWN = 1 << 40
+
+
+def count_values(path: str | Path) -> int:
+    """The number of values in a .safetensors file, by its header; 2^40 if it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return _UNKNOWN
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:

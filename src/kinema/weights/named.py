@@ -10,8 +10,10 @@ import torch
 from kinema.errors import CheckpointError
 from kinema.models import VARIANTS, build, build_arguments, build_without_weights, is_backbone, is_network
 from kinema.models.backbone import is_hub_name
-from kinema.weights.checkpoint import ModelCard
-from kinema.weights.open import load_trained, looks_trained, trained_card
+from kinema.models.limits import limited_size
+from kinema.models.state_dict import count_values
+from kinema.weights.checkpoint import WEIGHTS, ModelCard
+from kinema.weights.open import checkpoint_folder, load_trained, looks_trained, trained_card
 
 if TYPE_CHECKING:
     from kinema.models.network import Network
@@ -73,7 +75,8 @@ def network_without_weights(
             do = "made by another version of kinema: install that one, or train again"
             raise CheckpointError(f"no network called {card.variant!r} here", model, do)
         arguments = {**build_arguments(card.variant, card.arguments), **given}
-        return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **arguments)
+        with limited_size(count_values(checkpoint_folder(model) / WEIGHTS)):
+            return build_without_weights(card.variant, spec={**card.input.to_json(), **spec}, **arguments)
     if model not in VARIANTS and backbone is None and is_backbone(model):
         return build_without_weights("single_frame", spec=spec, **{**given, "backbone": model})
     return build_without_weights(model, spec=spec, **given)
