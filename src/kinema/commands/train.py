@@ -69,6 +69,8 @@ def next_commands(folder: Path, data: DataSet, task: str = "clip") -> list[str]:
     """Commands that use the trained network, with paths that exist."""
     parts = [example for part in ("test", "valid") if part in data.parts for example in data.part(part).examples]
     part = "test" if "test" in data.parts else "valid"
-    evaluate = ["kinema", "evaluate", f"{folder}/best", f"{folder}/split.csv", "--split", part]
-    predict = ["kinema", "localize" if task == "segments" else "predict", parts[0].path, "--model", f"{folder}/best"]
+    judged = data.root if task == "boxes" else f"{folder}/split.csv"  # a manifest has no boxes
+    evaluate = ["kinema", "evaluate", f"{folder}/best", judged, "--split", part]
+    command = {"segments": "localize", "boxes": "detect"}.get(task, "predict")
+    predict = ["kinema", command, parts[0].path, "--model", f"{folder}/best"]
     return [shlex.join(evaluate), shlex.join(predict)]
