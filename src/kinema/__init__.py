@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kinema.errors import KinemaError
     from kinema.inference.predictor import Predictor, load
     from kinema.labels import Labels
+    from kinema.localizations import Localization
     from kinema.machine import tune_process
     from kinema.models import build
     from kinema.predictions import Prediction, Segment, Timeline
@@ -31,6 +32,7 @@ _HOMES = {
     "InputSpec": "kinema.types",
     "KinemaError": "kinema.errors",
     "Labels": "kinema.labels",
+    "Localization": "kinema.localizations",
     "Prediction": "kinema.predictions",
     "Predictor": "kinema.inference.predictor",
     "Segment": "kinema.predictions",
@@ -47,6 +49,7 @@ __all__ = [
     "InputSpec",
     "KinemaError",
     "Labels",
+    "Localization",
     "Prediction",
     "Predictor",
     "Segment",

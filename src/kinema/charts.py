@@ -144,7 +144,7 @@ def _set_label(text: Text, label: str) -> None:
         _ORIGINALS[text] = label
 
 
-def _set_ticks(axis: Axis, labels: Sequence[str], places: Sequence[int], size: float = 9) -> None:
+def name_ticks(axis: Axis, labels: Sequence[str], places: Sequence[float], size: float = 9) -> None:
     """Put labels at some places of an axis."""
     axis.set_ticks(places, [fonts.drawable(label).replace("$", r"\$") for label in labels], fontsize=size)
     for text, label in zip(axis.get_ticklabels(), labels, strict=True):
@@ -207,8 +207,8 @@ def confusion_matrix(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure
     ax.grid(False)
     ticks = range(0, count, max(1, count // 60))
     names, size = [labels[i] for i in ticks], 9 if count <= 25 else 6
-    _set_ticks(ax.xaxis, names, ticks, size)
-    _set_ticks(ax.yaxis, names, ticks, size)
+    name_ticks(ax.xaxis, names, ticks, size)
+    name_ticks(ax.yaxis, names, ticks, size)
     for text in ax.get_xticklabels():
         text.set(rotation=45, ha="right", rotation_mode="anchor")
     ax.set_xlabel("predicted", color=INK)
@@ -266,7 +266,7 @@ def bars(
     ax.barh(range(len(rows)), values, color=named, height=0.62)
     if spread.any():
         ax.errorbar(values, range(len(rows)), xerr=spread, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
-    _set_ticks(ax.yaxis, [row[0] for row in rows], range(len(rows)))
+    name_ticks(ax.yaxis, [row[0] for row in rows], range(len(rows)))
     ax.invert_yaxis()
     ax.set_xlim(0, limit)
     ax.grid(False, axis="y")
@@ -293,7 +293,7 @@ def paired_bars(rows: Sequence[tuple[str, float, float]], left: str, right: str,
             ax.set_xlim(0, 1.18 * max(values) or 1.0)
         ax.grid(False, axis="y")
         ax.set_xlabel(label, color=INK)
-    _set_ticks(panels[0].yaxis, [row[0] for row in rows], range(len(rows)))
+    name_ticks(panels[0].yaxis, [row[0] for row in rows], range(len(rows)))
     panels[0].invert_yaxis()
     return figure
 

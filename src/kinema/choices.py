@@ -27,11 +27,29 @@ POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
 PredictionFormat = Literal["table", "json", "csv", "srt", "vtt"]
+FileFormat = Literal["json", "csv", "srt", "vtt", "elan", "boris", "png", "svg", "pdf"]
+LocalizationFormat = Literal[
+    "table", "json", "csv", "srt", "vtt", "activitynet", "fiftyone", "elan", "boris", "png", "svg", "pdf"
+]
+"""Formats of located actions: those with a file for each video, and all."""
+GroupingMeasure = Literal["edit-f1", "map"]
+"""Figures by which settings of located actions are chosen; see `kinema.runs.choose_settings`."""
+Way = Literal["clips", "two-stage", "one-stage"]
+"""How actions are located; see `kinema.inference.localizer`."""
+TrackFileFormat = Literal["json", "ava", "mot", "coco", "cvat"]
+TrackFormat = Literal["table", TrackFileFormat]
+"""Formats of tracks: those with a file for each video, and all."""
 Sampling = Literal["dense", "spread"]
 Spacing = Literal["stride", "even"]
 Resize = Literal["crop", "stretch"]
-SegmentProtocol = Literal["activitynet", "thumos", "thumos2014", "proposals", "events"]
-"""Benchmarks of located actions; see `kinema.runs.judge_segments`."""
+SegmentProtocol = Literal["activitynet", "thumos", "thumos2014", "proposals", "segmental", "events", "spotting"]
+BoxProtocol = Literal["ava", "video-map", "mot"]
+LocatedProtocol = Literal[SegmentProtocol, BoxProtocol]
+SEGMENT_PROTOCOLS: tuple[SegmentProtocol, ...] = get_args(SegmentProtocol)
+BOX_PROTOCOLS: tuple[BoxProtocol, ...] = get_args(BoxProtocol)
+"""Benchmarks of actions located in time and in space; see `kinema.runs.judge_segments` and `kinema.runs.judge_boxes`."""
+TubeConvention = Literal["plus-one", "multisports", "exact"]
+"""How the overlap of tubes counts frames and pixels; see `kinema.evaluation.located.tubes`."""
 Part = Literal["auto", "train", "valid", "test", "all"]
 Division = Literal["auto", "random", "groups", "blocks"]
 DIVISIONS: tuple[str, ...] = get_args(Division)

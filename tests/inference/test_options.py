@@ -12,7 +12,14 @@ import kinema
 from kinema import models
 from kinema.engines.options import EngineOptions
 from kinema.errors import UnknownName, UsageError
-from kinema.inference.options import FeatureOptions, FeatureOverrides, PredictOptions, PredictOverrides
+from kinema.inference.options import (
+    FeatureOptions,
+    FeatureOverrides,
+    LocalizeOptions,
+    LocalizeOverrides,
+    PredictOptions,
+    PredictOverrides,
+)
 from kinema.inference.predictor import Predictor
 from kinema.weights.checkpoint import ModelCard
 
@@ -20,7 +27,8 @@ LABELS = ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
-    ("options", "overrides"), [(PredictOptions, PredictOverrides), (FeatureOptions, FeatureOverrides)]
+    ("options", "overrides"),
+    [(PredictOptions, PredictOverrides), (FeatureOptions, FeatureOverrides), (LocalizeOptions, LocalizeOverrides)],
 )
 def test_overrides_are_the_fields_with_their_types(options: type, overrides: type) -> None:
     hints = get_type_hints(options)

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kinema.inference.render import Painter, fitted, render, text_width
+from kinema.inference.render import Painter, SegmentPainter, fitted, render, text_width
+from kinema.predictions import Segment
+from kinema.types import TimeSpan
 from kinema.video import VideoWriter, open_video
 
 
@@ -62,3 +64,18 @@ def test_any_label_can_be_drawn(prediction, label) -> None:
     painter = Painter(named, (120, 160))
     frame = np.zeros((120, 160, 3), np.uint8)
     assert not np.array_equal(painter.paint(frame, 0.1), frame)
+
+
+def test_segments_are_named_where_they_are_and_nothing_where_there_is_none(prediction, tmp_path) -> None:
+    spans = ((0.0, 2.0, "dark"), (1.0, 2.5, "light"))
+    segments = tuple(Segment(TimeSpan(start_s, end_s), label, 0.9) for start_s, end_s, label in spans)
+    located = replace(prediction, segments=segments, timeline=None)
+    painter = SegmentPainter(located, (240, 320))
+    frame = np.full((240, 320, 3), 100, np.uint8)
+    strips = [painter.paint(frame, time_s)[170:220] for time_s in (0.5, 1.5, 2.2, 3.0)]
+    assert all((one != other).any() for place, one in enumerate(strips) for other in strips[place + 1 :])
+    assert (strips[3][35:] == strips[3][35, 0]).all()  # the band alone
+    SegmentPainter(replace(located, segments=()), (240, 320)).paint(frame, 1.0)
+    render(located, tmp_path / "out.mp4", painter=SegmentPainter)
+    with open_video(tmp_path / "out.mp4") as video:
+        assert video.info.num_frames == 100

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinema.choices import FastSeek, FlowMethod, PredictionFormat
 from kinema.console.inputs import list_sources
-from kinema.console.outputs import check_results, output_names
-from kinema.console.prediction_printer import PredictionPrinter, write_report
+from kinema.console.outputs import check_rendered, check_results, output_names, rendered_path
 from kinema.console.progress import TerminalProgress, open_trained
+from kinema.console.resume import RECORD, ResumeRecord
 from kinema.engines.options import EngineOptions
-from kinema.errors import KinemaError, OutputError, UnreadableVideo, UsageError, VideoError, check_settings
-from kinema.files import check_folder, write_json
-from kinema.inference.options import PredictOptions
-from kinema.predictions import Failure
+from kinema.errors import KinemaError, UnreadableVideo, UsageError, VideoError, check_settings
+from kinema.files import write_json
 from kinema.runs.options import check_crops
 from kinema.types import IMAGE_FPS
 
 if TYPE_CHECKING:
     from kinema.engines.scorer import ClipScorer
+    from kinema.inference.options import PredictOptions
     from kinema.inference.predictor import Predictor
     from kinema.models.network import Network
-    from kinema.predictions import Prediction
+    from kinema.predictions import Failure, Prediction
     from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
 
-_VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".gif")
 _REPORT = "report.html"
 _RENDER_FPS = 25
 """Frames a second that progress bars expect of a drawn video."""
@@ -97,8 +95,17 @@ class PredictConfig(EngineOptions):
         return self.top or 5
 
     @property
+    def recorded(self) -> dict[str, object]:
+        """The settings that a stopped command must share to be continued."""
+        return {
+            name: value for name, value in asdict(self).items() if name not in ("json", "out", "format", "model")
+        } | {"format": self.written}
+
+    @property
     def options(self) -> PredictOptions:
         """The options of each prediction."""
+        from kinema.inference.options import PredictOptions
+
         return PredictOptions(
             rolling=self.rolling, rolling_causal=self.rolling_causal, step_s=self.step, window_s=self.window,
             num_clips=self.clips, num_crops=self.crops,
@@ -147,18 +154,30 @@ def predict(paths: Sequence[str], config: PredictConfig = PredictConfig()) -> in
     Args:
         paths: files, patterns, folders, or `-`.
     """
+    from kinema.predictions import Failure
+
     sources, failures = list_sources(paths, frame_folders=config.image_fps is not None)
     count = len(sources) + len(failures)
     config = _with_model(config)
     names = output_names(sources, paths)
-    _check(config, names, count)
-    results = _Results(config, names, count)
+    record = ResumeRecord(config.out, config.recorded, str(config.model or config.labels))
+    done = [record.done[path] for path in sources if path in record.done]
+    remaining = [path for path in sources if path not in record.done]
+    _check(config, names, {path: names[path] for path in remaining}, count)
+    results = _Results(config, names, count, record)
     for path, error in failures:  # before the network is loaded, so that a misspelt name is reported at once
         results.take(Failure(path, error))
-    if sources:
+    if done:
+        log.info("%d of %d videos were predicted before; their results are kept", len(done), count)
+    for prediction in done:
+        results.take(prediction)
+    if remaining:
         predictor = _open_predictor(config)
-        with TerminalProgress().count("predicting", len(sources) if len(sources) > 1 else 0) as advance:
-            for outcome in predictor.predict_many(sources, config.options):
+        with (
+            record.resumable(),
+            TerminalProgress().count("predicting", len(remaining) if len(remaining) > 1 else 0) as advance,
+        ):
+            for outcome in predictor.predict_many(remaining, config.options):
                 results.take(outcome)
                 advance(1)
     results.finish()
@@ -175,37 +194,20 @@ def _with_model(config: PredictConfig) -> PredictConfig:
     return replace(config, model=DEFAULT)
 
 
-def _check(config: PredictConfig, names: Mapping[str, Path], count: int) -> None:
-    """Find wrong requests before the network is loaded."""
+def _check(config: PredictConfig, names: Mapping[str, Path], remaining: Mapping[str, Path], count: int) -> None:
+    """Find wrong requests before the network is loaded; `remaining` are the videos that no earlier command has done."""
     if config.labels is None and str(config.model).startswith("hf:"):
         do = 'say what to look for: --labels "ice hockey, a crowd"'
         raise UsageError("an encoder of images and text needs labels", config.model or "", do)
     if config.out:
-        check_results(config.out, [_REPORT, *(f"{name}.{config.written}" for name in names.values())], _REPORT)
+        own = RECORD if (Path(config.out) / RECORD).exists() else _REPORT
+        check_results(config.out, [_REPORT, *(f"{name}.{config.written}" for name in names.values())], own)
     if config.render:
-        _check_rendered(config.render, names, count)
+        check_rendered(config.render, remaining, count)
     if count > 1 and config.printed in ("srt", "vtt") and not config.out:
         raise UsageError(
             f"subtitles of {count} videos need a file each", f"--format {config.printed}", "give --out FOLDER"
         )
-
-
-def _check_rendered(path: str, names: Mapping[str, Path], count: int) -> None:
-    """Make sure that labels are drawn into a new file of a kind that can be written, or into another folder."""
-    ending = Path(path).suffix.lower()
-    is_video = ending in _VIDEO_ENDINGS
-    if ending and not is_video and not Path(path).is_dir() and not path.endswith("/"):
-        do = f"use one of {', '.join(_VIDEO_ENDINGS)}, or end a folder's name with /"
-        raise UsageError("cannot draw into a video of this kind", path, do)
-    check_folder(Path(path).parent if is_video else path)
-    target = Path(path).resolve()
-    if any(target == (Path(source).resolve() if is_video else Path(source).resolve().parent) for source in names):
-        raise UsageError("the video would be written over itself", path, "give --render another name")
-    for video in [target] if is_video else [Path(path) / f"{name}.mp4" for name in names.values()]:
-        if video.exists():
-            raise OutputError("a video is never overwritten", video, "give --render another name, or delete it")
-    if count > 1 and is_video:
-        raise UsageError(f"{count} videos cannot be drawn into one file", path, "give --render a folder")
 
 
 def _open_predictor(config: PredictConfig) -> Predictor:
@@ -236,16 +238,22 @@ class _Results:
         config: settings of the prediction.
         names: where the outputs of each video go; see `output_names`.
         count: number of all inputs, with those that lead to no file.
+        record: of the videos that are done.
     """
 
-    def __init__(self, config: PredictConfig, names: Mapping[str, Path], count: int) -> None:
+    def __init__(self, config: PredictConfig, names: Mapping[str, Path], count: int, record: ResumeRecord) -> None:
         self.config, self.names, self.single, self.count = config, names, len(names) == 1, count
+        self.record = record
+        from kinema.console.prediction_printer import PredictionPrinter
+
         self.print = PredictionPrinter(config.printed, config.top, single=count == 1, to_files=bool(config.out))
         self.kept: list[Prediction | Failure] = []
         self.num_failed = 0
 
     def take(self, outcome: Prediction | Failure) -> None:
         """Print one outcome, and write its files."""
+        from kinema.predictions import Failure
+
         self.print(outcome)
         error = outcome.error if isinstance(outcome, Failure) else self._write(outcome)
         if self.config.out:
@@ -256,6 +264,17 @@ class _Results:
 
     def _write(self, prediction: Prediction) -> KinemaError | None:
         """Write the prediction and the video with labels; returns the error of the rendering, or that of the video."""
+        if prediction.path not in self.record.done:
+            error = self._write_files(prediction)
+            if error is not None:
+                return error
+            self.record.add(prediction)
+        if not prediction.damage:
+            return None
+        do = "the prediction is for what is left; copy it again"
+        return UnreadableVideo(prediction.damage, prediction.path, do)
+
+    def _write_files(self, prediction: Prediction) -> KinemaError | None:
         config, name = self.config, self.names[prediction.path]
         if config.out:
             path = Path(config.out) / f"{name}.{config.written}"
@@ -266,8 +285,7 @@ class _Results:
         if config.render:
             from kinema.inference.render import render
 
-            is_file = self.single and Path(config.render).suffix.lower() in _VIDEO_ENDINGS
-            path = Path(config.render) if is_file else Path(config.render) / f"{name}.mp4"
+            path = rendered_path(config.render, name, single=self.single)
             num_frames = round(prediction.span.duration_s * _RENDER_FPS)
             try:
                 with TerminalProgress().count(f"drawing {path.name}", num_frames) as advance:
@@ -275,17 +293,19 @@ class _Results:
             except VideoError as error:
                 return error
             log.info("%s: written", path)
-        if not prediction.damage:
-            return None
-        do = "the prediction is for what is left; copy it again"
-        return UnreadableVideo(prediction.damage, prediction.path, do)
+        return None
 
     def finish(self) -> None:
         """Write the report, and log the number of videos."""
         config = self.config
         if config.out:
+            from kinema.console.prediction_printer import write_report
+
             path = Path(config.out) / _REPORT
+            order = {path: place for place, path in enumerate(self.names)}
+            self.kept.sort(key=lambda outcome: order.get(outcome.path, -1))
             write_report(self.kept, path, str(config.model or config.labels), config.num_labels)
+            self.record.finish()
             log.info("report: %s", path)
         if self.count > 1 and (config.out or config.printed == "table"):
             log.info("%d videos, %s", self.count, f"{self.num_failed} failed" if self.num_failed else "all well")

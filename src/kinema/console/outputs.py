@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kinema.errors import OutputError
+from kinema.errors import OutputError, UsageError
 from kinema.files import check_folder
 
 
@@ -87,6 +87,44 @@ def check_result(path: str | Path, inputs: Iterable[str | Path]) -> None:
     if any(os.path.exists(given) and path.samefile(given) for given in inputs):
         raise OutputError("an input is never overwritten", path, "give --out another name")
     _check_kind(path.parent)
+
+
+VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".gif")
+"""Of the files that a video can be drawn into."""
+
+
+def check_rendered(path: str, names: Mapping[str, Path], count: int) -> None:
+    """Make sure that labels are drawn into a new file of a kind that can be written, or into another folder.
+
+    Args:
+        path: as the user gave it, a file or a folder.
+        names: see `output_names`.
+        count: number of all inputs, with those that lead to no file.
+
+    Raises:
+        UsageError: another kind of file, an input, or one file for several videos.
+        OutputError: a video would be overwritten, or the folder cannot be written.
+    """
+    ending = Path(path).suffix.lower()
+    is_video = ending in VIDEO_ENDINGS
+    if ending and not is_video and not Path(path).is_dir() and not path.endswith("/"):
+        do = f"use one of {', '.join(VIDEO_ENDINGS)}, or end a folder's name with /"
+        raise UsageError("cannot draw into a video of this kind", path, do)
+    check_folder(Path(path).parent if is_video else path)
+    target = Path(path).resolve()
+    if any(target == (Path(source).resolve() if is_video else Path(source).resolve().parent) for source in names):
+        raise UsageError("the video would be written over itself", path, "give --render another name")
+    for video in [target] if is_video else [Path(path) / f"{name}.mp4" for name in names.values()]:
+        if video.exists():
+            raise OutputError("a video is never overwritten", video, "give --render another name, or delete it")
+    if count > 1 and is_video:
+        raise UsageError(f"{count} videos cannot be drawn into one file", path, "give --render a folder")
+
+
+def rendered_path(path: str, name: Path, *, single: bool) -> Path:
+    """The video that labels are drawn into: the file itself, or one in the folder."""
+    is_file = single and Path(path).suffix.lower() in VIDEO_ENDINGS
+    return Path(path) if is_file else Path(path) / f"{name}.mp4"
 
 
 def _check_kind(folder: Path, own: str = "") -> None:

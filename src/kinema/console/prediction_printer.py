@@ -58,7 +58,7 @@ class PredictionPrinter:
 
         length_s = prediction.span.duration_s
         length = f"{length_s:.1f} s" if length_s >= 1 else f"{length_s:.2f} s"
-        self.console.print(f"{prediction.path}  {length}{_frames_seen(prediction)}", style="bold", soft_wrap=True)
+        self.console.print(f"{prediction.path}  {length}{frames_seen(prediction)}", style="bold", soft_wrap=True)
         best = Table("label", box=None, pad_edge=False)
         best.add_column("score", justify="right")
         for label, score in prediction.top(self.top or USUAL_TOP):
@@ -68,7 +68,7 @@ class PredictionPrinter:
             table = Table("from", "to", "label", box=None, pad_edge=False)
             table.add_column("score", justify="right")
             for segment in prediction.segments:
-                times = (_clock(segment.span.start_s), _clock(segment.span.end_s))
+                times = (clock(segment.span.start_s), clock(segment.span.end_s))
                 table.add_row(*times, segment.label, f"{segment.score:.1%}")
             self.console.print()
             self.console.print(table)
@@ -86,15 +86,16 @@ class PredictionPrinter:
         if timeline is not None and len(prediction.segments) > 1:
             changes = f"{timeline.changes_per_minute():.1f} label changes a minute"
             more = f"  {len(prediction.segments)} segments, {changes}"
-        self.console.print(f"{prediction.path}  {best}{more}{_frames_seen(prediction)}", soft_wrap=True)
+        self.console.print(f"{prediction.path}  {best}{more}{frames_seen(prediction)}", soft_wrap=True)
 
 
-def _frames_seen(prediction: Prediction) -> str:
+def frames_seen(prediction: Prediction) -> str:
     """Which frames were decoded, if --fast-seek left some out."""
     return f"  {_FRAMES_SEEN[prediction.fast_seek]}" if prediction.fast_seek in _FRAMES_SEEN else ""
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Hours if there are some, minutes, seconds and tenths."""
     minutes, seconds = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"

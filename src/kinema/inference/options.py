@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack
 
 from kinema.choices import FAST_SEEKS, POOLINGS, FastSeek, Pooling
 from kinema.clips.windows import WindowOptions
-from kinema.errors import UnknownName, check_settings, with_options
+from kinema.errors import UnknownName, UsageError, check_settings, with_options
 from kinema.localization.smoothing import check_size
 from kinema.types import IMAGE_FPS
 
@@ -125,3 +125,92 @@ class FeatureOverrides(TypedDict, total=False):
     step_s: float | None
     window_s: float | None
     image_fps: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalizeOptions:
+    """How actions are located. None keeps what the checkpoint says, or the usual.
+
+    Args:
+        smoothing_s: standard deviation of the Gaussian that smooths scores over time; 0 smooths nothing.
+        threshold: least score of a segment.
+        min_segment_s: shorter segments are left out.
+        max_gap_s: segments of one label with a gap of at most this are joined.
+        background: labels that are never answered.
+        step_s: seconds between predictions; None chooses by the network's clip length.
+        window_s: for networks that spread their frames, the length of video in a window; None is the network's own.
+        num_crops: 1 (centre) or 3 (left, centre, right), whose scores are averaged.
+        fast_seek: see `PredictOptions`.
+        image_fps: frame rate of folders of pictures.
+        feature_cache: for networks of task segments, a folder that keeps features; None keeps none.
+        readers: videos that are read at the same time; None chooses by cores and device.
+        decode_threads: threads of each video's decoder; None chooses by the size of its frames.
+    """
+
+    smoothing_s: float | None = None
+    threshold: float | None = None
+    min_segment_s: float | None = None
+    max_gap_s: float | None = None
+    background: tuple[str, ...] | None = None
+    step_s: float | None = None
+    window_s: float | None = None
+    num_crops: int = 1
+    fast_seek: FastSeek = "none"
+    image_fps: float = IMAGE_FPS
+    feature_cache: str | None = None
+    readers: int | None = None
+    decode_threads: int | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {"smooth": self.smoothing_s, "min_segment": self.min_segment_s, "max_gap": self.max_gap_s}
+        check_settings(lengths, 0, 1e9)
+        check_settings({"threshold": self.threshold}, -1e9, 1e9)
+        _ = self.predict
+
+    @property
+    def predict(self) -> PredictOptions:
+        """The options of the dense scores."""
+        return PredictOptions(
+            step_s=self.step_s, window_s=self.window_s, num_crops=self.num_crops, fast_seek=self.fast_seek,
+            image_fps=self.image_fps, readers=self.readers, decode_threads=self.decode_threads,
+        )  # fmt: skip
+
+    def check_located(self, network: str) -> None:
+        """Make sure that no option is given that has no meaning for a network of task segments.
+
+        Raises:
+            UsageError: one is given; says which.
+        """
+        given = {
+            "--smooth": self.smoothing_s is not None, "--max-gap": self.max_gap_s is not None,
+            "--step": self.step_s is not None, "--window": self.window_s is not None, "--crops": self.num_crops != 1,
+            "--fast-seek": self.fast_seek != "none",
+        }  # fmt: skip
+        if wrong := [flag for flag, is_given in given.items() if is_given]:
+            what = f"{', '.join(wrong)}: for classifiers of clips or frames only"
+            raise UsageError(
+                what, network, "leave it out: this network learned borders, and sees features at its own step"
+            )
+
+    @classmethod
+    def of(cls, options: LocalizeOptions | None = None, **overrides: Unpack[LocalizeOverrides]) -> LocalizeOptions:
+        """Change some fields of options; None stands for the defaults."""
+        return with_options(options or cls(), overrides)
+
+
+class LocalizeOverrides(TypedDict, total=False):
+    """The fields of `LocalizeOptions` as keyword arguments."""
+
+    smoothing_s: float | None
+    threshold: float | None
+    min_segment_s: float | None
+    max_gap_s: float | None
+    background: tuple[str, ...] | None
+    step_s: float | None
+    window_s: float | None
+    num_crops: int
+    fast_seek: FastSeek
+    image_fps: float
+    feature_cache: str | None
+    readers: int | None
+    decode_threads: int | None

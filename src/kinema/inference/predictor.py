@@ -26,10 +26,19 @@ from kinema.errors import UsageError
 from kinema.inference.batching import Batcher, SharedFrames, WholeClips
 from kinema.inference.collectors import Timelines, run_videos
 from kinema.inference.features import VideoFeatures, extract_many
-from kinema.inference.options import FeatureOptions, FeatureOverrides, PredictOptions, PredictOverrides
+from kinema.inference.localizer import Localizer
+from kinema.inference.options import (
+    FeatureOptions,
+    FeatureOverrides,
+    LocalizeOptions,
+    LocalizeOverrides,
+    PredictOptions,
+    PredictOverrides,
+)
 from kinema.inference.reader import ClipReader, VideoStart
 from kinema.localization.segments import SegmentOptions, merge_segments
 from kinema.localization.smoothing import rolling_average
+from kinema.localizations import Localization
 from kinema.machine import num_cores
 from kinema.models.device import channels_last
 from kinema.predictions import Failure, Prediction, Timeline
@@ -81,7 +90,7 @@ class Predictor:
         if isinstance(network, ClipScorer):
             self.scorer = network
         else:
-            self.scorer = open_scorer(network.eval(), card, EngineOptions.of(options, **overrides))
+            self.scorer = open_scorer(network.eval(), card, _engine_of(card, EngineOptions.of(options, **overrides)))
             channels_last(network.to(self.scorer.device))
         self.plan = self.scorer.frame_plan() if card.task == "frame" else None
         self._lock = threading.Lock()
@@ -169,7 +178,9 @@ class Predictor:
         how = PredictOptions.of(options, **overrides)
         if self.card.task not in ("clip", "frame"):
             what = "predictions name classes, and the outputs of this network's task are something else"
-            raise UsageError(what, f"{self.card.variant}, task {self.card.task}", "judge it with `kinema evaluate`")
+            other = {"segments": "take `kinema localize`", "boxes": "take `kinema detect`"}
+            do = other.get(self.card.task, "judge it with `kinema evaluate`")
+            raise UsageError(what, f"{self.card.variant}, task {self.card.task}", do)
         if how.fast_seek != "none" and self.spec.has_flow:
             raise UsageError("optical flow needs neighbouring frames", self.card.variant, "leave out --fast-seek")
         paths, size = [os.fspath(source) for source in sources], self.scorer.batch_size
@@ -210,6 +221,46 @@ class Predictor:
             damage=damage,
             fast_seek=options.fast_seek,
         )
+
+    def localize(
+        self,
+        source: str | os.PathLike[str],
+        options: LocalizeOptions | None = None,
+        **overrides: Unpack[LocalizeOverrides],
+    ) -> Localization:
+        """Locate the actions of a video in time.
+
+        Args:
+            source: its path.
+            options: see `LocalizeOptions`.
+            overrides: fields of `options` to change: smoothing_s, threshold, min_segment_s, max_gap_s, background, step_s,
+                window_s, num_crops, fast_seek, image_fps, feature_cache, readers, decode_threads.
+
+        Raises:
+            VideoError: it cannot be read.
+            UsageError: the network's task is another one, or an option has no meaning for it.
+        """
+        (outcome,) = self.localize_many([source], options, **overrides)
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        return outcome
+
+    def localize_many(
+        self,
+        sources: Sequence[str | os.PathLike[str]],
+        options: LocalizeOptions | None = None,
+        name: str = "",
+        **overrides: Unpack[LocalizeOverrides],
+    ) -> Iterator[Localization | Failure]:
+        """Locate actions in videos, in their order; a video that cannot be read gives a `Failure` and does not stop the others.
+
+        Args:
+            sources: paths of files or folders of images.
+            options: see `LocalizeOptions`.
+            name: of the model, in the results; empty is the network's name.
+            overrides: fields of `options` to change, as for `localize`.
+        """
+        return Localizer(self, name).localize_many(sources, LocalizeOptions.of(options, **overrides))
 
     def features(
         self,
@@ -274,6 +325,19 @@ class Predictor:
         if self.scorer.device.type != "cpu":
             return min(cores, 8)
         return max(1 if isinstance(self.scorer, Scorer) else min(cores, 2), min(cores // 2, 4))
+
+
+def _engine_of(card: ModelCard, options: EngineOptions) -> EngineOptions:
+    """The options; networks of task segments compute in torch, whose features are what they were trained on.
+
+    Raises:
+        UsageError: another engine was asked for.
+    """
+    if card.task != "segments":
+        return options
+    if options.engine not in ("auto", "torch"):
+        raise UsageError("networks of task segments compute in torch", options.engine, "leave out --engine")
+    return EngineOptions.of(options, engine="torch")
 
 
 def load(

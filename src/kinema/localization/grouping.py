@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from kinema.localization.borders import refine_exclusive, refine_levels
 from kinema.localization.segments import NOTHING, Run, absorb_short, find_runs, join_runs
 from kinema.localization.smoothing import gaussian_average
 from kinema.predictions import Segment
@@ -150,27 +151,32 @@ def _tuples(value: object) -> object:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def group_segments(timeline: Timeline, options: GroupingOptions) -> tuple[Segment, ...]:
+def group_segments(timeline: Timeline, options: GroupingOptions, *, refine: bool = False) -> tuple[Segment, ...]:
     """Segments of a timeline, in order of time; none is a normal answer.
 
     Args:
         timeline: scores over time; those before the rolling average (`raw`) are used.
         options: how.
+        refine: put borders where straight lines between the scores cross (`kinema.localization.borders`), not in the middle
+            between two rows.
 
     Raises:
         ValueError: transitions are for another number of labels.
     """
     if not len(timeline):
         return ()
-    return group_smoothed(gaussian_average(timeline.raw, timeline.times_s, options.smoothing_s), timeline, options)
+    scores = gaussian_average(timeline.raw, timeline.times_s, options.smoothing_s)
+    return group_smoothed(scores, timeline, options, refine=refine)
 
 
-def group_smoothed(scores: NDArray[np.float64], timeline: Timeline, options: GroupingOptions) -> tuple[Segment, ...]:
+def group_smoothed(
+    scores: NDArray[np.float64], timeline: Timeline, options: GroupingOptions, *, refine: bool = False
+) -> tuple[Segment, ...]:
     """As `group_segments`, from scores [n classes] that are smoothed already; times and labels are the timeline's."""
     group = _exclusive_runs if options.exclusive else _independent_runs
     segments = [
         Segment(TimeSpan(run.start_s, run.end_s), timeline.labels[run.label], _mean_score(scores, run))
-        for run in group(scores, timeline, options)
+        for run in group(scores, timeline, options, refine)
         if run.duration_s >= options.shortest_s
     ]
     kept = _suppress(segments, options.nms_tiou) if options.nms_tiou < 1 else segments
@@ -181,9 +187,13 @@ def _mean_score(scores: NDArray[np.float64], run: Run) -> float:
     return float(scores[run.first : run.end, run.label].mean())
 
 
-def _exclusive_runs(scores: NDArray[np.float64], timeline: Timeline, options: GroupingOptions) -> list[Run]:
+def _exclusive_runs(
+    scores: NDArray[np.float64], timeline: Timeline, options: GroupingOptions, refine: bool
+) -> list[Run]:
     labels = best_labels(scores, timeline.cells_s, options)
     runs = absorb_short(find_runs(labels, timeline.cells_s), scores, options.shortest_s)
+    if refine:
+        refine_exclusive(runs, scores, timeline.times_s, options.least_score)
     silent = {timeline.labels.index(name) for name in options.background if name in timeline.labels}
     return join_runs([run for run in runs if run.label not in silent], options.largest_gap_s)
 
@@ -247,7 +257,9 @@ def _viterbi(gains: NDArray[np.float64], costs: NDArray[np.float64] | float) -> 
     return states
 
 
-def _independent_runs(scores: NDArray[np.float64], timeline: Timeline, options: GroupingOptions) -> list[Run]:
+def _independent_runs(
+    scores: NDArray[np.float64], timeline: Timeline, options: GroupingOptions, refine: bool
+) -> list[Run]:
     cells_s, found = timeline.cells_s, []
     levels = (0.0,) if options.method == "hysteresis" else options.levels
     for column, name in enumerate(timeline.labels):
@@ -257,6 +269,8 @@ def _independent_runs(scores: NDArray[np.float64], timeline: Timeline, options: 
         for level in levels:
             spans = _around_peaks(scores[:, column], enter, leave, level)
             runs = [Run(a, b, column, float(cells_s[a, 0]), float(cells_s[b - 1, 1])) for a, b in spans]
+            if refine:
+                refine_levels(runs, scores[:, column], timeline.times_s, leave, level)
             found += join_runs([run for run in runs if run.duration_s > 0], options.largest_gap_s)
     return found
 
