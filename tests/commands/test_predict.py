@@ -174,6 +174,46 @@ def test_results_replace_earlier_ones_and_nothing_else(films, config, checkpoint
     assert (tmp_path / "report.html").read_text() == "theirs"
 
 
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_a_stopped_command_goes_on_with_the_videos_that_are_not_done(
+    kind, films, config, tmp_path, monkeypatch, capsys, caplog
+):
+    from kinema.inference.predictor import Predictor
+
+    caplog.set_level(logging.INFO)
+    predict_many, seen = Predictor.predict_many, []
+
+    def stops(self, sources, *others):
+        for outcome in predict_many(self, sources, *others):
+            if seen:
+                raise KeyboardInterrupt
+            seen.append(outcome.path)
+            yield outcome
+
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    settings = {"format": kind, "step": 1.0}
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictor, "predict_many", stops)
+        with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+            predict([str(films)], config(out=str(out), **settings))
+    (done,) = out.glob(f"*.{kind}")
+    stamp = done.stat().st_mtime_ns
+    assert not (out / "report.html").exists()
+    with pytest.raises(OutputError, match="another step"):
+        predict([str(films)], config(out=str(out), format=kind, step=2.0))
+    assert predict([str(films)], config(out=str(out), **settings)) == 0
+    assert "1 of 2 videos were predicted before" in caplog.text
+    assert done.stat().st_mtime_ns == stamp
+    capsys.readouterr()
+    assert predict([str(films)], config(out=str(whole), **settings)) == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".html"} == {
+        path.name: path.read_bytes() for path in whole.iterdir() if path.suffix != ".html"
+    }
+    for name in ("one.mp4", "two.mp4"):
+        assert name in (out / "report.html").read_text()
+    assert predict([str(films)], config(out=str(out), format=kind, step=2.0)) == 0  # a finished one is replaced
+
+
 def test_a_film_is_never_drawn_over_another(films, config, tmp_path):
     one = str(films / "one.mp4")
     for target in (tmp_path / "other.mp4", tmp_path):
