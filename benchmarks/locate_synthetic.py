@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--models", default="segments_one_stage,segments_two_stage")
     parser.add_argument("--encoder", default="slow_fusion_tiny")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--step", type=float, default=0.2, help="seconds between features")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", default="locate_synthetic")
@@ -65,6 +65,7 @@ def main() -> None:
             config = TrainConfig(
                 model=name, task="segments", encoder=str(encoder), feature_step=options.step, epochs=options.epochs,
                 batch_size=4, seed=seed, workers=0, precision="f32", feature_cache=str(home / "features"), out=str(out),
+                resume=(out / "config.toml").exists(),
             )  # fmt: skip
             if not (out / "summary.json").exists():
                 fit(open_data(videos["set"]), config, out)
@@ -84,7 +85,7 @@ def train_encoder(home: Path, model: str) -> Path:
             write_motion_set(clips, 60, 16)
         config = TrainConfig(
             model=model, epochs=15, lr=0.01, augment="none", workers=0, sampling="dense", fps=10.0, clip_len=10,
-            precision="f32", valid_clips=3, out=str(out),
+            precision="f32", valid_clips=3, out=str(out), resume=(out / "config.toml").exists(),
         )  # fmt: skip
         trained = fit(open_data(clips), config, out)
         print(f"encoder {model}: {trained.evaluation.figures}", flush=True)
