@@ -210,3 +210,25 @@ def test_settings_are_chosen_said_saved_and_used(films, checkpoint, tmp_path, ca
     ((label, start_s, _),) = _segments(json.loads(capsys.readouterr().out))
     assert label == "light"
     assert start_s == pytest.approx(1.6, abs=0.2)
+
+
+def test_a_stopped_command_goes_on_where_it_was(films, config, tmp_path, monkeypatch, capsys, caplog) -> None:
+    from kinema.inference.predictor import Predictor
+
+    out, localize_many = tmp_path / "out", Predictor.localize_many
+
+    def stopped(self, *args):  # type: ignore[no-untyped-def]
+        yield next(localize_many(self, *args))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="goes on"):
+        patch.setattr(Predictor, "localize_many", stopped)
+        localize([str(films)], config(out=str(out), json=True))
+    capsys.readouterr()
+    with caplog.at_level(logging.INFO, "kinema"):
+        assert localize([str(films)], config(out=str(out), json=True)) == 0
+    assert "1 of 2 videos were done before" in caplog.text
+    resumed = capsys.readouterr().out
+    assert localize([str(films)], config(json=True)) == 0
+    assert capsys.readouterr().out == resumed
+    assert not list(out.rglob(".*"))

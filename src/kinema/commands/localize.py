@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from kinema.choices import FastSeek, GroupingMeasure, LocalizationFormat
 from kinema.console.inputs import list_sources
 from kinema.console.outputs import check_rendered, check_results, output_names, rendered_path
 from kinema.console.progress import TerminalProgress, open_trained
+from kinema.console.resume import RECORD, ResumeRecord
 from kinema.engines.options import EngineOptions
 from kinema.errors import KinemaError, UnreadableVideo, UsageError, VideoError, check_settings
 from kinema.runs.options import check_crops
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from kinema.inference.options import LocalizeOptions
     from kinema.inference.predictor import Predictor
     from kinema.localizations import Localization
-    from kinema.predictions import Failure
+    from kinema.predictions import Failure, Prediction
 
 log = logging.getLogger("kinema")
 
@@ -94,6 +95,12 @@ class LocalizeConfig(EngineOptions):
         return "json" if self.json else self.format
 
     @property
+    def recorded(self) -> dict[str, object]:
+        """The settings that a stopped command must share to be continued."""
+        left_out = ("json", "out", "format", "model", "settings_from", "settings_by", "data_format", "feature_cache")
+        return {name: value for name, value in asdict(self).items() if name not in left_out} | {"format": self.printed}
+
+    @property
     def options(self) -> LocalizeOptions:
         """The options of each video."""
         from kinema.inference.options import LocalizeOptions
@@ -140,14 +147,20 @@ def localize(paths: Sequence[str] = (), config: LocalizeConfig = LocalizeConfig(
     count = len(sources) + len(failures)
     names = output_names(sources, paths)
     _check(config, names, count)
-    results = _Results(config, names, count)
+    predictor, status = None, 0
+    if config.settings_from:
+        predictor = _open_predictor(config)
+        status = _choose(predictor, config)
+    record = ResumeRecord(config.out, config.recorded, str(config.model))
+    remaining = [path for path in sources if path not in record.done]
+    if config.render:
+        check_rendered(config.render, {path: names[path] for path in remaining}, count)
+    results = _Results(config, names, count, record)
     for path, error in failures:  # before the network is loaded, so that a misspelt name is reported at once
         results.take(Failure(path, error))
-    status = 0
-    if sources or config.settings_from:
-        predictor = _open_predictor(config)
-        if config.settings_from:
-            status = _choose(predictor, config)
+    if remaining:
+        predictor = predictor or _open_predictor(config)
+    with record.resumable():
         results.locate(predictor, sources)
     if count:
         results.finish()
@@ -164,13 +177,12 @@ def _check(config: LocalizeConfig, names: Mapping[str, Path], count: int) -> Non
 
         card_to_change(str(config.model))
     if config.out:
-        check_results(config.out, [REPORT, *file_names(kind, names)], REPORT)
+        own = RECORD if (Path(config.out) / RECORD).exists() else REPORT
+        check_results(config.out, [REPORT, *file_names(kind, names)], own)
     elif kind in ("png", "svg", "pdf", "fiftyone"):
         raise UsageError("this format is written into files", f"--format {kind}", "give --out FOLDER")
     elif count > 1 and kind in ("srt", "vtt", "elan"):
         raise UsageError(f"{count} videos need a file each", f"--format {kind}", "give --out FOLDER")
-    if config.render:
-        check_rendered(config.render, names, count)
 
 
 def _open_predictor(config: LocalizeConfig) -> Predictor:
@@ -212,65 +224,88 @@ class _Results:
         config: settings of the localization.
         names: where the outputs of each video go; see `output_names`.
         count: number of all inputs, with those that lead to no file.
+        record: of the videos that are done.
     """
 
-    def __init__(self, config: LocalizeConfig, names: Mapping[str, Path], count: int) -> None:
+    def __init__(self, config: LocalizeConfig, names: Mapping[str, Path], count: int, record: ResumeRecord) -> None:
         from kinema.console.localization_printer import LocalizationFiles, LocalizationPrinter
 
-        self.config, self.names, self.count, self.num_failed = config, names, count, 0
+        self.config, self.names, self.count, self.record, self.num_failed = config, names, count, record, 0
         self.print = LocalizationPrinter(
             config.printed, single=count == 1, to_files=bool(config.out), stats=config.stats
         )
         self.files = LocalizationFiles(config.out, config.printed, names, stats=config.stats) if config.out else None
 
-    def locate(self, predictor: Predictor, sources: Sequence[str]) -> None:
-        """Locate actions in videos and take each outcome."""
-        if not sources:
-            return
+    def locate(self, predictor: Predictor | None, sources: Sequence[str]) -> None:
+        """Take each outcome, from the record or from the network, in the order of the videos."""
+        remaining = [path for path in sources if path not in self.record.done]
+        if len(remaining) < len(sources):
+            log.info(
+                "%d of %d videos were done before; their results are kept", len(sources) - len(remaining), self.count
+            )
+        fresh = iter(()) if predictor is None else self._fresh(predictor, remaining)
+        with TerminalProgress().count("localizing", len(remaining) if len(remaining) > 1 else 0) as advance:
+            for path in sources:
+                done = self.record.done.get(path)
+                self.take(next(fresh) if done is None else self._again(done))
+                advance(done is None)
+
+    def _fresh(self, predictor: Predictor, sources: Sequence[str]) -> Iterator[Localization | Failure]:
         options = self.config.options
         if options.threshold is None and self.config.printed == "activitynet" and predictor.card.task == "segments":
             options = replace(options, threshold=0.0)  # a benchmark ranks all segments, however low their scores
-        with TerminalProgress().count("localizing", len(sources) if len(sources) > 1 else 0) as advance:
-            for outcome in predictor.localize_many(sources, options, str(self.config.model)):
-                self.take(outcome)
-                advance(1)
+        return predictor.localize_many(sources, options, str(self.config.model))
+
+    def _again(self, prediction: Prediction) -> Localization:
+        """The result of a video that an earlier command with the same settings had finished."""
+        from kinema.inference.localizer import WAYS
+        from kinema.localizations import Localization
+        from kinema.weights.open import trained_card
+
+        model = str(self.config.model)
+        way = "clips" if prediction.timeline is not None else WAYS[trained_card(model).variant]
+        return Localization(prediction, model, way)
 
     def take(self, outcome: Localization | Failure) -> None:
         """Print one outcome, and write its files."""
         from kinema.predictions import Failure
 
         self.print(outcome)
+        error = outcome.error if isinstance(outcome, Failure) else self._render(outcome)
         if self.files:
             self.files.add(outcome)
-        error = outcome.error if isinstance(outcome, Failure) else self._render(outcome)
+        if not isinstance(outcome, Failure) and outcome.path not in self.record.done:
+            self.record.add(outcome.prediction)
+        if error is None and not isinstance(outcome, Failure) and outcome.damage:
+            do = "the answer is for what is left; copy it again"
+            error = UnreadableVideo(outcome.damage, outcome.path, do)
         if error is not None:
             self.num_failed += 1
             log.error("%s", error if outcome.path in str(error) else f"{outcome.path}: {error}")
 
     def _render(self, localization: Localization) -> KinemaError | None:
-        """Draw the segments onto the video; returns the error of that, or that of the video."""
+        """Draw the segments onto the video; returns the error of that."""
         config = self.config
-        if config.render:
-            from kinema.inference.render import SegmentPainter, render
-
-            path = rendered_path(config.render, self.names[localization.path], single=len(self.names) == 1)
-            num_frames = round(localization.span.duration_s * _RENDER_FPS)
-            try:
-                with TerminalProgress().count(f"drawing {path.name}", num_frames) as advance:
-                    fps = config.image_fps or IMAGE_FPS
-                    render(localization.prediction, path, advance, fps, SegmentPainter)
-            except VideoError as error:
-                return error
-            log.info("%s: written", path)
-        if not localization.damage:
+        if not config.render or localization.path in self.record.done:
             return None
-        do = "the answer is for what is left; copy it again"
-        return UnreadableVideo(localization.damage, localization.path, do)
+        from kinema.inference.render import SegmentPainter, render
+
+        path = rendered_path(config.render, self.names[localization.path], single=len(self.names) == 1)
+        num_frames = round(localization.span.duration_s * _RENDER_FPS)
+        try:
+            with TerminalProgress().count(f"drawing {path.name}", num_frames) as advance:
+                render(localization.prediction, path, advance, config.image_fps or IMAGE_FPS, SegmentPainter)
+        except VideoError as error:
+            return error
+        log.info("%s: written", path)
+        return None
 
     def finish(self) -> None:
         """Print and write what all videos have in common, and log the number of videos."""
         self.print.finish()
         if self.files:
-            log.info("report: %s", self.files.finish(str(self.config.model)))
+            report = self.files.finish(str(self.config.model))
+            self.record.finish()
+            log.info("report: %s", report)
         if self.count > 1 and (self.config.out or self.config.printed == "table"):
             log.info("%d videos, %s", self.count, f"{self.num_failed} failed" if self.num_failed else "all well")

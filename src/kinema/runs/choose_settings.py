@@ -121,4 +121,6 @@ def save_grouping(card: Path, grouping: GroupingOptions) -> None:
         values = json.loads(card.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError("damaged model card", card, "restore it, or train again") from error
-    write_json(card, {**values, "grouping": grouping.to_json()})
+    changed = {**values, "grouping": json.loads(json.dumps(grouping.to_json()))}
+    if changed != values:
+        write_json(card, changed)
