@@ -1,17 +1,23 @@
 """kinema's clips against those of the publishers' own preprocessing, on real videos: the same pixels?
 
-For each set of published weights and each video, the frames of one clip are taken as kinema takes them. One side is what kinema
-decodes and shows the network (`decode_size`, `view_transform`); the other decodes whole frames with PyAV and prepares them with
-the publisher's program: torchvision's transforms, transformers' video processors, or PyTorchVideo's definition (short side scaled
-bilinearly, long side rounded down, centre crop). Prints sizes, and the mean and largest difference in levels of 0 to 255.
+For each set of published weights and each video, one side is what kinema takes, decodes and shows the network (`plan_clips`,
+`decode_size`, `view_transform`). The other takes the frames by the publisher's program where it is a library (PyTorchVideo's
+ConstantClipsPerVideoSampler, get_clip and UniformTemporalSubsample; else kinema's indices), decodes whole frames with PyAV and
+prepares them with the publisher's program: torchvision's transforms, transformers' video processors, or PyTorchVideo's definition
+(short side scaled bilinearly, long side rounded down, centre crop). Prints how many clips of ten have the same frames, and the
+mean and largest difference in levels of 0 to 255. `--rates` compares frames alone, on drawn videos of many frame rates.
 
     python benchmarks/preprocessing.py FOLDER [--videos 20]
+    python benchmarks/preprocessing.py --rates
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -56,11 +62,68 @@ def transformers_levels(spec: InputSpec) -> Theirs:
     ).float()
 
 
+def pytorchvideo_indices(path: Path, spec: InputSpec, num_clips: int) -> np.ndarray:
+    """Frames [n t] of the clips that PyTorchVideo's own program takes."""
+    import torchvision.transforms._functional_tensor
+
+    # PyTorchVideo imports the module by the name that it had before.
+    sys.modules.setdefault("torchvision.transforms.functional_tensor", torchvision.transforms._functional_tensor)
+    from pytorchvideo.data.clip_sampling import ConstantClipsPerVideoSampler
+    from pytorchvideo.data.encoded_video_pyav import EncodedVideoPyAV
+    from pytorchvideo.transforms.functional import uniform_temporal_subsample
+
+    with av.open(str(path)) as container:
+        known = sorted(frame.pts for frame in container.decode(video=0))
+    clips = []
+    with path.open("rb") as file:
+        video = EncodedVideoPyAV(file, decode_audio=False)
+        sampler = ConstantClipsPerVideoSampler(
+            Fraction(spec.clip_len * spec.frame_stride, round(spec.fps or 30)), num_clips
+        )
+        for _ in range(num_clips):
+            clip = sampler(0.0, video.duration, {})
+            video.get_clip(clip.clip_start_sec, clip.clip_end_sec)
+            numbers = torch.tensor([known.index(pts) for _, pts in video._video])
+            clips.append(uniform_temporal_subsample(numbers, spec.clip_len, temporal_dim=0).numpy())
+    return np.stack(clips)
+
+
+def compare_rates() -> None:
+    """Frames of 1 and of 10 clips by both programs, in videos of constant frame rates."""
+    rates = [Fraction(24000, 1001), 24, 25, Fraction(30000, 1001), 30, 50, Fraction(60000, 1001), 60]
+    specs = {
+        name: published_card(find_published(name)).input for name in ("x3d_xs", "x3d_m", "slow_r50", "r2plus1d_r50")
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for rate in rates:
+            path = Path(folder) / f"{float(rate):.3f}.mp4"
+            with av.open(str(path), "w") as output:
+                track = output.add_stream("mpeg4", rate=rate)
+                track.width = track.height = 32
+                for _ in range(int(rate * 8)):
+                    output.mux(track.encode(av.VideoFrame(32, 32, "yuv420p")))
+                output.mux(track.encode(None))
+            for name, spec in specs.items():
+                with open_video(path) as video:
+                    ours = np.concatenate(
+                        [plan_clips(spec, video.times_s, n, end_s=video.info.duration_s) for n in (1, 10)]
+                    )
+                theirs = np.concatenate([pytorchvideo_indices(path, spec, n) for n in (1, 10)])
+                same = int((ours == theirs).all(axis=1).sum())
+                print(
+                    f"{float(rate):7.3f} fps  {name:13} {same} of {len(ours)} clips the same  {theirs[0][:6].tolist()} …"
+                )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--rates", action="store_true", help="compare frames alone, on drawn videos")
     parser.add_argument("--videos", type=int, default=20)
     options = parser.parse_args()
+    if options.rates or options.folder is None:
+        compare_rates()
+        return
     paths = sorted(path for path in options.folder.rglob("*") if path.suffix in (".mp4", ".avi"))
     paths = paths[:: max(1, len(paths) // options.videos)][: options.videos]
     specs = {
@@ -80,22 +143,27 @@ def main() -> None:
     print(f"{len(paths)} videos of {options.folder}")
     for title, (name, theirs) in sides.items():
         spec = specs[name]
-        means, largest = [], 0.0
+        means, largest, same = [], 0.0, 0
+        is_pytorchvideo = name in ("slow_r50", "x3d_xs")
         for path in paths:
             with open_video(path) as video:
                 wanted = plan_clips(spec, video.times_s, 1, end_s=video.info.duration_s)[0]
+                ten = plan_clips(spec, video.times_s, 10, end_s=video.info.duration_s)
                 own = torch.from_numpy(np.stack(video.frames_at(wanted.tolist(), decode_size(spec, train=False))))
             with av.open(str(path)) as container:
                 whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            published = pytorchvideo_indices(path, spec, 1)[0] if is_pytorchvideo else wanted
+            same += int((pytorchvideo_indices(path, spec, 10) == ten).all(axis=1).sum()) if is_pytorchvideo else 0
             ours = view_transform(spec)(own.permute(0, 3, 1, 2))[0].transpose(0, 1).float()
-            given = theirs(torch.from_numpy(np.stack([whole[row] for row in wanted])).permute(0, 3, 1, 2))
+            given = theirs(torch.from_numpy(np.stack([whole[row] for row in published])).permute(0, 3, 1, 2))
             assert given.shape == ours.shape, (given.shape, ours.shape)
             difference = (given - ours).abs()
             means.append(float(difference.mean()))
             largest = max(largest, float(difference.max()))
         size = "x".join(map(str, spec.size))
+        frames = f", frames of {same} of {10 * len(paths)} clips the same" if is_pytorchvideo else ""
         print(
-            f"{title:24} {size:9} mean {np.mean(means):5.2f}, worst video {max(means):5.2f}, largest pixel {largest:5.0f}"
+            f"{title:24} {size:9} mean {np.mean(means):5.2f}, worst video {max(means):5.2f}, largest pixel {largest:5.0f}{frames}"
         )
 
 

@@ -114,6 +114,56 @@ def test_clips_of_evenly_spaced_frames_start_at_k_of_the_number_of_clips():
     assert starts == {0, 1, 2}
 
 
+@pytest.mark.parametrize(
+    ("fps", "expected"),
+    [  # frames of ConstantClipsPerVideoSampler and UniformTemporalSubsample of PyTorchVideo: clips of 48 / 30 s
+        (24000 / 1001, [0, 12, 25, 38]),
+        (24, [0, 12, 25, 38]),
+        (25, [0, 13, 26, 39]),
+        (30000 / 1001, [0, 15, 31, 47]),
+        (30, [0, 15, 31, 47]),
+        (50, [0, 26, 52, 79]),
+        (60000 / 1001, [0, 31, 63, 95]),
+        (60, [0, 31, 63, 95]),
+    ],
+)
+def test_clips_at_a_rate_are_stretches_of_time(fps: float, expected: list[int]):
+    spec = dense(4, 12, "even").with_(fps=30.0)
+    times_s = np.arange(400) / fps
+    assert plan_clips(spec, times_s, 1).tolist() == [expected]
+    assert plan_clips(spec, np.round(times_s, 3), 1).tolist() == [expected]  # Matroska rounds times
+
+
+def test_clips_at_a_rate_start_at_k_of_the_number_of_clips_and_are_rounded_once():
+    spec = dense(4, 12, "even").with_(fps=30.0)
+    clips = plan_clips(spec, np.arange(250) / 25, 10)
+    first = [int(np.ceil((10 - 1.6) * k / 10 * 25 - 1e-6)) for k in range(10)]
+    assert clips[:, 0].tolist() == first
+    assert (clips[:, -1] - clips[:, 0]).tolist() == [39] * 10
+
+
+def test_short_videos_and_gaps_repeat_frames():
+    spec = dense(4, 12, "even").with_(fps=30.0)
+    assert plan_clips(spec, np.array([0.0, 0.1]), 1).tolist() == [[0, 0, 0, 1]]
+    times_s = np.array([0.0, 0.1, 5.0, 5.1])
+    assert plan_clips(spec, times_s, 2, end_s=5.2)[1].tolist() == [1, 1, 1, 1]
+    span = TimeSpan(2.0, 3.0)  # frame 1 is on the screen
+    assert plan_clips(spec, times_s, 1, span).tolist() == [[1] * 4]
+    assert plan_train_clip(spec, times_s, rng(), span).tolist() == [1] * 4
+    with pytest.raises(EmptyVideo):
+        plan_clips(spec, np.array([]), 1)
+
+
+def test_a_span_bounds_clips_at_a_rate():
+    spec = dense(4, 12, "even").with_(fps=30.0)
+    times_s = np.arange(250) / 25
+    clips = plan_clips(spec, times_s, 3, TimeSpan(2.0, 4.0))
+    assert clips.min() == 50
+    assert clips.max() < 100
+    trained = np.stack([plan_train_clip(spec, times_s, rng(seed), TimeSpan(2.0, 4.0)) for seed in range(50)])
+    assert (trained.min() >= 50, trained.max() < 100, len(set(trained[:, 0].tolist())) > 5) == (True, True, True)
+
+
 def test_one_evenly_spaced_frame_is_the_first():
     assert dense(1, 8, "even").offsets == (0,)
 

@@ -122,3 +122,13 @@ def test_windows_begin_with_the_first_frame_if_the_sound_begins_before_it() -> N
     assert plan.frames[0].max() < 20
     plan = plan_windows(SPREAD, late[:20], 5.0)
     assert plan.spans_s.tolist() == [[3.0, 5.0]]
+
+
+def test_evenly_spaced_windows_are_stretches_of_time():
+    spec = InputSpec(4, 12, fps=30.0, spacing="even")
+    plan = plan_windows(spec, np.arange(125) / 25, 5.0)
+    np.testing.assert_allclose(plan.spans_s, [[0, 1.6], [1.6, 3.2], [3.2, 4.8], [3.4, 5.0]])
+    assert plan.frames.tolist() == [[0, 13, 26, 39], [40, 53, 66, 79], [80, 93, 106, 119], [85, 98, 111, 124]]
+    assert len(plan_windows(spec, np.arange(125) / 25, 5.0, WindowOptions(num_clips=8)).frames) >= 8
+    short = plan_windows(spec, np.arange(3) / 25, 0.12)
+    assert (short.frames.tolist(), short.spans_s.tolist()) == ([[0, 0, 1, 2]], [[0.0, 0.12]])

@@ -3,6 +3,10 @@
 `clip_len=4, frame_stride=2` takes `f.f.f.f`, a span of 7. Dense clips that reach past the end repeat the last frame: of 5
 frames this takes `0 2 4 4`. Spread clips (Wang et al. 2016, "Temporal Segment Networks") take one frame from each of
 `clip_len` equal parts of the video; with fewer frames than parts, neighbours share one: 3 frames, 4 parts: `0 1 1 2`.
+
+Evenly spaced clips at a frame rate (`spacing="even"` and `fps`) are stretches of time, as in PyTorchVideo: of the frames that
+begin within T x tau / fps seconds, T are taken from the first to the last, rounded down. At 25 frames a second the 1.6 s of
+X3D-XS (4 x 12 at 30) hold 40 frames: `0 13 26 39`.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ Indices = NDArray[np.int64]
 
 _JITTER = 0.1
 """Share of a frame's duration by which a timestamp may be late, because files round it (Matroska to 1 ms)."""
+
+_EPSILON_S = 1e-6
 
 
 def random_clip(spec: InputSpec, num_frames: int, rng: np.random.Generator) -> Indices:
@@ -123,6 +129,9 @@ def plan_train_clip(
 
     `time_scale` is `min_share` of `random_spread_clip`; for `end_s` and the errors see `usable_frames`.
     """
+    if is_timed(spec):
+        begin_s, last_s, first, end = _stretch(spec, times_s, span, end_s)
+        return evenly_timed_clips(spec, times_s[first:end], [rng.uniform(begin_s, last_s)])[0] + first
     frames = usable_frames(spec, times_s, span, end_s)
     return frames[train_places(spec, len(frames), rng, time_scale)]
 
@@ -138,10 +147,54 @@ def plan_clips(
 
     For `end_s` and the errors see `usable_frames`.
     """
+    if is_timed(spec):
+        begin_s, last_s, first, end = _stretch(spec, times_s, span, end_s)
+        starts_s = begin_s + (last_s - begin_s) * np.arange(num_clips) / num_clips
+        return evenly_timed_clips(spec, times_s[first:end], starts_s) + first
     frames = usable_frames(spec, times_s, span, end_s)
     if spec.sampling == "spread":
         return frames[spread_clips(len(frames), num_clips, spec.clip_len)]
     return frames[uniform_clips(spec, len(frames), num_clips)]
+
+
+def is_timed(spec: InputSpec) -> bool:
+    """Whether clips are stretches of time of which frames are taken evenly, without resampling the video first."""
+    return spec.spacing == "even" and spec.sampling == "dense" and spec.fps is not None
+
+
+def clip_duration_s(spec: InputSpec) -> float:
+    """Length in seconds of a clip of `is_timed` inputs: T x tau frames at `spec.fps`."""
+    return spec.clip_len * spec.frame_stride / float(spec.fps or 1)
+
+
+def evenly_timed_clips(spec: InputSpec, times_s: NDArray[np.float64], starts_s: ArrayLike) -> Indices:
+    """Clips [n t] of frames taken evenly from those that begin within `clip_duration_s` of each start, rounded down.
+
+    Fewer frames than T are repeated, as in PyTorchVideo. A stretch in which none begins shows the one on the screen.
+    """
+    begins_s = np.asarray(starts_s, dtype=np.float64) - _EPSILON_S
+    ends = np.searchsorted(times_s, begins_s + clip_duration_s(spec))
+    first = np.minimum(np.searchsorted(times_s, begins_s), np.maximum(ends - 1, 0))
+    num_steps = np.maximum(ends - 1 - first, 0)[:, None].astype(np.float32)
+    place = np.arange(spec.clip_len)
+    # The arithmetic of torch.linspace in its number format, which rounds some whole numbers to just below them.
+    step = num_steps / np.float32(max(spec.clip_len - 1, 1))
+    rising, falling = step * place.astype(np.float32), num_steps - step * place[::-1].astype(np.float32)
+    return first[:, None] + np.where(place < spec.clip_len // 2, rising, falling).astype(np.int64) * (spec.clip_len > 1)
+
+
+def _stretch(
+    spec: InputSpec, times_s: NDArray[np.float64], span: TimeSpan | None, end_s: float | None
+) -> tuple[float, float, int, int]:
+    """First and latest start of a clip in seconds, first frame that it may show, and one past the last."""
+    if not len(times_s):
+        raise EmptyVideo("no frames to take clips from", do="leave this file out")
+    usual_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / float(spec.fps or 1)
+    video_end_s = float(times_s[-1]) + usual_s if end_s is None else end_s
+    first, end = (0, len(times_s)) if span is None else _frames_in(times_s, span, end_s)
+    video_end_s = video_end_s if span is None else min(span.end_s, video_end_s)
+    begin_s = float(times_s[first])
+    return begin_s, max(video_end_s - clip_duration_s(spec), begin_s), first, end
 
 
 def _last_start(num_frames: int, span: int) -> int:

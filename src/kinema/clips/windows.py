@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema.clips.sampling import clips_at, plan_clips, shown_times, usable_frames
-from kinema.errors import ConfigError
+from kinema.clips.sampling import (
+    clip_duration_s,
+    clips_at,
+    evenly_timed_clips,
+    is_timed,
+    plan_clips,
+    shown_times,
+    usable_frames,
+)
+from kinema.errors import ConfigError, EmptyVideo
 from kinema.types import TimeSpan
 
 if TYPE_CHECKING:
@@ -88,7 +96,22 @@ def plan_windows(
     options = options or WindowOptions()
     if spec.sampling == "spread":
         return _spread(spec, times_s, duration_s, options)
-    return _dense(spec, times_s, duration_s, options)
+    return (_timed if is_timed(spec) else _dense)(spec, times_s, duration_s, options)
+
+
+def _timed(spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, options: WindowOptions) -> Windows:
+    if not len(times_s):
+        raise EmptyVideo("no frames to take clips from", do="leave this file out")
+    begin_s, clip_s = float(times_s[0]), clip_duration_s(spec)
+    last_s = max(duration_s - clip_s, begin_s)
+    step_s = options.step_s if options.step_s is not None else max(clip_s, MIN_STEP_S)
+    if options.num_clips > 1:
+        step_s = min(step_s, max((last_s - begin_s) / (options.num_clips - 1), 1 / float(spec.fps or 1)))
+    starts_s = np.arange(begin_s, last_s + _EPSILON_S, step_s)
+    starts_s = np.append(starts_s[last_s - starts_s > 0.01 * step_s], last_s)
+    ends_s = np.maximum(np.minimum(starts_s + clip_s, duration_s), starts_s + _EPSILON_S)
+    frames = evenly_timed_clips(spec, times_s, starts_s)
+    return Windows(frames, np.arange(len(starts_s)), np.stack([starts_s, ends_s], axis=1))
 
 
 def _dense(spec: InputSpec, times_s: NDArray[np.float64], duration_s: float, options: WindowOptions) -> Windows:
