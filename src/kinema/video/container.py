@@ -93,7 +93,8 @@ def promised_end_s(container: InputContainer, track: av.VideoStream, first_s: fl
             return _asf_duration_s(container.name.removeprefix("file:"))
         return (container.duration or 0) * _MICROSECOND
     if track.duration and track.time_base:
-        return first_s + float(track.duration * track.time_base)
+        empty_s = first_s if container.format.name != "avi" else 0.0  # AVI fills the time before the first frame
+        return empty_s + float(track.duration * track.time_base)
     if container.duration and len(container.streams) == 1:
         return first_s + container.duration * _MICROSECOND
     return 0.0

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from kinema.errors import EmptyVideo, UnreadableVideo
 from kinema.video.decode_threads import choose_threads
-from kinema.video.ffv1 import Checksums
 from kinema.video.frames_in_order import Convert, Numbered, T, frames_in_order
 from kinema.video.keyframe_check import KeyframeCheck, decodes_alone
 from kinema.video.numbering import number_by_decoding
+from kinema.video.packet_check import packet_check
 from kinema.video.packet_decoder import PacketDecoder, conceals_silently
 from kinema.video.packet_reader import PacketReader
 from kinema.video.packets import MAX_REORDERED, DecodeRun, IndexSet, PacketIndex
@@ -59,7 +59,7 @@ class FrameDecoder(PacketDecoder):
         late_s: how long after the sound the first frame is displayed.
         nominal_fps: frame rate by the header.
         pixel_aspect: width of a stored pixel over its height.
-        num_refused: packets that gave no frame, of a video that was decoded as a whole to number its frames.
+        num_refused: packets before the first keyframe, and those that gave no frame when a video was decoded to number them.
         concealed: frames met so far whose damage the decoder concealed.
 
     Raises:
@@ -73,7 +73,7 @@ class FrameDecoder(PacketDecoder):
         super().__init__(reader)
         self.request = 0
         self.nominal_fps, self.pixel_aspect = reader.nominal_fps, reader.pixel_aspect
-        self.num_refused, self.concealed = 0, set[int]()
+        self.num_refused, self.concealed = self.index.num_headless, set[int]()
         self.zero_s, self.late_s = reader.zero_s, reader.first_s - reader.zero_s
         end_s = 0.0 if self.index.has_jumps else reader.promised_end_s
         self.promised_s = max(end_s - reader.zero_s, 0.0) if end_s else 0.0
@@ -95,8 +95,7 @@ class FrameDecoder(PacketDecoder):
             self._set_options()
             if self.index.num_counted is not None or self.index.needs_decoding:
                 self.index = self._number_by_decoding()
-            if self._codec.name == "ffv1":
-                self._checksums = Checksums(bytes(packet) for _, packet in self._reader.packets(0))
+            self._check = packet_check(self._codec.name, (bytes(packet) for _, packet in self._reader.packets(0)))
             self._key_check = KeyframeCheck(self._codec, self._decode_alone)
             timed = self.index.num_counted is None and self.index.order is None
             self.can_skip = timed and self._codec.name in _SKIPPING_CODECS
@@ -112,9 +111,9 @@ class FrameDecoder(PacketDecoder):
             raise UnreadableVideo("no frame of this video can be decoded", self._path, "export it again")
         self._can_resume, self._is_damaged = False, False
         self._ready, self.concealed = dict(enumerate(found.frames)), found.concealed
-        self.num_refused = int(self.index.shown[found.refused].sum())
+        self.num_refused += int(self.index.shown[found.refused].sum())
         if self.index.num_counted is None and not self.index.has_fields:
-            self.num_refused = int(self.index.shown.sum()) - len(found.origins)
+            self.num_refused = self.index.num_headless + int(self.index.shown.sum()) - len(found.origins)
         return self.index.numbered(found.origins, self.nominal_fps)
 
     def first_frame(self) -> av.VideoFrame:
@@ -281,10 +280,12 @@ class FrameDecoder(PacketDecoder):
         if not self._is_damaged or not is_affected.any():
             is_affected[:] = True
         self.index = self._key_check.without_false_keys(self.index, frames[is_affected])
-        for group in self.index.groups(frames[is_affected]):
+        affected = frames[is_affected]
+        for part in np.split(affected, np.flatnonzero(np.diff(self.index.starts[affected])) + 1):
+            group = self.index.group(part)
             last = int(self.index.ends[group.wanted].max())
             refused = min((packet for packet in self._refused if group.start <= packet <= last), default=last + 1)
-            wanted = IndexSet(np.intersect1d(group.wanted, frames))
+            wanted = IndexSet(part)
             held = self._decode_held(group, last, wanted, convert)
             found = frames_in_order(self._batches(group.start, last, []), wanted, convert)
             for index, made, is_corrupt in heapq.merge(held, found, key=itemgetter(0)):

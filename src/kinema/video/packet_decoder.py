@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import av
 
-from kinema.video.ffv1 import Checksums
+from kinema.video.packet_check import PacketCheck
 from kinema.video.packet_reader import PacketReader
 
 # FFmpeg's decoders of these conceal errors without marking the frame. With this option they refuse the packet.
@@ -36,12 +36,12 @@ class PacketDecoder:
         self._start, self._is_new = 0, False  # the packet of the last restart; whether the decoder was new then
         self._conceals = False  # whether the decoder was told to conceal errors: for damaged groups
         self._is_strict = True  # whether it is told to refuse damaged packets otherwise
-        self._checksums: Checksums | None = None  # of FFV1
+        self._check: PacketCheck | None = None  # refuses damaged packets of codecs whose decoders do not
 
     def _restart(self, packet: int, *, is_new: bool = False, conceals: bool = False) -> None:
         """Begin at a packet, with an empty decoder or a new one."""
-        if self._checksums is not None:
-            self._checksums.restart()
+        if self._check is not None:
+            self._check.restart()
         change = self.index.change_before(packet)
         self._start, self._is_new = packet, is_new or conceals or self._conceals or change != self._change
         if self._is_new:
@@ -75,8 +75,8 @@ class PacketDecoder:
 
     def _send(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         """Send a packet to the decoder, None to drain it: the frames that it outputs; none for a damaged packet."""
-        checked = self._checksums if packet is not None else None
-        if packet is not None and checked is not None and not checked.accepts(bytes(packet), packet.is_keyframe):
+        check = self._check if packet is not None else None
+        if packet is not None and check is not None and not check.accepts(bytes(packet), packet.is_keyframe):
             self._is_damaged = True
             return []
         try:

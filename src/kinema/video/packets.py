@@ -17,10 +17,8 @@ The index is made of flat arrays: a video of two hours has 180 000 packets, and 
 
 from __future__ import annotations
 
-import contextlib
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -45,10 +43,11 @@ _MIN_PACKETS_SAVED = (
 MAX_REORDERED = 16  # frames: the most by which H.264 and HEVC change the order
 EARLIER_KEYS = 3  # by which decoding begins earlier at a sign of damage
 _GAP = 1.5  # times the usual step from one frame to the next: a packet may be missing between two frames
-_MAX_GAPS = 0.05  # share of all steps: more of them show that the frame rate varies
+_MAX_GAPS = 0.05  # share of all steps: more of them, and more than three, show that the frame rate varies
 JUMP_S = 10.0  # a forward step of more than this in a broadcast or camera stream means that its clock was reset
 _BACKWARD_JUMP_S = 0.5  # and so does, in any file, a backward step of more than this
 _BROADCAST = frozenset({"mpegts", "mpeg"})  # formats whose clock may be reset
+_BEGINNING_ANYWHERE = _BROADCAST | {"flv", "live_flv", "h264", "hevc", "mpegvideo"}  # recordings of what was on the air
 UNTIMED = -(1 << 63)  # the timestamp of a packet that has none
 _PLACEHOLDER_BYTES = 10  # a packed MPEG-4 stream has two frames in one packet, then a packet of about 7 bytes
 
@@ -105,6 +104,8 @@ class PacketIndex:
         ticks: [n] display times of the frames in ticks, if they are not those of their packets.
         has_fields: a packet may hold one field of a frame.
         changes: packets that bring the decoder another header, in order: it holds for all packets up to the next one.
+        num_headless: frames before the first keyframe, in a format whose files begin with one.
+        is_broken: whether reading ended with an error and not with the file.
     """
 
     pts: NDArray[np.int64]
@@ -121,6 +122,8 @@ class PacketIndex:
     ticks: NDArray[np.float64] | None = None
     has_fields: bool = False
     changes: tuple[int, ...] = ()
+    num_headless: int = 0
+    is_broken: bool = False
 
     def numbered(self, origins: NDArray[np.int64], fps: float) -> PacketIndex:
         """The index of a video that has been decoded as a whole.
@@ -258,7 +261,7 @@ class PacketIndex:
         if self.num_counted is None and not self.is_intra and len(found) > 2:
             steps = np.diff(self.pts[self.decode_order] if self.ticks is None else self.ticks)
             gaps = np.flatnonzero(steps > _GAP * np.median(steps))
-            if 0 < len(gaps) <= max(_MAX_GAPS * len(steps), 1):
+            if 0 < len(gaps) <= max(_MAX_GAPS * len(steps), 3):
                 found = np.isin(self.starts, self.starts[np.append(gaps, gaps + 1)])
         return found
 
@@ -277,15 +280,15 @@ class PacketIndex:
         """[n] the frame with which all frames have been output that were decoded before frame i."""
         return np.maximum.accumulate(self.frame_of)[self.decode_order]
 
-    def groups(self, frames: NDArray[np.int64]) -> Iterator[DecodeRun]:
-        """Runs that decode damaged frames the same way, whichever of them are requested: one run for each keyframe.
+    def group(self, frames: NDArray[np.int64]) -> DecodeRun:
+        """A run that decodes damaged frames the same way, whichever frames of one keyframe are requested.
 
-        A run starts some keyframes early, because decoding may fail at what is marked as a keyframe. It wants all frames
-        that start at its own keyframe.
+        It starts some keyframes early, because decoding may fail at what is marked as a keyframe. It wants all frames that
+        start at the same keyframe as the first of `frames`.
         """
-        for start in np.unique(self.starts[frames]):
-            key = int(np.searchsorted(self.keys, start))
-            yield DecodeRun(int(self.keys[max(key - EARLIER_KEYS, 0)]), np.flatnonzero(self.starts == start))
+        start = self.starts[frames[0]]
+        key = int(np.searchsorted(self.keys, start))
+        return DecodeRun(int(self.keys[max(key - EARLIER_KEYS, 0)]), np.flatnonzero(self.starts == start))
 
     def times_s(self, fps: float) -> NDArray[np.float64]:
         """[n] display times in seconds, the first at 0.0; multiples of 1 / `fps` if timestamps are unusable."""
@@ -302,12 +305,16 @@ def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
     time_base = stream.time_base or Fraction(1, 1000)
     clock = _Clock(time_base, may_jump=container.format.name in _BROADCAST)
     found = _PacketScan(clock, NumberingCheck(stream.codec_context))
-    with contextlib.suppress(av.FFmpegError):
+    is_broken = False
+    try:
         for packet in packets_of(container, stream):
             found.add(packet)
+    except av.FFmpegError:
+        is_broken = True
     pts = np.frombuffer(found.pts, np.int64)
     key, shown = np.frombuffer(found.key, bool), np.frombuffer(found.shown, bool).copy()
     num_hidden = int(np.argmax(key)) if key.any() else 0
+    num_headless = 0 if container.format.name in _BEGINNING_ANYWHERE else int(shown[:num_hidden].sum())
     shown[:num_hidden] = False  # frames before the first keyframe refer to frames that the file does not have
     if key.any() and not found.is_untimed:
         shown &= pts >= pts[num_hidden]
@@ -318,7 +325,7 @@ def scan(container: InputContainer, stream: av.VideoStream) -> PacketIndex:
     index = PacketIndex(
         pts, key, shown, time_base, found.last_ticks, len(pts) if is_unreliable else None, has_jumps, found.packets,
         is_packed=is_packed, needs_decoding=found.check.needs_decoding, has_fields=found.check.has_fields,
-        changes=tuple(found.changes),
+        changes=tuple(found.changes), num_headless=num_headless, is_broken=is_broken,
     )  # fmt: skip
     return replace(index, needs_decoding=True) if index.displaced.any() else index
 

@@ -64,8 +64,10 @@ class PyavVideo(Video):
             self._fault = (
                 f"impossible timestamps: {np.count_nonzero(index.displaced)} in another place than their frames"
             )
+        self.promised_s = 0.0 if self._fault else self.promised_s
+        faults = [self._fault] if self._fault else []
+        self._fault = " and ".join(faults + ["the rest of the file cannot be read"] * index.is_broken)
         if self._fault:
-            self.promised_s = 0.0
             _log.warning("%s: %s", self._path, self._fault)
         duration_s = float(self.times_s[-1]) + last_frame_s
         self.promised_s = decoder.lasts_until_s(duration_s) if self.promised_s else 0.0
