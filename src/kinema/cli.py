@@ -73,6 +73,7 @@ COMMANDS = {
     ),
     "predict": Command("Use", "Say what happens in videos, and when."),
     "localize": Command("Use", "Find which actions happen in videos, and when."),
+    "detect": Command("Use", "Find persons in videos and follow them."),
     "watch": Command("Use", "Say what is happening in a live stream, as it happens."),
     "features": Command("Use", "Write one feature vector for each clip of videos into a table."),
     "export": Command("Use", "Write a trained network as a file that runs without kinema."),

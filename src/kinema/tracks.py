@@ -5,7 +5,7 @@ Boxes are left, top, right, bottom in pixels of the displayed video, that is wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,8 @@ from kinema.predictions import Segment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from kinema.types import VideoInfo
 
 
 def _check(boxes: NDArray[np.float64], scores: NDArray[np.float64], what: str) -> None:
@@ -37,6 +39,22 @@ class FrameBoxes:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """When a person was seen, in seconds: first, last, in total, in how many stretches, and the longest gap between them."""
+
+    id: int
+    first_s: float
+    last_s: float
+    seen_s: float
+    times: int
+    longest_gap_s: float
+
+    def to_json(self) -> dict[str, object]:
+        """A plain dictionary; times are rounded to milliseconds."""
+        return {name: round(one, 3) if isinstance(one, float) else one for name, one in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +110,14 @@ class Track:
         boxes[outside | ((gap_s > largest_gap_s) & ~exact)] = np.nan
         return boxes
 
+    def presence(self, largest_gap_s: float = 0.5) -> Presence:
+        """When the person was seen. Gaps between boxes count if they are longer than `largest_gap_s` and than a usual step."""
+        steps = np.diff(self.times_s)
+        gaps = steps[steps > max(largest_gap_s, 1.5 * float(np.median(steps)))] if len(steps) else steps
+        first_s, last_s = float(self.times_s[0]), float(self.times_s[-1])
+        longest_s = float(gaps.max(initial=0.0))
+        return Presence(self.id, first_s, last_s, last_s - first_s - float(gaps.sum()), len(gaps) + 1, longest_s)
+
     def to_json(self) -> dict[str, object]:
         """As `{"id", "labels": [segment, …], "boxes": [{"time_s", "frame", "box", "score"}, …]}`."""
         rows = zip(self.times_s.tolist(), self.frames.tolist(), self.boxes.tolist(), self.scores.tolist(), strict=True)
@@ -105,3 +131,49 @@ class Track:
             for time_s, frame, box, score in rows
         ]
         return {"id": self.id, "labels": [label.to_json() for label in self.labels], "boxes": boxes}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoTracks:
+    """The tracks of a video, and how they were found.
+
+    Args:
+        info: of the video; sizes are those displayed.
+        tracks: in the order of their first box; none is a normal answer.
+        num_frames: frames in which boxes were looked for.
+        detector: what found the boxes.
+        min_score: boxes of at least this score begin tracks.
+        best_score: the highest score of any box, or 0 if there was none.
+        classes: the labels that a track can have; none if nobody asked what persons do.
+        damage: what could not be read, if anything.
+    """
+
+    info: VideoInfo
+    tracks: tuple[Track, ...]
+    num_frames: int
+    detector: str
+    min_score: float
+    best_score: float
+    classes: tuple[str, ...] = field(default=())
+    damage: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path of the video."""
+        return self.info.path
+
+    def to_json(self) -> dict[str, object]:
+        """As `{"path", "duration_s", "width", "height", "fps", "num_frames", "detector", "min_score", "tracks"}`."""
+        info = self.info
+        return {
+            "path": info.path,
+            "duration_s": round(info.duration_s, 3),
+            "width": info.width,
+            "height": info.height,
+            "fps": round(info.fps, 4),
+            "num_frames": self.num_frames,
+            "detector": self.detector,
+            "min_score": self.min_score,
+            "tracks": [track.to_json() for track in self.tracks],
+            **({"damage": self.damage} if self.damage else {}),
+        }

@@ -13,7 +13,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -256,30 +256,33 @@ def _readable(video: Video, part: NDArray[np.int64], size: Size) -> tuple[list[i
     return numbers, np.stack(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)
 
 
-class ReadAhead:
+Piece = TypeVar("Piece")
+
+
+class ReadAhead(Generic[Piece]):
     """Reads videos in threads; iterate over it for their items. Leaving its context ends the threads.
 
     Items of one video come in order; with several threads, the items of videos are interleaved.
 
     Args:
-        read: gives the items of a video by number and path.
+        read: gives the items of a video by number and path, a `VideoEnd` last.
         paths: paths of the videos.
         num_threads: videos that are read at the same time.
         depth: length of the queue; readers wait while it is full.
     """
 
     def __init__(
-        self, read: Callable[[int, str], Iterator[Item]], paths: Sequence[str], *, num_threads: int, depth: int
+        self, read: Callable[[int, str], Iterator[Piece]], paths: Sequence[str], *, num_threads: int, depth: int
     ) -> None:
         self._read, self._paths = read, iter(enumerate(paths))
         self._num_left = len(paths)
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._queue: queue.Queue[Item] = queue.Queue(maxsize=depth)
+        self._queue: queue.Queue[Piece] = queue.Queue(maxsize=depth)
         count = max(1, min(num_threads, len(paths)))
         self._threads = [threading.Thread(target=self._work, daemon=True, name=f"decode-{i}") for i in range(count)]
 
-    def __enter__(self) -> ReadAhead:
+    def __enter__(self) -> ReadAhead[Piece]:
         for thread in self._threads:
             thread.start()
         return self
@@ -289,7 +292,7 @@ class ReadAhead:
         for thread in self._threads:
             thread.join()
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[Piece]:
         while self._num_left:
             item = self._queue.get()
             self._num_left -= isinstance(item, VideoEnd)
