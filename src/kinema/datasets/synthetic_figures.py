@@ -98,7 +98,7 @@ class Scene:
 
 
 def draw_scene(
-    rng: np.random.Generator, size: tuple[int, int] = SIZE, seconds: float = SECONDS, most: int = 4, first: str = ""
+    rng: np.random.Generator, size: tuple[int, int] = SIZE, seconds: float = SECONDS, most: int = 3, first: str = ""
 ) -> Scene:
     """A scene of one to `most` figures; in one of five scenes nobody is there in the first quarter.
 
@@ -112,7 +112,7 @@ def draw_scene(
     count = int(rng.integers(1, most + 1))
     latest_s = seconds * (0.25 if rng.random() < 0.2 else 0.0)
     slots = (rng.permutation(count) + rng.uniform(0.25, 0.75, count)) / count
-    grounds = rng.permutation(np.linspace(0.66, 0.97, count) if count > 1 else [0.85])
+    grounds = rng.permutation(np.linspace(0.75, 0.97, count) if count > 1 else [0.85])
     figures = [
         _figure(rng, place + 1, float(slots[place]), float(grounds[place]), (latest_s, seconds), "" if place else first)
         for place in range(count)
@@ -133,7 +133,7 @@ def _figure(
     colours = [tuple(int(value) for value in rng.integers(0, 256, 3)) for _ in range(3)]
     return Figure(
         id=number, actions=actions, start_s=there_s[0], end_s=there_s[1],
-        across=0.12 + 0.76 * across, ground=ground, height=float(rng.uniform(0.3, 0.45)),
+        across=0.12 + 0.76 * across, ground=ground, height=float(rng.uniform(0.38, 0.52)),
         speed=float(rng.uniform(0.1, 0.2) * rng.choice([-1, 1])), rate_hz=float(rng.uniform(0.8, 1.2)),
         phase=float(rng.random()), arms=(float(rng.uniform(0.15, 2.8)), float(rng.uniform(0.15, 2.8))),
         legs=float(rng.uniform(-0.45, 0.45)), turn=float(rng.uniform(0, math.pi)),
