@@ -5,7 +5,7 @@ features, is validated on 10, and is judged on 20 others (ActivityNet's mean ave
 (how many have no answer with a score of at least 0.3), and on the same content at 10, 25 and 30 frames a second and at a variable
 rate (the largest move of a border of an answer).
 
-    python benchmarks/locate_synthetic.py [--models segments_one_stage] [--seeds 3] [--epochs 20] [--out FOLDER]
+    python benchmarks/locate_synthetic.py [--models segments_one_stage] [--seeds 0 1 2] [--epochs 12] [--out FOLDER]
 
 A folder that is kept lets the benchmark go on where it was stopped.
 """
@@ -44,10 +44,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="segments_one_stage,segments_two_stage")
     parser.add_argument("--encoder", default="slow_fusion_tiny")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--step", type=float, default=0.2, help="seconds between features")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", default="locate_synthetic")
     options = parser.parse_args()
     tune_process()
@@ -60,7 +60,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for name in options.models.split(","):
-        for seed in range(options.seeds):
+        for seed in options.seeds:
             out, started = home / f"{name}-{seed}", time.monotonic()
             config = TrainConfig(
                 model=name, task="segments", encoder=str(encoder), feature_step=options.step, epochs=options.epochs,
@@ -85,7 +85,7 @@ def train_encoder(home: Path, model: str) -> Path:
             write_motion_set(clips, 60, 16)
         config = TrainConfig(
             model=model, epochs=15, lr=0.01, augment="none", workers=0, sampling="dense", fps=10.0, clip_len=10,
-            precision="f32", valid_clips=3, out=str(out), resume=(out / "config.toml").exists(),
+            precision="f32", valid_clips=3, cache=str(home / "frames"), out=str(out), resume=(out / "config.toml").exists(),
         )  # fmt: skip
         trained = fit(open_data(clips), config, out)
         print(f"encoder {model}: {trained.evaluation.figures}", flush=True)

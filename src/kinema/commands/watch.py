@@ -86,6 +86,9 @@ def watch(source: str, config: WatchConfig) -> int:
             "a folder cannot be watched", source, "give a camera, a file or an address; see kinema predict"
         )
     network, card = open_trained(config.model)
+    if card.task not in ("clip", "frame"):
+        what, do = f"a network of task {card.task} needs whole videos", "watch with the network that it was trained on"
+        raise UsageError(what, config.model, do)
     frame_by_frame = goes_frame_by_frame(network)
     if frame_by_frame and config.engine not in ("auto", "torch"):
         log.info("engine: torch, not %s; %s remembers and goes frame by frame", config.engine, card.variant)

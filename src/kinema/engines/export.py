@@ -79,13 +79,16 @@ def export(
         calibration: clips for the quantisation to int8, for OpenVINO only.
 
     Raises:
-        UsageError: unknown format, another ending, or int8 in another format.
+        UsageError: unknown format, another ending, int8 in another format, or a network of another task than clip or frame.
         MissingExtra: a package that writes or checks the format is not installed.
         OutputError: the network cannot be converted, its scores differ from those of torch, the file cannot be written, or
             files that are not from an export would be replaced.
     """
     path = Path(path)
     check_target(path, format)
+    if card.task not in ("clip", "frame"):
+        what = f"a network of task {card.task} needs more than one clip, so it cannot be a file"
+        raise UsageError(what, card.variant, "use the checkpoint itself")
     if calibration is not None:
         check_int8(format)
     program = trace(network, card, "scores", static_batch=static_batch)

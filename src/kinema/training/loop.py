@@ -306,11 +306,12 @@ class Trainer:
                 self.state.broken.update(broken)
         clips = max(sum(t.clips for t in tallies), 1)
         time_s = max(1e-9, *(t.time_s for t in tallies))
+        hits = sum(t.hits for t in tallies) / clips
         return {
             "epoch": self.state.epoch + 1,
             "lr": self.schedule.rate(max(self.state.step - 1, 0)),
             "train_loss": sum(t.loss for t in tallies) / clips,
-            "train_clip_hit_at_1": sum(t.hits for t in tallies) / clips,
+            **({} if math.isnan(hits) else {"train_clip_hit_at_1": hits}),
             **figures,
             "clips_per_s": clips / time_s,
             "waiting_share": max(t.wait_s for t in tallies) / time_s,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """The result of one batch: the mean loss over what counts in it, and the number of rows that were right."""
+    """The result of one batch: the mean loss over what counts in it, and the number of rows that were right; NaN is unknown."""
 
     loss: Tensor
     hits: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -65,12 +66,12 @@ class SegmentObjective:
         return len(batch.indices) + POINTS_OF_AN_ACTION * sum(map(len, batch.classes))
 
     def learn(self, module: nn.Module, batch: LocatedBatch, rng: np.random.Generator) -> Lesson:
-        """The loss of a batch; there are no hits."""
+        """The loss of a batch; a sequence is neither right nor wrong."""
         truth = [
             Truth(times, classes).to(self.device) for times, classes in zip(batch.times, batch.classes, strict=True)
         ]
         loss = module(batch.features.to(self.device), batch.mask.to(self.device), truth)
-        return Lesson(loss / self.num_counted(batch), 0.0)
+        return Lesson(loss / self.num_counted(batch), math.nan)
 
     def nothing(self, module: nn.Module) -> Tensor:
         """Zero times the loss of a sequence with an action."""

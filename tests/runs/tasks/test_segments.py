@@ -180,3 +180,14 @@ def test_rows_of_the_background_are_no_actions(films: Path):
     assert tuple(actions.labels) == ("bright", "dark")
     assert {example.path for example in actions.examples} == {example.path for example in data.examples}
     assert without_background(actions, "background") is actions
+
+
+@pytest.mark.parametrize("command", [["predict", "FILM"], ["watch", "FILM"], ["export", "--out", "net.onnx"]])
+def test_commands_for_labels_of_clips_refuse_it(
+    films: Path, run_folder: Path, command: list[str], tmp_path: Path, capsys
+):
+    places = {"FILM": str(films / "0.mp4"), "net.onnx": str(tmp_path / "net.onnx")}
+    name, *more = (places.get(word, word) for word in command)
+    model = [str(run_folder)] if name == "export" else ["--model", str(run_folder)]
+    assert cli.run([name, *model, *more]) == 2
+    assert "task segments" in capsys.readouterr().err
