@@ -118,9 +118,12 @@ def test_segments_in_files_are_judged_by_a_protocol(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--segments", "a.json"], "--segments and --truth belong together"),
-        (["--truth", "a.json"], "--segments and --truth belong together"),
-        (["run", "data", "--segments", "a.json", "--truth", "b.json"], "--segments judges a file, and no network: run"),
+        (["--segments", "a.json"], "needs two files"),
+        (["--truth", "a.json"], "needs two files"),
+        (["--segments", "a.json", "--boxes", "b.csv", "--truth", "c.csv"], "needs two files"),
+        (["--segments", "a.json", "--truth", "b.json", "--protocol", "ava"], "the protocol ava is not for segments"),
+        (["--boxes", "a.csv", "--truth", "b.csv", "--protocol", "events"], "the protocol events is not for boxes"),
+        (["run", "data", "--segments", "a.json", "--truth", "b.json"], "judge a file, and no network: run"),
         ([], "evaluate needs CHECKPOINT"),
         (["run"], "evaluate needs DATA"),
     ],

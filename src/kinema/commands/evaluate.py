@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.choices import DataFormat, EngineName, FlowMethod, Part, SegmentProtocol
-from kinema.console.evaluations import print_evaluation, print_segments
+from kinema.choices import (
+    BOX_PROTOCOLS,
+    SEGMENT_PROTOCOLS,
+    DataFormat,
+    EngineName,
+    FlowMethod,
+    LocatedProtocol,
+    Part,
+    TubeConvention,
+)
+from kinema.console.evaluations import print_evaluation, print_located
 from kinema.console.outputs import check_results
 from kinema.console.progress import TerminalProgress, open_trained
 from kinema.engines.options import EngineOptions
@@ -24,6 +33,7 @@ from kinema.types import IMAGE_FPS
 if TYPE_CHECKING:
     from kinema.engines.scorer import ClipScorer
     from kinema.models.network import Network
+    from kinema.runs.located_judgement import LocatedJudgement
 
 log = logging.getLogger("kinema")
 
@@ -46,16 +56,31 @@ class EvaluateConfig(ScoringOptions):
     out: str | None = None
     """Folder for evaluation.json, per_class.csv, predictions.csv and report.html."""
     segments: str | None = None
-    """File of answered segments to judge in place of a network: ActivityNet's JSON, or a table with video, start, end,
-    label, score."""
+    """File of answered segments to judge in place of a network: ActivityNet's JSON, a table with video, start, end, label,
+    score, or a folder of text files with a label a frame; for spotting, SoccerNet's JSON or a table with video, time, label,
+    score."""
+    boxes: str | None = None
+    """File of answered boxes to judge in place of a network: AVA's CSV, tubes as JSON or a table, or MOTChallenge's text."""
     truth: str | None = None
-    """With --segments: file of the true segments, in one of the same formats."""
-    protocol: SegmentProtocol = "activitynet"
-    """With --segments: the benchmark whose figures are computed."""
+    """With --segments or --boxes: file of the truth, in one of the same formats."""
+    protocol: LocatedProtocol | None = None
+    """The benchmark whose figures are computed. With --segments: activitynet (default), thumos, thumos2014, proposals,
+    segmental, events or spotting; with --boxes: ava (default), video-map or mot."""
     subset: str = ""
     """With --segments: part of ActivityNet's JSON, such as validation; all by default."""
     remove_doubled: bool = False
     """With --segments: leave out true segments that stand twice, as some programs do; the official ones keep them."""
+    background: tuple[str, ...] = ()
+    """With --protocol segmental: labels that the edit score and F1 leave out, such as background."""
+    convention: TubeConvention = "plus-one"
+    """With --protocol video-map: how the overlap of tubes counts frames and pixels; plus-one as ACT and YOWO, multisports as
+    MultiSports and mmaction2, or exact."""
+    label_map: str | None = None
+    """With --protocol ava: file with the names of the judged classes, such as AVA's .pbtxt; by default those of the truth."""
+    excluded: str | None = None
+    """With --protocol ava: CSV file of key frames (video, time stamp) that are not judged."""
+    stats: bool = False
+    """With --segments: print how often, how long and when each label occurs, in the answers and in the truth."""
     json: bool = False
     """Print the result as JSON."""
 
@@ -77,13 +102,15 @@ def evaluate(checkpoint: str = "", data: str = "", config: EvaluateConfig = Eval
 
         kinema evaluate --segments answers.json --truth truth.json --protocol thumos
 
+        kinema evaluate --boxes answers.csv --truth ava_val.csv --protocol ava --label-map ava_labels.pbtxt
+
     Args:
         checkpoint: a checkpoint folder, a run folder with best/ in it, published weights (`kinema models --weights`), or
             a file of `kinema export` (.onnx, .xml).
         data: a folder of class folders, a manifest (.csv, .parquet), or a data set's list file.
     """
-    if config.segments or config.truth:
-        return _evaluate_segments(config, checkpoint)
+    if config.segments or config.boxes or config.truth:
+        return _evaluate_file(config, checkpoint)
     for name, value in (("CHECKPOINT", checkpoint), ("DATA", data)):
         if not value:
             raise UsageError(f"evaluate needs {name}", do="see kinema evaluate --help")
@@ -133,23 +160,46 @@ def _evaluate_network(checkpoint: str, data: str, config: EvaluateConfig) -> int
     return status
 
 
-def _evaluate_segments(config: EvaluateConfig, checkpoint: str) -> int:
+def _evaluate_file(config: EvaluateConfig, checkpoint: str) -> int:
     """Judge a file of located actions."""
-    from kinema.runs.judge_segments import judge_segments
-    from kinema.runs.segment_files import read_segments
-
     if checkpoint:
-        raise UsageError("--segments judges a file, and no network", checkpoint, "leave the network and the data out")
-    if not (config.segments and config.truth):
-        raise UsageError("--segments and --truth belong together", do="give a file of answers and one of truth")
-    truth = read_segments(config.truth, config.subset)
-    answers = read_segments(config.segments, config.subset)
-    judged = judge_segments(truth, answers, config.protocol, remove_doubled=config.remove_doubled)
+        do = "leave the network and the data out"
+        raise UsageError("--segments and --boxes judge a file, and no network", checkpoint, do)
+    if not (config.truth and bool(config.segments) != bool(config.boxes)):
+        do = "give a file of answers (--segments or --boxes) and one of truth (--truth)"
+        raise UsageError("judging located actions needs two files", do=do)
+    judged = _judge_boxes(config) if config.boxes else _judge_segments(config)
     if config.json:
         print(json.dumps(judged.to_json(), ensure_ascii=False), flush=True)
     else:
-        print_segments(judged)
+        print_located(judged)
     if config.out:
         check_folder(config.out)
         write_json(Path(config.out) / "evaluation.json", judged.to_json())
     return 0
+
+
+def _judge_segments(config: EvaluateConfig) -> LocatedJudgement:
+    from kinema.runs.judge_segments import judge_segment_files
+
+    protocol = next((one for one in SEGMENT_PROTOCOLS if one == (config.protocol or "activitynet")), None)
+    if protocol is None:
+        do = f"take {', '.join(SEGMENT_PROTOCOLS)}, or give --boxes"
+        raise UsageError(f"the protocol {config.protocol} is not for segments", "--protocol", do)
+    return judge_segment_files(
+        config.segments or "", config.truth or "", protocol,
+        subset=config.subset, remove_doubled=config.remove_doubled, background=config.background, stats=config.stats,
+    )  # fmt: skip
+
+
+def _judge_boxes(config: EvaluateConfig) -> LocatedJudgement:
+    from kinema.runs.judge_boxes import judge_box_files
+
+    protocol = next((one for one in BOX_PROTOCOLS if one == (config.protocol or "ava")), None)
+    if protocol is None:
+        do = f"take {', '.join(BOX_PROTOCOLS)}, or give --segments"
+        raise UsageError(f"the protocol {config.protocol} is not for boxes", "--protocol", do)
+    return judge_box_files(
+        config.boxes or "", config.truth or "", protocol,
+        convention=config.convention, label_map=config.label_map, excluded=config.excluded,
+    )  # fmt: skip

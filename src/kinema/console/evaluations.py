@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kinema.console.tables import Column, print_lines, print_list
 
 if TYPE_CHECKING:
     from kinema.evaluation import Judgement
+    from kinema.localization.statistics import LabelStatistics
     from kinema.runs.comparison import Comparison
-    from kinema.runs.judge_segments import SegmentJudgement
+    from kinema.runs.located_judgement import LocatedJudgement
 
 FIGURE_COLUMNS = (
     Column("figure", 0),
@@ -67,23 +68,50 @@ def result_lines(evaluation: Judgement, headline: str) -> list[str]:
     return lines + [f"  Note: {warning}." for warning in warnings(evaluation)]
 
 
-def print_segments(judged: SegmentJudgement) -> None:
+def print_located(judged: LocatedJudgement) -> None:
     """Print the figures of located actions, what was counted, and the kinds of error, on standard output."""
-    doubled = "left out" if judged.removed_doubled else "kept: no answer can find them"
-    counted = f"{judged.num_answers} answers to {judged.num_true} true segments in {judged.num_videos} videos"
-    lines = [f"{judged.protocol}: {judged.convention}", counted]
-    lines += [f"{judged.num_doubled} true segments stand twice ({doubled})"] if judged.num_doubled else []
-    lines += [f"{judged.num_unknown} answers are of classes that the truth does not have"] if judged.num_unknown else []
+    classes = f" of {len(judged.by_class)} classes" if judged.by_class else ""
+    lines = [f"{judged.protocol}: {judged.convention}"]
+    lines += [f"{judged.num_answers} answers to {judged.num_true} true ones{classes} in {judged.num_videos} videos"]
+    doubled = "left out" if judged.removed_doubled else "kept: no answer can find the second one"
+    lines += [f"{judged.num_doubled} true ones stand twice in the file ({doubled})"] if judged.num_doubled else []
+    lines += [f"{count} left out: {reason}" for reason, count in judged.ignored.items()]
     print_lines([*lines, ""])
     value = Column("value", 1, "right")
     print_list((Column("figure", 0), value), [[name, f"{one:.4f}"] for name, one in judged.figures.items()])
     if judged.by_class:
         print_list((Column("class", 0), value), [[name, f"{one:.4f}"] for name, one in judged.by_class.items()])
-    kinds = asdict(judged.kinds)
     print_list(
-        (Column("kind, at tIoU 0.5", 0), Column("count", 1, "right")),
-        [[name.replace("_", " "), str(count)] for name, count in kinds.items()],
+        (Column(f"kind, {judged.kinds_at}", 0), Column("count", 1, "right")),
+        [[name.replace("_", " "), str(count)] for name, count in judged.kinds.items()],
     )
+    for side, rows in judged.statistics.items():
+        print_statistics(rows, side)
+
+
+def print_statistics(rows: Sequence[LabelStatistics], title: str = "") -> None:
+    """Print how often, how long and when labels occur, in seconds, on standard output."""
+    heads = (
+        "label",
+        "count",
+        "videos",
+        "total",
+        "mean",
+        "shortest",
+        "longest",
+        "first",
+        "last",
+        "mean\ngap",
+        "longest\ngap",
+    )
+    ranks = (0, 1, 5, 2, 3, 7, 8, 4, 6, 9, 10)
+    columns = [Column(head, rank, "right" if rank else "left") for head, rank in zip(heads, ranks, strict=True)]
+    print_lines([f"{title or 'segments'}, in seconds:"])
+    print_list(columns, [[_cell(value) for value in row.to_json().values()] for row in rows])
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else f"{round(value, 1) + 0.0:.1f}" if isinstance(value, float) else str(value)
 
 
 def print_comparison(comparison: Comparison, title: str = "") -> None:

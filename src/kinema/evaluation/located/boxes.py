@@ -3,8 +3,8 @@
 An answer is a box at a key frame with one label and a score. At each key frame the 50 answers with the highest scores over all
 classes count. In order of score, each is compared with the true box of its class that it overlaps most: it is right if their
 intersection over union (IoU) is at least the threshold and no better answer has taken that box. Unlike in ActivityNet's program,
-there is no second choice. Average precision is interpolated (PASCAL VOC since 2010). Answers at key frames that the truth does
-not list are left out; those at listed key frames without true boxes are wrong.
+there is no second choice. Answers with equal scores keep their order. Average precision is interpolated (PASCAL VOC since 2010).
+Answers at key frames that the truth does not list are left out; those at listed key frames without true boxes are wrong.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from kinema.boxes import box_iou
 from kinema.errors import DataError
 from kinema.evaluation.located.detection import interpolated_precision
+from kinema.evaluation.located.error_kinds import ErrorKinds, count_kinds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,13 +68,14 @@ class BoxTable:
 
 @dataclass(frozen=True, slots=True)
 class BoxScores:
-    """Average precision by class, NaN for a class without truth; answers that were left out."""
+    """Average precision by class, NaN for a class without truth; answers that were left out; kinds of error."""
 
     classes: tuple[str, ...]
     average_precision: tuple[float, ...]
     num_over_limit: int
     num_unknown: int
     num_unlisted: int
+    kinds: ErrorKinds
 
     @property
     def mean_ap(self) -> float:
@@ -121,25 +123,26 @@ def ava_map(
         kept[row] = places[frame] < max_answers
         places[frame] += 1
     ranked = ranked.take(kept)
-    averages = []
+    averages, rows = [], []
     for name in names:
         own = true.take(true.labels == name)
-        hits = match_boxes(own, ranked.take(ranked.labels == name), threshold)
+        found = ranked.take(ranked.labels == name)
+        hits = match_boxes(own, found, threshold)
         averages.append(interpolated_precision(hits, len(own)) if len(own) else float("nan"))
+        rows.append((hits, best_iou(found, own), best_iou(found, true.take(true.labels != name))))
     return BoxScores(
         names,
         tuple(averages),
         num_over_limit=int((~kept).sum()),
         num_unknown=int((~known).sum()),
         num_unlisted=int((known & ~judged).sum()),
+        kinds=count_kinds(rows, len(true), threshold),
     )
 
 
 def match_boxes(truth: BoxTable, ranked: BoxTable, threshold: float) -> NDArray[np.bool_]:
     """Which answers of one class, the best first, are right [n]."""
-    rows: defaultdict[str, list[int]] = defaultdict(list)
-    for row, frame in enumerate(truth.frames.tolist()):
-        rows[frame].append(row)
+    rows = _rows_by_frame(truth)
     hits, taken = np.zeros(len(ranked), np.bool_), np.zeros(len(truth), np.bool_)
     for answer, frame in enumerate(ranked.frames.tolist()):
         if frame in rows:
@@ -148,3 +151,19 @@ def match_boxes(truth: BoxTable, ranked: BoxTable, threshold: float) -> NDArray[
             if overlaps.max() >= threshold and not taken[best]:
                 hits[answer] = taken[best] = True
     return hits
+
+
+def best_iou(answers: BoxTable, truth: BoxTable) -> NDArray[np.float64]:
+    """The largest IoU of each answer with a true box of its frame [n]."""
+    rows, best = _rows_by_frame(truth), np.zeros(len(answers))
+    for answer, frame in enumerate(answers.frames.tolist()):
+        if frame in rows:
+            best[answer] = box_iou(answers.boxes[answer : answer + 1], truth.boxes[rows[frame]]).max()
+    return best
+
+
+def _rows_by_frame(table: BoxTable) -> dict[str, list[int]]:
+    rows: defaultdict[str, list[int]] = defaultdict(list)
+    for row, frame in enumerate(table.frames.tolist()):
+        rows[frame].append(row)
+    return rows

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema.evaluation.located.detection import match_by_score
-from kinema.evaluation.located.segments import classes_of, tiou
+from kinema.evaluation.located.segments import tiou
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,15 +45,29 @@ class ErrorKinds:
 
 def error_kinds(truth: SegmentTable, answers: SegmentTable, threshold: float = 0.5) -> ErrorKinds:
     """Sort all answers by kind; matching is ActivityNet's at a tIoU of `threshold`."""
-    counts = dict.fromkeys(("right", "doubled", "wrong_label", "border", "label_and_border", "background"), 0)
+    rows = []
     for label in sorted({*truth.labels.tolist(), *answers.labels.tolist()}):
         true, own = truth.take(truth.labels == label), answers.take(answers.labels == label).by_score()
         hits = match_by_score(true, own, [threshold])[0]
-        same, other = _best_overlap(own, true), _best_overlap(own, truth.take(truth.labels != label))
-        for hit, inside, outside in zip(hits.tolist(), same.tolist(), other.tolist(), strict=True):
+        rows.append((hits, _best_overlap(own, true), _best_overlap(own, truth.take(truth.labels != label))))
+    return count_kinds(rows, len(truth), threshold)
+
+
+def count_kinds(
+    rows: Iterable[tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]], num_true: int, threshold: float
+) -> ErrorKinds:
+    """Sort answers by kind.
+
+    Args:
+        rows: for each class, whether its answers are right [n], and their largest overlaps with truth of it and of others.
+        num_true: number of true actions.
+        threshold: least overlap.
+    """
+    counts = dict.fromkeys(("right", "doubled", "wrong_label", "border", "label_and_border", "background"), 0)
+    for columns in rows:
+        for hit, inside, outside in zip(*(column.tolist() for column in columns), strict=True):
             counts[_kind(hit, inside, outside, threshold)] += 1
-    found = sum(int(match_by_score(true, ranked, [threshold]).sum()) for _, true, ranked in classes_of(truth, answers))
-    return ErrorKinds(**counts, missed=len(truth) - found)
+    return ErrorKinds(**counts, missed=num_true - counts["right"])
 
 
 def _kind(hit: bool, same: float, other: float, threshold: float) -> str:

@@ -7,7 +7,7 @@ largest total overlap. A true track whose matched answer changes its identity co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,7 @@ EMPTY = TrackedFrame(np.zeros(0, np.int64), np.zeros((0, 4)))
 
 @dataclass(frozen=True, slots=True)
 class TrackingScores:
-    """Counts of one video. Mostly tracked: at least 80 % of its frames matched; mostly lost: less than 20 %."""
+    """Counts of one video, or of several. Mostly tracked: at least 80 % of its frames matched; mostly lost: less than 20 %."""
 
     num_true: int
     num_answers: int
@@ -45,6 +45,10 @@ class TrackingScores:
     mostly_tracked: int
     mostly_lost: int
     overlap: float
+
+    def __add__(self, other: TrackingScores) -> TrackingScores:
+        """The counts of two videos together, as benchmarks sum them before figures are computed."""
+        return TrackingScores(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def mota(self) -> float:

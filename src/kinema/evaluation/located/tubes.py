@@ -12,20 +12,21 @@ whether a frame and a pixel count as one more than the difference of the ends:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema.boxes import box_iou
+from kinema.choices import TubeConvention
 from kinema.errors import DataError
 from kinema.evaluation.located.detection import interpolated_precision
+from kinema.evaluation.located.error_kinds import ErrorKinds, count_kinds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-TubeConvention = Literal["plus-one", "multisports", "exact"]
 
 THRESHOLDS = (0.2, 0.5, 0.75, *(round(0.5 + 0.05 * step, 2) for step in range(10)))
 
@@ -60,40 +61,82 @@ def tube_iou(first: LabelledTube, second: LabelledTube, convention: TubeConventi
     return float((end - start + frame) / union * np.mean(overlaps))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TubeScores:
+    """Average precision by class [classes thresholds], and the kinds of error at an overlap of 0.5."""
+
+    classes: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    average_precision: NDArray[np.float64]
+    kinds: ErrorKinds
+
+    @property
+    def mean_ap(self) -> dict[float, float]:
+        """Mean over classes, by threshold."""
+        return dict(zip(self.thresholds, self.average_precision.mean(axis=0).tolist(), strict=True))
+
+
 def video_map(
     truth: Sequence[LabelledTube],
     answers: Sequence[LabelledTube],
     thresholds: Sequence[float] = THRESHOLDS,
     convention: TubeConvention = "plus-one",
 ) -> dict[float, float]:
-    """Mean over the classes of the truth of average precision, by threshold.
+    """Mean over the classes of the truth of average precision, by threshold; see `tube_scores`.
+
+    Raises:
+        DataError: there is no true tube.
+    """
+    return tube_scores(truth, answers, thresholds, convention).mean_ap
+
+
+def tube_scores(
+    truth: Sequence[LabelledTube],
+    answers: Sequence[LabelledTube],
+    thresholds: Sequence[float] = THRESHOLDS,
+    convention: TubeConvention = "plus-one",
+) -> TubeScores:
+    """Average precision of tubes.
 
     Matching and average precision are those of MultiSports' program (Li et al. 2021), whatever the convention: each answer is
-    compared with the true tube of its video and class that it overlaps most, and precision is interpolated.
+    compared with the true tube of its video and class that it overlaps most, and precision is interpolated. Answers of classes
+    without truth are left out; answers with equal scores keep their order.
 
     Raises:
         DataError: there is no true tube.
     """
     if not truth:
         raise DataError("there is no true tube to compare with", "", "check the part and the file of the truth")
-    by_class: list[list[float]] = []
-    for label in sorted({tube.label for tube in truth}):
+    by_video: defaultdict[str, list[LabelledTube]] = defaultdict(list)
+    for tube in truth:
+        by_video[tube.video].append(tube)
+    classes = sorted({tube.label for tube in truth})
+    averages, rows = [], []
+    for label in classes:
         ranked = sorted((tube for tube in answers if tube.label == label), key=lambda tube: -tube.score)
-        true = [tube for tube in truth if tube.label == label]
-        overlaps = [
-            np.array([tube_iou(answer, tube, convention) if answer.video == tube.video else 0.0 for tube in true])
-            for answer in ranked
-        ]  # fmt: skip
-        by_class.append(
-            [interpolated_precision(_hits(overlaps, len(true), threshold), len(true)) for threshold in thresholds]
-        )
-    return dict(zip(thresholds, np.mean(by_class, axis=0).tolist(), strict=True))
+        num_true = sum(tube.label == label for tube in truth)
+        overlaps = [_overlaps(answer, by_video[answer.video], convention) for answer in ranked]
+        own = [[(tube, iou) for tube, iou in row if tube.label == label] for row in overlaps]
+        averages.append([interpolated_precision(_hits(own, threshold), num_true) for threshold in thresholds])
+        same = np.array([max((iou for _, iou in row), default=0.0) for row in own])
+        others = [[iou for tube, iou in row if tube.label != label] for row in overlaps]
+        rows.append((_hits(own, 0.5), same, np.array([max(row, default=0.0) for row in others])))
+    return TubeScores(tuple(classes), tuple(thresholds), np.array(averages), count_kinds(rows, len(truth), 0.5))
 
 
-def _hits(overlaps: Sequence[NDArray[np.float64]], num_true: int, threshold: float) -> NDArray[np.bool_]:
-    taken, hits = np.zeros(num_true, np.bool_), np.zeros(len(overlaps), np.bool_)
-    for row, overlap in enumerate(overlaps):
-        best = int(overlap.argmax())
-        if overlap[best] >= threshold and not taken[best]:
-            taken[best] = hits[row] = True
+def _overlaps(
+    answer: LabelledTube, truth: Sequence[LabelledTube], convention: TubeConvention
+) -> list[tuple[LabelledTube, float]]:
+    return [(tube, tube_iou(answer, tube, convention)) for tube in truth]
+
+
+def _hits(overlaps: Sequence[Sequence[tuple[LabelledTube, float]]], threshold: float) -> NDArray[np.bool_]:
+    """Which answers of one class, the best first, are right, from their overlaps with the true tubes of their video."""
+    taken: set[int] = set()
+    hits = np.zeros(len(overlaps), np.bool_)
+    for row, pairs in enumerate(overlaps):
+        tube, overlap = max(pairs, key=lambda pair: pair[1], default=(None, 0.0))
+        if tube is not None and overlap >= threshold and id(tube) not in taken:
+            taken.add(id(tube))
+            hits[row] = True
     return hits
