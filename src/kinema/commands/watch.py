@@ -23,6 +23,7 @@ from kinema.inference.live.latency import LatencyStats
 if TYPE_CHECKING:
     from kinema.inference.live.types import LivePrediction
     from kinema.video.stream import Stream
+    from kinema.weights.checkpoint import ModelCard
 
 log = logging.getLogger("kinema")
 
@@ -86,9 +87,7 @@ def watch(source: str, config: WatchConfig) -> int:
             "a folder cannot be watched", source, "give a camera, a file or an address; see kinema predict"
         )
     network, card = open_trained(config.model)
-    if card.task not in ("clip", "frame"):
-        what, do = f"a network of task {card.task} needs whole videos", "watch with the network that it was trained on"
-        raise UsageError(what, config.model, do)
+    check_task(card)
     frame_by_frame = goes_frame_by_frame(network)
     if frame_by_frame and config.engine not in ("auto", "torch"):
         log.info("engine: torch, not %s; %s remembers and goes frame by frame", config.engine, card.variant)
@@ -115,6 +114,17 @@ def watch(source: str, config: WatchConfig) -> int:
         do = "check that it plays, or convert it with ffmpeg"
         raise UnreadableVideo("the stream ended without a frame that can be decoded", source, do)
     return 0
+
+
+def check_task(card: ModelCard) -> None:
+    """Make sure that a network labels clips or frames, as they come.
+
+    Raises:
+        UsageError: it has another task.
+    """
+    if card.task not in ("clip", "frame"):
+        what, do = f"a network of task {card.task} needs whole videos", "watch with the network that it was trained on"
+        raise UsageError(what, card.variant, do)
 
 
 @contextlib.contextmanager
