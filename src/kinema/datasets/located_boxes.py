@@ -250,7 +250,8 @@ def box_set(data: DataSet) -> BoxSet:
         DataError: it has none.
     """
     if not isinstance(data, BoxSet):
-        raise DataError("no boxes in this data set", data.root, "give a folder with boxes.json (`kinema train --help`)")
+        do = "give a folder with boxes.json and tables in the format of AVA"
+        raise DataError("no boxes in this data set", data.root, do)
     return data
 
 

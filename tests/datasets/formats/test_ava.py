@@ -130,6 +130,17 @@ def test_wrong_rows_are_one_line_with_their_place(folder, rows: str, message: st
     assert not rows or "line 1" in found
 
 
+def test_a_table_alone_is_a_part_and_asks_for_what_it_leaves_open(folder):
+    part = open_data(folder / "val.csv")
+    assert [len(part.key_frames[example.key].boxes) for example in part.examples] == [1]
+    (folder / "other.csv").write_text("a,901,0,0,1,1,1\n")
+    assert "no part of the data" in fault_of(folder / "other.csv")
+    (folder / "boxes.json").unlink()
+    assert "no boxes.json that can be read" in fault_of(folder / "val.csv")
+    (folder / "manifest.csv").write_text("path,label\nvideos/a.mp4,stand\nvideos/b.mp4,walk\n")
+    assert not isinstance(open_data(folder / "manifest.csv"), BoxSet)
+
+
 def test_all_wrong_rows_can_be_collected(folder):
     (folder / "train.csv").write_text("a,901,0,0,1,1,5\na,902,0,0,1,1,6\na,903,0,0,1,1,1\na,904,0,0,1,1,7\n")
     faults: list[DataError] = []

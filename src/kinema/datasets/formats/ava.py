@@ -64,8 +64,13 @@ def list_boxes(path: str, options: ListOptions) -> BoxSet:
     Raises:
         DataError: a file, an entry or a row is missing or wrong; says which.
     """
-    about_path = Path(path) / NAME if os.path.isdir(path) else Path(path)
+    is_table = path.endswith(".csv")
+    about_path = Path(path).parent / NAME if is_table else Path(path) / NAME if os.path.isdir(path) else Path(path)
     about, root = _read_about(about_path), about_path.parent
+    if is_table:
+        about["parts"] = {part: file for part, file in about["parts"].items() if file == os.path.basename(path)}
+        if not about["parts"]:
+            raise DataError("this table of boxes is no part of the data", path, f'name it in "parts" of {about_path}')
     names = read_label_map(root / about["labels"])
     videos = _videos(root / about.get("videos", "."))
     listed = _list_rows(about, root, videos)
@@ -172,7 +177,15 @@ def _measured(paths: set[str]) -> tuple[dict[str, float], dict[str, tuple[int, i
 
 
 def _is_described(path: str) -> bool:
-    return os.path.isfile(os.path.join(path, NAME)) or (os.path.basename(path) == NAME and os.path.isfile(path))
+    """Whether there is a `boxes.json`, or the path is a table of boxes, which needs one."""
+    if os.path.isfile(os.path.join(path, NAME)) or (os.path.basename(path) == NAME and os.path.isfile(path)):
+        return True
+    if not path.endswith(".csv") or not os.path.isfile(path):
+        return False
+    try:
+        return next(read_box_rows(path), None) is not None
+    except DataError:
+        return False
 
 
 FORMAT = Format(list_data=list_boxes, detect=_is_described, priority=5)
