@@ -56,6 +56,7 @@ COMMANDS = {
     "check": Command(
         "Data", "Find files that cannot be read, copies, sources in two parts and uneven classes in a data set."
     ),
+    "reel": Command("Data", "Join labelled clips into long videos whose actions have exact times."),
     "flow": Command(
         "Data", "Compute the optical flow of a data set's videos and keep it on disk, so that training need not."
     ),

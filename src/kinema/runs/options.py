@@ -46,7 +46,12 @@ class DataOptions:
         from kinema.datasets.splits import split_data
 
         data = open_data(
-            path, format=self.format, fold=self.fold, group_by=self.group_by, labels=labels, tiers=self.tiers,
+            path,
+            format=self.format,
+            fold=self.fold,
+            group_by=self.group_by,
+            labels=labels,
+            tiers=self.tiers,
             image_fps=self.image_fps,
         )
         return split_data(
@@ -152,6 +157,45 @@ class ScoringOptions:
         check_settings({"clips": self.clips, "batch_size": self.batch_size}, 1)
         check_settings({"workers": self.workers}, 0)
         check_crops(self.crops)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReelOptions:
+    """How clips are joined."""
+
+    background: tuple[str, ...] = ()
+    """Classes in which nothing happens, such as no_fight: their clips are joined too, but are no actions."""
+    distractors: tuple[str, ...] = ()
+    """Classes outside the task: other things that happen. Their clips are no actions either."""
+    clips_per_video: tuple[int, int] = (8, 16)
+    """Fewest and most clips of a reel; the last reel of a part may be shorter."""
+    trim: float = 1.0
+    """Smallest share of a clip that is kept: 0.6 keeps a random stretch of 60 to 100 % of each clip."""
+    dissolve: tuple[int, int] = (0, 0)
+    """Fewest and most frames of the dissolves between clips; 0 is a cut."""
+    empty_share: float = 0.1
+    """Share of the clips without an action that is set aside for reels in which nothing happens."""
+    size: str | None = None
+    """Height and width of the reels, as 240x320; default: the most common size of the clips. Others get black borders."""
+    fps: float | None = None
+    """Frame rate of the reels; default: the most common one of the clips."""
+    repeat: int = 1
+    """How often each clip is used, each time in another reel or place."""
+    reel_seed: int = 0
+    """Seed of every random choice."""
+
+    def __post_init__(self) -> None:
+        check_settings({"trim": self.trim}, 0.05, 1)
+        check_settings({"empty_share": self.empty_share}, 0, 0.9)
+        check_settings({"fps": self.fps}, 1, 240)
+        check_settings({"repeat": self.repeat}, 1, 1000)
+        for name, (fewest, most) in (("clips_per_video", self.clips_per_video), ("dissolve", self.dissolve)):
+            check_settings({name: fewest}, 0 if name == "dissolve" else 1)
+            if most < fewest:
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"{option} needs the smaller number first", f"{fewest} {most}", "exchange them")
+        if self.size is not None:
+            parse_size(self.size)
 
 
 def check_crops(count: int) -> None:
