@@ -29,8 +29,9 @@ def box_iou(first: NDArray[np.float64], second: NDArray[np.float64], pixel: floa
 def best_boxes(boxes: NDArray[np.float64], scores: NDArray[np.float64], most_iou: float) -> NDArray[np.int64]:
     """Non-maximum suppression: rows of the boxes that overlap no better one by more than `most_iou`, best first."""
     order = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while len(order):
-        kept.append(int(order[0]))
-        order = order[1:][box_iou(boxes[order[:1]], boxes[order[1:]])[0] <= most_iou]
-    return np.array(kept, np.int64)
+    meets = box_iou(boxes[order], boxes[order]) > most_iou
+    left = np.ones(len(order), np.bool_)
+    for place in range(len(order)):
+        if left[place]:
+            left[place + 1 :] &= ~meets[place, place + 1 :]
+    return order[left]

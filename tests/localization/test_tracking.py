@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from kinema.errors import ConfigError
+from kinema.evaluation.located.tracking import TrackedFrame, tracking_scores
 from kinema.localization.tracking import Tracker, TrackerOptions, track
 from kinema.tracks import FrameBoxes
 
@@ -73,3 +74,27 @@ def test_frames_out_of_order_are_refused():
 def test_a_threshold_out_of_range_is_refused():
     with pytest.raises(ConfigError, match="--high-score must lie between 0 and 1"):
         TrackerOptions(high_score=1.5)
+
+
+@pytest.mark.parametrize(("name", "reference"), [("TUD-Campus", 0.499), ("TUD-Stadtmitte", 0.574)])
+def test_identities_are_as_right_as_those_of_the_package_trackers(real_data, name, reference):
+    # IDF1 of ByteTrackTracker in trackers 2.6.1 with its defaults on the same boxes
+    frames: dict[str, dict[int, list[list[float]]]] = {"gt": {}, "test": {}}
+    for kind, by_frame in frames.items():
+        for row in np.loadtxt(real_data.parent / f"golden/where/mot/{name}/{kind}.txt", delimiter=","):
+            by_frame.setdefault(int(row[0]), []).append([row[1], *row[2:4], *(row[2:4] + row[4:6])])
+    last = max(frames["gt"])
+    boxes = {n: np.array(frames["test"].get(n, []), float).reshape(-1, 5)[:, 1:] for n in range(1, last + 1)}
+    tracks = track([FrameBoxes(n, n / 25, rows, np.full(len(rows), 0.9)) for n, rows in boxes.items()])
+    answers: dict[int, list[list[float]]] = {}
+    for one in tracks:
+        for number, box in zip(one.frames.tolist(), one.boxes.tolist(), strict=True):
+            answers.setdefault(number, []).append([one.id, *box])
+
+    def tracked(rows: list[list[float]]) -> TrackedFrame:
+        values = np.array(rows)
+        return TrackedFrame(values[:, 0].astype(np.int64), values[:, 1:])
+
+    truth = {number: tracked(rows) for number, rows in frames["gt"].items()}
+    found = tracking_scores(truth, {number: tracked(rows) for number, rows in answers.items()})
+    assert found.idf1 >= reference - 0.02

@@ -22,8 +22,8 @@ from kinema.inference.detectors.layouts import LAYOUTS, Layout, Shape, Size
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LEAST = 0.05
-"""Boxes with a lower score are dropped before the others are compared with each other."""
+_LEAST, _MOST = 0.1, 1000
+"""Boxes with a lower score, and all but the best so many, are dropped before the others are compared with each other."""
 
 
 class OnnxDetector(Detector):
@@ -59,15 +59,15 @@ class OnnxDetector(Detector):
     def _found(self, outputs: Sequence[NDArray[np.float32]], shape: Size) -> Found:
         layout, size = self._layout, self._size
         boxes, scores = layout.decode(outputs, size)
-        classes = scores.argmax(axis=1)
-        best = scores[np.arange(len(scores)), classes].astype(np.float64)
-        rows = np.flatnonzero(best >= _LEAST)
-        scaled = (boxes[rows] * layout.scale(shape, size)).clip(0, np.tile(shape[::-1], 2))
-        rows, scaled = (part[(scaled[:, 2:] > scaled[:, :2]).all(axis=1)] for part in (rows, scaled))
+        cells, classes = np.nonzero(scores >= _LEAST)
+        best = scores[cells, classes].astype(np.float64)
+        scaled = (boxes[cells] * layout.scale(shape, size)).clip(0, np.tile(shape[::-1], 2))
+        real = (scaled[:, 2:] > scaled[:, :2]).all(axis=1)
+        rows = np.flatnonzero(real)[np.argsort(-best[real], kind="stable")[:_MOST]]
+        scaled, best, classes = scaled[rows], best[rows], classes[rows]
         # Boxes of different classes are moved apart, so that none suppresses another.
-        apart = scaled + (classes[rows] * (max(shape) + 1.0))[:, None]
-        kept = best_boxes(apart, best[rows], layout.most_iou)
-        return Found(np.asarray(scaled[kept], np.float64), best[rows][kept], classes[rows][kept])
+        kept = best_boxes(scaled + (classes * (max(shape) + 1.0))[:, None], best, layout.most_iou)
+        return Found(scaled[kept], best[kept], classes[kept])
 
 
 def _resize(frame: NDArray[np.uint8], size: Size, antialias: bool) -> NDArray[np.uint8]:
