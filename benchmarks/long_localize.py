@@ -3,7 +3,7 @@
 Videos of low resolution are drawn. Each command runs in a process of its own, whose largest resident memory is read. The networks
 have random weights, which changes no cost.
 
-    python benchmarks/long_localize.py [--hours 2] [--films 8] [--fps 10] [--json]
+    python benchmarks/long_localize.py [--hours 2] [--films 8] [--fps 4] [--json]
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
             seconds, peaks[name] = run("localize", str(video), "--model", str(model))
             found[f"{way}_{name}_seconds"] = round(seconds, 1)
             found[f"{way}_{name}_mb"] = round(peaks[name])
+            print(f"{way} {name}: {seconds:.1f} s, {peaks[name]:.0f} MB", file=sys.stderr, flush=True)
         found[f"{way}_memory_ratio"] = round(peaks["long"] / peaks["short"], 3)
     step = ("--step", "0.1")
     times = {
@@ -107,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--films", type=int, default=8)
-    parser.add_argument("--fps", type=float, default=10.0)
+    parser.add_argument("--fps", type=float, default=4.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -17,6 +17,7 @@ import pytest
 import timm
 
 from kinema import cli
+from kinema.video import open_video
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -25,6 +26,7 @@ SMALL = {
     "evaluate": ["--workers", "0"],
 }
 SMALL["compare"] = SMALL["train"]
+SMALL_SEGMENTS = ["--epochs", "1", "--batch-size", "4", "--precision", "f32", "--model-args", "width=16", "levels=3"]
 DOWNLOADS = ("--model slowfast_r50_8x8", "--init r2plus1d_18", "--labels ")
 """What marks a command that needs the internet."""
 DEFAULT = "kinema predict match.mp4"
@@ -104,6 +106,50 @@ def test_every_command_of_the_page_runs_in_order(page: str, place: Path, offline
     answers = [json.loads(line) for line in (place / "answers.jsonl").read_text().splitlines()]
     assert [Path(answer["path"]).name for answer in answers] == ["a.mp4", "b.mp4"]
     assert (place / "runs").is_dir()
+
+
+@pytest.fixture
+def place_with_actions(place: Path) -> Path:
+    """The same folder; its films hold one action after the other, with their times in matches.csv and truth.json."""
+    names = dict(zip(("left", "right", "up"), ("jump", "wave", "no_action"), strict=True))
+    for motion, name in names.items():
+        (place / "videos" / motion).rename(place / "videos" / name)
+    with open_video(place / "match.mp4") as video:
+        third_s = video.info.duration_s / 3
+    actions = [("jump", 0.0, third_s), ("wave", third_s, 2 * third_s)]
+    paths = ("films/a.mp4", "films/b.mp4", "match.mp4")
+    rows = [f"{path},{label},{start:.3f},{end:.3f},{part}" for path, part in zip(paths, ("train", "train", "valid"), strict=True)
+            for label, start, end in actions]  # fmt: skip
+    (place / "matches.csv").write_text("\n".join(["path,label,start,end,split", *rows, ""]))
+    annotations = [{"label": label, "segment": [start, end]} for label, start, end in actions]
+    database = {name: {"subset": "testing", "annotations": annotations} for name in ("a", "b")}
+    (place / "truth.json").write_text(json.dumps({"database": database}))
+    return place
+
+
+@pytest.mark.slow
+def test_finding_actions_runs_as_its_page_says(place_with_actions: Path, offline, capsys):
+    """docs/howto/localize.md from top to bottom, in small."""
+    count = 0
+    for kind, text in steps("docs/howto/localize.md"):
+        if kind == "python":
+            exec(compile(text, "localize.md", "exec"), {"__name__": "tour"})
+            continue
+        words, target = words_of(text)
+        if "segments" in words:
+            words = [*words[: words.index("--epochs")], *SMALL_SEGMENTS]
+        status = cli.run(words)
+        printed, message = capsys.readouterr()
+        assert status == 0, (text, message)
+        if target:
+            target.write_text(printed)
+        count += 1
+    assert count >= 15
+    assert json.loads((place_with_actions / "submission.json").read_text())["results"].keys() == {"a", "b"}
+    card = json.loads((place_with_actions / "runs/slow_fusion_small-1/best/model.json").read_text())
+    assert card["grouping"]["origin"]["num_videos"] == 2
+    for name in ("elan/a.eaf", "subtitles/b.srt", "pictures/match.png", "found/a.json", "located.mp4", "match.eaf"):
+        assert (place_with_actions / name).exists(), name
 
 
 @pytest.mark.slow

@@ -203,7 +203,7 @@ def _choose(predictor: Predictor, config: LocalizeConfig) -> int:
     """Choose settings, say what they reach, and save them in the checkpoint; the exit status."""
     from kinema.datasets.located import open_located
     from kinema.inference.localizer import Localizer
-    from kinema.runs.choose_settings import card_to_change, choose_settings, save_grouping
+    from kinema.runs.choose_settings import card_to_change, choose_settings, describe, save_grouping
 
     assert config.settings_from is not None
     data = open_located(config.settings_from, format=config.data_format, image_fps=config.image_fps or IMAGE_FPS)
@@ -212,7 +212,8 @@ def _choose(predictor: Predictor, config: LocalizeConfig) -> int:
         log.error("%s", failure.error if failure.path in str(failure.error) else f"{failure.path}: {failure.error}")
     card = card_to_change(str(config.model))
     save_grouping(card, chosen.grouping)
-    log.info("%s: settings chosen on the %s part and saved: %s", card, chosen.part, chosen.grouping)
+    part = f"the {chosen.part} part" if chosen.part != "all" else "all videos"
+    log.info("%s: settings chosen on %s and saved: %s", card, part, describe(chosen.grouping))
     predictor.card = replace(predictor.card, grouping=chosen.grouping)
     return 1 if chosen.failures else 0
 

@@ -110,6 +110,18 @@ def _silent(localizer: Localizer, data: LocatedSet) -> tuple[str, ...]:
     return tuple(label for label in localizer.labels if not counts.get(label))
 
 
+def describe(grouping: GroupingOptions) -> str:
+    """The settings that differ from the usual ones, and what they reach, in words."""
+    lengths = {
+        "smoothing": grouping.smoothing_s, "shortest segment": grouping.shortest_s, "largest gap": grouping.largest_gap_s,
+    }  # fmt: skip
+    parts = [grouping.method, *(f"{name} {value:.2g} s" for name, value in lengths.items() if value)]
+    parts += [f"thresholds of {len(grouping.by_class)} labels"] if grouping.by_class else []
+    parts += [f"least score {grouping.least_score:.2g}"] if grouping.least_score is not None else []
+    parts += [f"background {', '.join(grouping.background)}"] if grouping.background else []
+    return ", ".join(parts) + (f"; {grouping.origin}" if grouping.origin else "")
+
+
 def save_grouping(card: Path, grouping: GroupingOptions) -> None:
     """Write the settings into `model.json`, whole or not at all; all else in it, and the weights, stay as they are.
 
