@@ -228,7 +228,7 @@ def judge_events(
     Raises:
         DataError: there is no true event.
     """
-    scores = {name: spotting_map(truth, answers, tolerances_s) for name, tolerances_s in TOLERANCES_S.items()}
+    scores = {name: spotting_map(truth, answers, TOLERANCES_S[name]) for name in ("loose", "tight", "at1", "at5")}
     loose, labels = scores["loose"], _labels(truth)
     figures = {"average_map": loose.average_map, "average_map_visible": loose.average_map_visible}
     for name in ("tight", "at1", "at5"):

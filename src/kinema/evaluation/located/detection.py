@@ -102,7 +102,8 @@ def match_by_score(truth: SegmentTable, ranked: SegmentTable, thresholds: Sequen
     least, every = np.asarray(thresholds, dtype=np.float64)[:, None], np.arange(len(thresholds))
     for rows, overlaps in _overlaps_by_video(truth, ranked):
         free = np.ones((len(thresholds), overlaps.shape[1]), np.bool_)
-        for row, overlap in zip(rows, overlaps, strict=True):
+        near = overlaps.max(axis=1) >= least.min()
+        for row, overlap in zip(rows[near], overlaps[near], strict=True):
             enough = free & (overlap >= least)
             found = enough.any(axis=1)
             hits[found, row] = True

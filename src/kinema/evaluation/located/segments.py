@@ -77,16 +77,26 @@ class SegmentTable:
 
     def without_doubles(self, tolerance_s: float = 1e-3) -> SegmentTable:
         """Leave out rows whose video, label and times, within a tolerance, an earlier row has."""
-        seen: defaultdict[tuple[str, str, int, int], list[tuple[float, float]]] = defaultdict(list)
+        names, labels = (np.unique(column, return_inverse=True)[1] for column in (self.videos, self.labels))
+        order = np.lexsort((self.times_s[:, 0], labels, names))
+        alike = (np.diff(names[order]) == 0) & (np.diff(labels[order]) == 0)
+        alike &= np.diff(self.times_s[order, 0]) <= tolerance_s
+        near = np.zeros(
+            len(self), np.bool_
+        )  # rows beside one of their video and label that starts at about the same time
+        near[order[1:]] |= alike
+        near[order[:-1]] |= alike
+        seen: defaultdict[tuple[int, int, int, int], list[tuple[float, float]]] = defaultdict(list)
         kept = np.ones(len(self), np.bool_)
-        cells = np.floor(self.times_s / tolerance_s).astype(np.int64).tolist()  # near times are in cells side by side
-        rows = zip(self.videos.tolist(), self.labels.tolist(), self.times_s.tolist(), cells, strict=True)
-        for row, (video, label, (start_s, end_s), (first, last)) in enumerate(rows):
-            near = (seen.get((video, label, first + i, last + j), ()) for i in (-1, 0, 1) for j in (-1, 0, 1))
-            if any(abs(a - start_s) <= tolerance_s and abs(b - end_s) <= tolerance_s for rows in near for a, b in rows):
+        cells = np.floor(self.times_s / tolerance_s).astype(np.int64)  # near times are in cells side by side
+        for row in np.flatnonzero(near).tolist():
+            (start_s, end_s), (first, last) = self.times_s[row].tolist(), cells[row].tolist()
+            group = int(names[row]), int(labels[row])
+            earlier = (seen.get((*group, first + i, last + j), ()) for i in (-1, 0, 1) for j in (-1, 0, 1))
+            if any(abs(a - start_s) <= tolerance_s and abs(b - end_s) <= tolerance_s for o in earlier for a, b in o):
                 kept[row] = False
             else:
-                seen[video, label, first, last].append((start_s, end_s))
+                seen[*group, first, last].append((start_s, end_s))
         return self.take(kept)
 
     def by_video(self) -> dict[str, NDArray[np.int64]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,12 +78,13 @@ def spotting_map(
     classes = tuple(classes) or tuple(sorted({event.label for events in truth.values() for event in events}))
     if not any(truth.values()):
         raise DataError("there is no true event to compare with", "", "check the part and the file of the truth")
+    sides = [
+        {video: _by_label(events[video]) for video in truth if video in events} for events in (truth, predictions)
+    ]  # fmt: skip
     curves = np.zeros((len(tolerances_s), len(classes), 2))
     for column, name in enumerate(classes):
-        videos = [
-            _steps_of_video(truth[video], predictions.get(video, ()), name, rate)
-            for video in truth
-        ]  # fmt: skip
+        events = [[side.get(video, {}).get(name, ()) for side in sides] for video in truth]
+        videos = [_steps_of_video(true, found, rate) for true, found in events if true or found]
         for row, tolerance_s in enumerate(tolerances_s):
             curves[row, column] = _average_precisions(videos, tolerance_s * rate)
     middles = (curves[1:] + curves[:-1]) / 2 if len(tolerances_s) > 1 else curves
@@ -90,7 +92,7 @@ def spotting_map(
     return SpottingScores(classes, tuple(areas[:, 0].tolist()), tuple(areas[:, 1].tolist()))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Steps:
     """One class in one video: steps of true events and whether they are shown; steps and scores of the answers."""
 
@@ -99,12 +101,26 @@ class _Steps:
     answers: NDArray[np.int64]
     scores: NDArray[np.float64]
 
+    @cached_property
+    def nearest_is_shown(self) -> NDArray[np.bool_]:
+        """Whether the nearest true event of each answer is visible; false if there is none."""
+        if not len(self.true):
+            return np.zeros(len(self.answers), np.bool_)
+        middles = (self.true[1:] + self.true[:-1]) // 2
+        return self.shown[np.searchsorted(middles, self.answers, side="right")]
 
-def _steps_of_video(
-    truth: Sequence[SpottedEvent], predictions: Sequence[SpottedEvent], label: str, rate: float
-) -> _Steps:
-    true = dict(sorted((int(event.time_s * rate), event.visible) for event in truth if event.label == label))
-    spotted = {int(event.time_s * rate): event.score for event in predictions if event.label == label}
+
+def _by_label(events: Sequence[SpottedEvent]) -> dict[str, list[SpottedEvent]]:
+    found: dict[str, list[SpottedEvent]] = {}
+    for event in events:
+        found.setdefault(event.label, []).append(event)
+    return found
+
+
+def _steps_of_video(truth: Sequence[SpottedEvent], predictions: Sequence[SpottedEvent], rate: float) -> _Steps:
+    """From the true events and answers of one class in one video."""
+    true = dict(sorted((int(event.time_s * rate), event.visible) for event in truth))
+    spotted = {int(event.time_s * rate): event.score for event in predictions}
     answers = sorted(spotted)
     return _Steps(
         np.array(list(true), np.int64),
@@ -116,36 +132,34 @@ def _steps_of_video(
 
 def _average_precisions(videos: Sequence[_Steps], width: float) -> tuple[float, float]:
     """Average precision over all true events, and over the visible ones; `width` of the window in steps."""
+    if not videos:
+        return 0.0, 0.0
     scores = np.concatenate([video.scores for video in videos])
     hits = np.concatenate([_hits(video, width) for video in videos])
-    shown = np.concatenate([_nearest_is_shown(video) for video in videos])
+    shown = np.concatenate([video.nearest_is_shown for video in videos])
     num_true = sum(len(video.true) for video in videos)
     num_shown = sum(int(video.shown.sum()) for video in videos)
     return _eleven_points(scores, hits, num_true), _eleven_points(scores[shown], hits[shown], num_shown)
 
 
 def _hits(video: _Steps, width: float) -> NDArray[np.bool_]:
-    hits = np.zeros(len(video.answers), np.bool_)
-    for step in video.true:
-        near = ~hits & (np.abs(video.answers - step) <= width / 2)
-        if near.any():
-            hits[np.where(near, video.scores, -np.inf).argmax()] = True
-    return hits
-
-
-def _nearest_is_shown(video: _Steps) -> NDArray[np.bool_]:
-    """Whether the nearest true event of each answer is visible; false if there is none."""
-    if not len(video.true):
-        return np.zeros(len(video.answers), np.bool_)
-    middles = (video.true[1:] + video.true[:-1]) // 2
-    return video.shown[np.searchsorted(middles, video.answers, side="right")]
+    first = np.searchsorted(video.answers, video.true - width / 2, side="left").tolist()
+    past = np.searchsorted(video.answers, video.true + width / 2, side="right").tolist()
+    scores, hits = video.scores.tolist(), [False] * len(video.answers)
+    for low, high in zip(first, past, strict=True):
+        if high - low == 1:
+            hits[low] = True
+        elif near := [place for place in range(low, high) if not hits[place]]:
+            hits[max(near, key=scores.__getitem__)] = True
+    return np.array(hits, np.bool_)
 
 
 def _eleven_points(scores: NDArray[np.float64], hits: NDArray[np.bool_], num_true: int) -> float:
     if not num_true or not len(scores):
         return 0.0
-    kept = scores >= np.linspace(0, 1, 200)[:, None]
-    right = (kept & hits).sum(axis=1)
-    precision, recall = right / np.maximum(kept.sum(axis=1), 1), right / num_true
+    order = np.argsort(scores)
+    kept = len(scores) - np.searchsorted(scores[order], np.linspace(0, 1, 200), side="left")
+    right = np.concatenate([[0], np.cumsum(hits[order][::-1])])[kept]
+    precision, recall = right / np.maximum(kept, 1), right / num_true
     best = [np.max(precision[recall >= level / 10], initial=0) for level in range(11)]
     return float(np.mean(best))
