@@ -47,3 +47,13 @@ def test_damaged_headers_say_nothing(data):
     assert not slices.may_have_fields
     assert not slices.is_single_field(data)
     assert not slices.has_b_slice(data)
+
+
+def test_the_type_of_a_slice_is_read_from_its_first_byte_or_further_on():
+    def slices(first: int, kind: int) -> bytes:
+        bits = "".join(f"{value + 1:0{2 * (value + 1).bit_length() - 1}b}" for value in (first, kind)) + "1"
+        bits += "0" * (-len(bits) % 8)
+        return b"\0\0\0\1\x41" + int(bits, 2).to_bytes(len(bits) // 8)
+
+    for first in (0, 5):
+        assert [kind for kind in range(10) if SliceReader(b"").has_b_slice(slices(first, kind))] == [1, 6]

@@ -287,9 +287,10 @@ class FrameDecoder(PacketDecoder):
             refused = min((packet for packet in self._refused if group.start <= packet <= last), default=last + 1)
             wanted = IndexSet(part)
             held = self._decode_held(group, last, wanted, convert)
-            found = frames_in_order(self._batches(group.start, last, []), wanted, convert)
+            again = list[int]()  # packets that the decoder refuses once more; it may show what it has of their frames
+            found = frames_in_order(self._batches(group.start, last, again), wanted, convert)
             for index, made, is_corrupt in heapq.merge(held, found, key=itemgetter(0)):
-                if is_corrupt or self.index.decode_order[index] >= refused:
+                if is_corrupt or self.index.decode_order[index] >= refused or self.index.decode_order[index] in again:
                     self.concealed.add(index)
                 yield index, made
         self._ready, self._next_packet, self._can_resume, self._is_damaged = {}, 0, False, False

@@ -57,7 +57,8 @@ class NumberingCheck:
                 self._reorders = self._slices.has_b_slice(bytes(packet))
         elif self._is_mpeg and self._may_reorder and not self._falls and not self._reorders:
             self._reorders = is_reference(bytes(memoryview(packet)[:_HEAD_BYTES]), self._codec) is False
-        return not self.is_vp8 or not packet.size or bool(memoryview(packet)[0] & _VP8_VISIBLE)
+        # Of frames that refer to no other, none is invisible: a damaged one may say so.
+        return not self.is_vp8 or not packet.size or memoryview(packet)[0] & (_VP8_VISIBLE | _VP8_INTER) != _VP8_INTER
 
     def is_key(self, packet: av.Packet) -> bool:
         """Whether decoding can start at a packet; a damaged packet of VP8 may say that it cannot."""

@@ -75,6 +75,9 @@ class PacketDecoder:
 
     def _send(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         """Send a packet to the decoder, None to drain it: the frames that it outputs; none for a damaged packet."""
+        if packet is not None and packet.is_corrupt and self.index.is_intra:  # the file breaks off in it
+            self._is_damaged = True
+            return []
         check = self._check if packet is not None else None
         if packet is not None and check is not None and not check.accepts(bytes(packet), packet.is_keyframe):
             self._is_damaged = True

@@ -47,7 +47,7 @@ _MAX_GAPS = 0.05  # share of all steps: more of them, and more than three, show 
 JUMP_S = 10.0  # a forward step of more than this in a broadcast or camera stream means that its clock was reset
 _BACKWARD_JUMP_S = 0.5  # and so does, in any file, a backward step of more than this
 _BROADCAST = frozenset({"mpegts", "mpeg"})  # formats whose clock may be reset
-_BEGINNING_ANYWHERE = _BROADCAST | {"flv", "live_flv", "h264", "hevc", "mpegvideo"}  # recordings of what was on the air
+_BEGINNING_ANYWHERE = _BROADCAST | {"h264", "hevc", "mpegvideo"}  # recordings of what was on the air
 UNTIMED = -(1 << 63)  # the timestamp of a packet that has none
 _PLACEHOLDER_BYTES = 10  # a packed MPEG-4 stream has two frames in one packet, then a packet of about 7 bytes
 
