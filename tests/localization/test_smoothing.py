@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from kinema.errors import ConfigError
-from kinema.localization.smoothing import RollingAverage, rolling_average
+from kinema.localization.smoothing import RollingAverage, gaussian_average, rolling_average
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 30, 200])
@@ -53,3 +56,37 @@ def change_of(scores: np.ndarray) -> float:
 def test_nothing_to_average_is_an_error(make) -> None:
     with pytest.raises(ConfigError, match="at least one"):
         make(0)
+
+
+def test_a_gaussian_counts_seconds_not_predictions() -> None:
+    """The same curve at 10 predictions a second, at 4, and at uneven times."""
+    even, coarse = np.arange(0, 10, 0.1), np.arange(0, 10, 0.25)
+    uneven = np.sort(np.random.default_rng(0).uniform(0, 10, 400))
+    found = {}
+    for name, times in (("even", even), ("coarse", coarse), ("uneven", uneven)):
+        smooth = gaussian_average((times >= 5).astype(np.float32)[:, None], times, 1.0)[:, 0]
+        found[name] = np.interp([2.0, 4.0, 5.0, 6.0, 9.5], times, smooth)
+    assert found["coarse"] == pytest.approx(found["even"], abs=0.06)
+    assert found["uneven"] == pytest.approx(found["even"], abs=0.06)
+    assert found["even"][[0, 4]] == pytest.approx([0, 1], abs=0.01)
+
+
+def test_a_gaussian_changes_no_constant_and_width_zero_nothing() -> None:
+    scores = np.random.default_rng(0).random((20, 3)).astype(np.float32)
+    times = np.arange(20.0)
+    assert np.array_equal(gaussian_average(scores, times, 0.0), scores.astype(np.float64))
+    assert gaussian_average(np.ones((20, 1), np.float32), times, 3.0) == pytest.approx(np.ones((20, 1)))
+    assert gaussian_average(scores[:1], times[:1], 3.0).shape == (1, 3)
+
+
+def test_the_benchmark_of_borders_measures_what_it_says() -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "borders.py"
+    spec = importlib.util.spec_from_file_location("borders", path)
+    assert spec is not None
+    borders = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(borders)
+    centred, right = borders.errors(9, False, 20, 1.6)
+    causal, _ = borders.errors(9, True, 20, 1.6)
+    assert abs(np.median(centred)) < 0.1
+    assert np.median(causal) == pytest.approx(1.0, abs=0.1)
+    assert right > 0.95
