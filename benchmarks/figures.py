@@ -1,9 +1,9 @@
 """Who does what where, without any download: drawn figures, a small detector trained on them, tracks, and actions of boxes.
 
-    python benchmarks/figures.py FOLDER            # about ten minutes on two cores; what FOLDER holds already is not made again
+    python benchmarks/figures.py FOLDER            # what FOLDER holds already is not made again
 
 Writes the data set (`FOLDER/data`), the run (`FOLDER/run`), the detector in the layout of FastestDet (`FOLDER/figures.onnx`), and
-prints the table of `docs/howto/detect.md`. The steps are those of a user: `kinema train --task boxes`, `kinema detect`,
+prints a table. The steps are those of a user: `kinema train --task boxes`, `kinema detect`,
 `kinema evaluate`.
 """
 
@@ -36,17 +36,17 @@ from kinema.tracks import Track
 INPUT = (144, 192)
 CELL = 16
 SEED = 0
-SECONDS, DATA_FPS = 8.0, 10.0
+SECONDS, TRAIN_SECONDS, DATA_FPS = 6.0, 3.0, 5.0
 TRAIN = [
-    *("--task", "boxes", "--model", "slow_fusion_tiny", "--size", "72x96", "--clip-len", "12", "--fps", "6"),
-    *("--batch-size", "8", "--lr", "0.004", "--crop-scale", "0.6", "--workers", "0"),
+    *("--task", "boxes", "--model", "slow_fusion_tiny", "--size", "72x96", "--clip-len", "8", "--fps", "5"),
+    *("--batch-size", "8", "--lr", "0.004", "--crop-scale", "0.6", "--workers", "1"),
 ]
 
 
 class FigureDetector(nn.Module):
     """A few convolutions; for each cell of 16 x 16 pixels objectness, offset of the centre, width and height, and a class."""
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = 12) -> None:
         super().__init__()
         channels = [3, width, 2 * width, 4 * width, 4 * width]
         layers: list[nn.Module] = []
@@ -250,10 +250,11 @@ def make(folder: Path, given: argparse.Namespace) -> Made:
     """Draw the data, train the network and the detector, unless the folder holds them."""
     made = Made(folder, {})
     counts = dict(zip(("train", "valid"), given.videos, strict=True))
+    lengths_s = {"train": TRAIN_SECONDS, "valid": SECONDS}
     steps = (
         (
             made.data / "boxes.json",
-            lambda: write_figures_set(made.data, counts=counts, seconds=SECONDS, fps=DATA_FPS, seed=SEED),
+            lambda: write_figures_set(made.data, counts=counts, seconds=lengths_s, fps=DATA_FPS, seed=SEED),
         ),
         (made.detector, lambda: train_detector(made.detector, given.frames, given.detector_epochs)),
         (made.run / "summary.json", lambda: train_network(made, given.epochs)),
@@ -309,8 +310,8 @@ def main() -> None:
     """Make what is missing in the folder, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--epochs", type=int, default=25)
-    parser.add_argument("--videos", type=int, nargs=2, default=(30, 10))
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--videos", type=int, nargs=2, default=(400, 12))
     parser.add_argument("--frames", type=int, default=800, help="drawn frames that the detector is trained on")
     parser.add_argument("--detector-epochs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,8 +209,8 @@ def write_scene(path: str | Path, scene: Scene, fps: float = FPS) -> list[dict[i
 def write_figures_set(
     folder: str | Path,
     *,
-    counts: dict[str, int] | None = None,
-    seconds: float = SECONDS,
+    counts: Mapping[str, int] | None = None,
+    seconds: float | Mapping[str, float] = SECONDS,
     fps: float = FPS,
     size: tuple[int, int] = SIZE,
     seed: int = 0,
@@ -220,7 +220,7 @@ def write_figures_set(
     Args:
         folder: gets `boxes.json`, `labels.pbtxt`, a CSV file for each part, `videos/` and `mot/`.
         counts: number of videos of each part; default 24 to train and 8 to validate.
-        seconds: length of each video.
+        seconds: length of each video, the same for all or by part.
         fps: its frame rate.
         size: its height and width.
         seed: of everything. The same seed draws the same scenes at any frame rate.
@@ -236,7 +236,8 @@ def write_figures_set(
         for number in range(count):
             name = f"{part}_{number:03d}"
             rng, first = np.random.default_rng([seed, place, number]), ACTIONS[number % len(ACTIONS)]
-            scene = draw_scene(rng, size, seconds, first=first)
+            length_s = seconds[part] if isinstance(seconds, Mapping) else seconds
+            scene = draw_scene(rng, size, length_s, first=first)
             boxes = write_scene(folder / "videos" / f"{name}.mp4", scene, fps)
             write_text(folder / "mot" / f"{name}.txt", "".join(_mot_rows(boxes)))
             rows += _ava_rows(name, scene)
