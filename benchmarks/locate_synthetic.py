@@ -140,6 +140,8 @@ def border_moves(by_rate: list[list[LocatedActions]]) -> str:
                 best = min(near, key=max, default=(np.inf, np.inf))
                 lost += max(best) > 1
                 moves += [float(move) for move in best if max(best) <= 1]
+    if not moves:
+        return "no answer at the first rate"
     return f"median {np.median(moves):.3f} s, 95 % {np.quantile(moves, 0.95):.3f} s, largest {max(moves):.3f} s, lost {lost}"
 
 
