@@ -33,7 +33,7 @@ Indices = list[int]
 Reader = Callable[[str, Indices, int | None], np.ndarray]
 
 
-def draw_film(path: Path, height: int, width: int, num_frames: int) -> Path:
+def draw_film(path: Path, height: int, width: int, num_frames: int, codec: str = "libx264") -> Path:
     """A camera that wanders over a textured ground with moving things on it, and some noise."""
     rng = np.random.default_rng(0)
     ground = rng.integers(0, 256, (height // 8 + 40, width // 8 + 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)
@@ -41,7 +41,7 @@ def draw_film(path: Path, height: int, width: int, num_frames: int) -> Path:
         ground.astype(np.float32) + np.roll(ground, 3, 0) + np.roll(ground, 4, 1) + np.roll(ground, (5, 5), (0, 1))
     ) / 4
     with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=25)
+        stream = output.add_stream(codec, rate=25)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         for number in range(num_frames):
             top, left = int(80 + 75 * np.sin(number / 31)), int(80 + 75 * np.cos(number / 47))

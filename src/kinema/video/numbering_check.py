@@ -38,7 +38,7 @@ class NumberingCheck:
         # Headers of H.264 often allow another order where there is none, so that only B-slices show one.
         self._reorders = codec.has_b_frames and not self._is_mpeg and self._slices is None
         self._falls, self._last_pts = False, -(1 << 63)
-        self._num_packets = 0
+        self._num_packets, self._is_settled = 0, False
 
     def add(self, packet: av.Packet, pts: int) -> bool:
         """Look at a packet that no edit hides; `pts` is its timestamp without jumps.
@@ -46,6 +46,8 @@ class NumberingCheck:
         Returns:
             Whether its frame is displayed. VP8 also has frames that others only refer to.
         """
+        if self._is_settled:
+            return True
         self._num_packets += 1
         self._falls |= pts < self._last_pts
         self._last_pts = pts
@@ -57,6 +59,8 @@ class NumberingCheck:
                 self._reorders = self._slices.has_b_slice(bytes(packet))
         elif self._is_mpeg and self._may_reorder and not self._falls and not self._reorders:
             self._reorders = is_reference(bytes(memoryview(packet)[:_HEAD_BYTES]), self._codec) is False
+        may_have_fields = self._slices is not None and self._slices.may_have_fields and not self.has_fields
+        self._is_settled = self._falls and not self.is_vp8 and not may_have_fields
         # Of frames that refer to no other, none is invisible: a damaged one may say so.
         return not self.is_vp8 or not packet.size or memoryview(packet)[0] & (_VP8_VISIBLE | _VP8_INTER) != _VP8_INTER
 
