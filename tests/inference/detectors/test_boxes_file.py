@@ -59,6 +59,8 @@ def test_json_of_detect_is_read_back(tmp_path):
         ("a.txt", "0,-1,1,2,3,4,0.5\n", "from 1.*line 1"),
         ("a.txt", "101,-1,1,2,3,4,0.5\n", "does not have.*line 1"),
         ("a.txt", "1,-1,a,2,3,4\n", "not a box.*line 1"),
+        ("a.csv", "walk,1.0,0.1,0.2,0.5,0.8,,1\nwalk,1.0,0.6,0.2,0.9,0.8,,1\n", "two boxes in one frame.*line 2"),
+        ("a.txt", "1,3,1,2,3,4,0.5\n1,3,9,2,3,4,0.5\n", "person 3 has two boxes in one frame.*line 2"),
         ("a.txt", "", "no box in this file"),
         ("a.json", '{"path": "walk.mp4"}', "no tracks"),
         ("a.json", "{", "not JSON"),

@@ -126,7 +126,12 @@ def _frame(index: int, rows: Sequence[BoxRow], times_s: NDArray[np.float64]) -> 
 
 
 def _track(number: int, rows: Sequence[BoxRow], times_s: NDArray[np.float64]) -> Track:
-    by_frame = {row.frame or 0: row for row in rows}  # AVA has a row for each label of a person
+    by_frame: dict[int, BoxRow] = {}
+    for row in rows:
+        first = by_frame.setdefault(row.frame or 0, row)
+        if first.box != row.box:  # AVA has a row for each label of a person, with the same box
+            do = "give each person another number; in AVA, write scores with a decimal point, as 1.0"
+            raise DataError(f"person {number} has two boxes in one frame", row.where, do)
     frames = np.array(sorted(by_frame), np.int64)
     boxes = np.array([by_frame[frame].box for frame in frames.tolist()])
     return Track(number, times_s[frames], frames, boxes, np.array([by_frame[frame].score for frame in frames.tolist()]))
