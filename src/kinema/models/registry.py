@@ -15,6 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from kinema.errors import ConfigError, UnknownName, UsageError, nearest
 from kinema.models.backbone import HUB_PREFIX, Backbone, BackboneSource, is_hub_name, list_backbones
@@ -184,10 +186,19 @@ def build_arguments(name: str, card: Mapping[str, object]) -> dict[str, object]:
 def build_without_weights(name: str, **arguments: Any) -> Network:
     """Build a network whose weights have shapes and no values, in no time and no memory; arguments as for `build`."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NoValues():
             return build(name, **arguments)
     except NotImplementedError:  # its constructor reads values
         return build(name, **arguments).to("meta")
+
+
+class _NoValues(TorchFunctionMode):
+    """Draws no first values on the meta device: torch's rules for that are a third of the time and change nothing there."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_) and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def is_network(name: str) -> bool:
