@@ -27,7 +27,7 @@ SMALL = {
 }
 SMALL["compare"] = SMALL["train"]
 SMALL_SEGMENTS = ["--epochs", "1", "--batch-size", "4", "--precision", "f32", "--model-args", "width=16", "levels=3"]
-DOWNLOADS = ("--model slowfast_r50_8x8", "--init r2plus1d_18", "--labels ")
+DOWNLOADS = ("--model slowfast_r50_8x8", "--init r2plus1d_18", "--labels ", "kinema detect")
 """What marks a command that needs the internet."""
 DEFAULT = "kinema predict match.mp4"
 """A command that needs the internet too: without a network it takes a published one."""
@@ -102,7 +102,7 @@ def test_every_command_of_the_page_runs_in_order(page: str, place: Path, offline
         else:
             assert status == 0, (text, message)
             count += 1
-    assert count >= {"README.md": 11, "docs/start.md": 6}[page]
+    assert count >= {"README.md": 12, "docs/start.md": 6}[page]
     answers = [json.loads(line) for line in (place / "answers.jsonl").read_text().splitlines()]
     assert [Path(answer["path"]).name for answer in answers] == ["a.mp4", "b.mp4"]
     assert (place / "runs").is_dir()
