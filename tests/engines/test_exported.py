@@ -47,6 +47,19 @@ def test_a_video_is_predicted_as_by_the_checkpoint(make, format: str, two_part_f
     assert [segment.span for segment in found.segments] == [segment.span for segment in expected.segments]
 
 
+def test_evenly_spaced_clips_stay_so_in_a_file(make, two_part_film: Path, tmp_path):
+    network, card = make()
+    network.spec = network.spec.with_(sampling="dense", window_s=None, frame_stride=12, fps=30.0, spacing="even")
+    card = ModelCard.of(network, card.labels)
+    written = export(network, card, tmp_path / "even.onnx")
+    expected = Predictor(network, card, device="cpu", precision="f32")(two_part_film)
+    found = load(written.path, precision="f32")
+    assert found.spec == network.spec
+    timeline = found(two_part_film).timeline
+    np.testing.assert_allclose(timeline.spans_s, [[0, 1.6], [1.6, 3.2], [2.4, 4.0]])
+    np.testing.assert_allclose(timeline.scores, expected.timeline.scores, atol=1e-4)
+
+
 def test_file_of_a_network_that_answers_at_each_frame_does_so_too(make, two_part_film: Path, tmp_path):
     network, card = make("conv_gru_small", task="frame")
     network.spec = network.spec.with_(sampling="dense", window_s=None)

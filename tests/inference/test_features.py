@@ -34,6 +34,16 @@ def test_the_classifier_of_the_features_gives_the_scores_of_the_prediction(make_
     assert np.allclose(logits.softmax(1).detach().numpy(), timeline.raw, atol=1e-5)
 
 
+def test_evenly_spaced_clips_are_the_same_for_features_and_predictions(make_predictor, two_part_film):
+    clips = {"clip_len": 4, "frame_stride": 12, "fps": 30.0, "sampling": "dense"}  # 1.6 s
+    predictor = make_predictor(**clips, spacing="even")
+    found, spans_s = predictor.features(two_part_film)
+    np.testing.assert_allclose(spans_s, [[0, 1.6], [1.6, 3.2], [2.4, 4.0]])
+    np.testing.assert_allclose(predictor(two_part_film).timeline.spans_s, spans_s)
+    assert not np.allclose(make_predictor(**clips).features(two_part_film)[1][1], spans_s[1])
+    assert found[0] < found[1] < found[2]  # frame 2 of 4 of the middle clip, at 2.12 s, is light already
+
+
 def test_videos_share_batches_come_in_order_and_a_broken_one_is_a_failure(make_predictor, two_part_film, text_file):
     predictor = make_predictor(batch_size=64)
     outcomes = list(predictor.extract([str(two_part_film), str(text_file), str(two_part_film)]))
