@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -29,12 +31,15 @@ def hanging(monkeypatch, tmp_path) -> Iterator[str]:
         yield address
 
 
-def test_a_silent_server_and_none_at_all_are_reasons_and_an_error_page_is_an_answer(hanging, camera):
+def test_a_silent_server_and_none_at_all_are_reasons_and_an_error_page_is_an_answer(hanging):
     assert "answer" in silence(hanging) or "timed out" in silence(hanging)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     assert "refused" in silence(f"http://127.0.0.1:{port}")
     assert silence("nonsense")
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:  # knows no HEAD: 501
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert silence(f"http://127.0.0.1:{server.server_port}") == ""
 
 
 def test_only_cached_files_are_used_while_the_hub_is_silent(hanging, monkeypatch):
