@@ -112,6 +112,12 @@ def test_an_answer_outside_its_video_names_the_row(tmp_path):
         judge_segment_files(answers, str(truth), "activitynet", subset="hidden")
 
 
+def test_proposals_need_no_label(tmp_path):
+    proposed, truth = tmp_path / "proposals.json", write(tmp_path / "truth.csv", "v,a,0,10,\nv,a,20,30,\n")
+    proposed.write_text(json.dumps({"results": {"v": [{"segment": [0, 10], "score": 0.9}]}}))
+    assert judge_segment_files(str(proposed), truth, "proposals").figures["ar_at_100"] == 0.5
+
+
 def test_events_in_files(tmp_path):
     truth = tmp_path / "truth.csv"
     truth.write_text("video,time,label,visibility\nv,10,a,\nv,40,a,not shown\n")

@@ -128,6 +128,7 @@ def test_a_video_may_be_a_little_longer_than_its_file_says(tmp_path):
         ({"annotations": [{"label": "a", "position": "1"}]}, "not an event.*game, event 1"),
         ({"annotations": [{"label": "a", "position": "NaN", "half": 1}]}, "finite time and score.*event 1"),
         ({"g": 1}, "no segments"),
+        ({"results": {"v": [{"segment": [2, 2], "label": "a"}]}}, "no length.*v, segment 1"),
     ],
 )  # fmt: skip
 def test_wrong_events(tmp_path, text, message):

@@ -65,11 +65,12 @@ def judge_segment_files(
         check_common("video", events, dict.fromkeys(spotted, answers), truth)
         check_common("label", _labels(events), dict.fromkeys(_labels(spotted), answers), truth)
         return judge_events(events, spotted)
-    true, found = read_segments(truth, subset), read_segments(answers, subset)
+    labelled = protocol != "proposals"
+    true, found = read_segments(truth, subset), read_segments(answers, subset, labelled=labelled)
     if not len(true.table):
         part = f" in the part {subset!r}" if subset else ""
         raise DataError(f"no true segment{part}", truth, "choose a part that has annotations")
-    check_answers(true, found)
+    check_answers(true, found, labelled=labelled)
     judged = judge_segments(
         true.table, found.table, protocol,
         remove_doubled=remove_doubled, background=background, durations_s=true.durations_s,
@@ -78,8 +79,8 @@ def judge_segment_files(
     return replace(judged, statistics={side: label_statistics(table.segments()) for side, table in sides.items()})
 
 
-def check_answers(truth: SegmentFile, answers: SegmentFile) -> None:
-    """Check that answers belong to this truth; labels that only some answers have are named in a warning.
+def check_answers(truth: SegmentFile, answers: SegmentFile, *, labelled: bool = True) -> None:
+    """Check that answers belong to this truth. If labels count, one that the truth does not have is named in a warning.
 
     Raises:
         DataError: no video or no label in common, or an answer outside its video.
@@ -89,7 +90,8 @@ def check_answers(truth: SegmentFile, answers: SegmentFile) -> None:
         for column in (answers.table.videos, answers.table.labels)
     )
     check_common("video", {*truth.table.videos.tolist(), *truth.durations_s}, videos, truth.path)
-    check_common("label", set(truth.table.labels.tolist()), labels, truth.path)
+    if labelled:
+        check_common("label", set(truth.table.labels.tolist()), labels, truth.path)
     for video, (start_s, end_s), where in zip(
         answers.table.videos.tolist(), answers.table.times_s.tolist(), answers.where, strict=True
     ):

@@ -55,7 +55,7 @@ class SegmentFile:
     durations_s: Mapping[str, float] = field(default_factory=dict)
 
 
-def read_segments(path: str, subset: str = "") -> SegmentFile:
+def read_segments(path: str, subset: str = "", *, labelled: bool = True) -> SegmentFile:
     """Read a file of segments.
 
     Args:
@@ -63,6 +63,7 @@ def read_segments(path: str, subset: str = "") -> SegmentFile:
             table with the columns video (or path), start, end, label and, for answers, score; or a folder with a text file a
             video that has a label a frame (their times are then counted in frames).
         subset: of a "database", the part to take, such as "validation"; empty takes all.
+        labelled: in JSON, each segment needs a label; proposals have none.
 
     Raises:
         DataError: the file cannot be read, or a segment is wrong; says which one.
@@ -73,7 +74,7 @@ def read_segments(path: str, subset: str = "") -> SegmentFile:
     elif is_table(path):
         rows = [_row_of_table(row) for row in read_table(path)]
     else:
-        rows = list(_rows_of_json(read_json(path), subset, path, durations_s))
+        rows = list(_rows_of_json(read_json(path), subset, path, durations_s, labelled))
     for row in rows:
         _check(row, durations_s.get(row.video))
     times_s = np.array([row[2:4] for row in rows], np.float64).reshape(-1, 2)
@@ -98,7 +99,7 @@ def read_events(path: str) -> dict[str, list[SpottedEvent]]:
         rows = map(_event_of_table, read_table(path))
     else:
         values = read_json(path)
-        rows = _events_of_json(values, path) if _is_soccernet(values) else _rows_of_json(values, "", path, {})
+        rows = _events_of_json(values, path) if _is_soccernet(values) else _checked(_rows_of_json(values, "", path, {}))
     events: dict[str, list[SpottedEvent]] = {}
     for row in rows:
         if not (math.isfinite(row.start_s) and math.isfinite(row.end_s) and math.isfinite(row.score)):
@@ -149,7 +150,15 @@ def _check(row: _Found, duration_s: float | None) -> None:
         raise DataError(what, row.where, "correct the times (are they seconds?) or the duration")
 
 
-def _rows_of_json(values: object, subset: str, path: str, durations_s: dict[str, float]) -> Iterator[_Found]:
+def _checked(rows: Iterable[_Found]) -> Iterator[_Found]:
+    for row in rows:
+        _check(row, None)
+        yield row
+
+
+def _rows_of_json(
+    values: object, subset: str, path: str, durations_s: dict[str, float], labelled: bool = True
+) -> Iterator[_Found]:
     entries = values if isinstance(values, dict) else {}
     if isinstance(entries.get("database"), dict):
         videos = _annotations(entries["database"], subset, path, durations_s)
@@ -162,7 +171,8 @@ def _rows_of_json(values: object, subset: str, path: str, durations_s: dict[str,
             where = f"{path}: {video}, segment {number}"
             try:
                 start_s, end_s = map(float, segment["segment"])
-                yield _Found(video, _text(segment["label"]), start_s, end_s, float(segment.get("score", 1)), where)
+                label = _text(segment["label"] if labelled else segment.get("label", "proposal"))
+                yield _Found(video, label, start_s, end_s, float(segment.get("score", 1)), where)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise DataError("not a segment", where, _JSON) from error
 
