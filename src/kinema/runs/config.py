@@ -164,8 +164,12 @@ class TrainConfig(LearningConfig):
             raise ConfigError("kept features need a folder", "--task kept", "give --keep-features FOLDER")
         check_settings({"feature_step": self.feature_step}, 0.01)
         if self.boxes and chosen != "boxes":
-            raise ConfigError("--boxes goes with --task boxes", f"--task {chosen}", "give --task boxes, or leave it out")
+            raise ConfigError(
+                "--boxes goes with --task boxes", f"--task {chosen}", "give --task boxes, or leave it out"
+            )
         if chosen != "segments" and (self.encoder or self.feature_step or self.feature_cache):
             flag = "--encoder" if self.encoder else "--feature-step" if self.feature_step else "--feature-cache"
-            raise ConfigError(f"{flag} goes with --task segments", f"--task {chosen}", "give --task segments, or leave it out")
+            raise ConfigError(
+                f"{flag} goes with --task segments", f"--task {chosen}", "give --task segments, or leave it out"
+            )
         object.__setattr__(self, "task", chosen)

@@ -66,7 +66,9 @@ class SliceReader:
         """Whether a packet's first slice is a B-slice."""
         for unit in units(packet, self._size):
             if unit[0] & 31 in _SLICES:
-                if len(unit) > 1 and unit[1] & 128:  # the slice begins with macroblock 0, and its type is in the same byte
+                if (
+                    len(unit) > 1 and unit[1] & 128
+                ):  # the slice begins with macroblock 0, and its type is in the same byte
                     return unit[1] & 0b1110000 == 0b0100000 or unit[1] & 0b1111100 == 0b0011100  # types 1 and 6
                 bits = _Bits(unit[1:])
                 bits.golomb()
