@@ -122,6 +122,15 @@ def test_some_reels_have_no_action():
     assert len({example.path for reel in reels for example in reel}) == 40
 
 
+def test_clips_without_actions_come_again_between_actions_that_are_left_over():
+    examples = [Example(f"{i}.mp4", ("fight" if i % 4 else "calm",), None, "train") for i in range(24)]
+    options = replace(ALL, background=("calm",), clips_per_video=(60, 60))
+    (reel,) = plan_reels(open_fake(examples), options, np.random.default_rng(0))
+    assert {example.path for example in reel} == {example.path for example in examples}
+    assert not any(a.label == b.label for a, b in pairwise(reel))
+    assert sum(example.label == "fight" for example in reel) == 18
+
+
 def open_fake(examples):
     return make_data_set("fake", "fake", examples, None)
 

@@ -2,8 +2,8 @@
 
 Each reel holds clips of one part. Groups are joined one after the other, so that clips of one source, which look alike, follow
 each other where the data allows it. A clip is not followed by one of its own class if another one is left: without a cut nobody
-can see a border between the two. All clips get one size and one frame rate without a change of speed: a frame of the reel shows
-the frame of the clip at its time.
+can see a border between the two. Clips without actions come again where only clips of one action are left. All clips get one
+size and one frame rate without a change of speed: a frame of the reel shows the frame of the clip at its time.
 
 In a dissolve of n frames the last n frames of a clip blend into the first n of the next one. The border is in its middle.
 """
@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +90,10 @@ def write_reels(data: DataSet, folder: str | Path, options: ReelOptions, progres
     rng = np.random.default_rng(options.reel_seed)
     videos: list[LocatedVideo] = []
     rows: list[list[str]] = []
-    with progress.count("joining clips", len(data) * options.repeat) as advance:
-        for part in data.parts:
-            for number, clips in enumerate(plan_reels(data.part(part), options, rng), 1):
+    plans = {part: plan_reels(data.part(part), options, rng) for part in data.parts}
+    with progress.count("joining clips", sum(len(clips) for plan in plans.values() for clips in plan)) as advance:
+        for part, plan in plans.items():
+            for number, clips in enumerate(plan, 1):
                 path = folder / "videos" / f"{part}_{number:04d}.mp4"
                 placed = _place(clips, data.image_fps, fps, options, rng)
                 borders = write_reel(path, placed, size, fps, data.image_fps)
@@ -135,16 +136,20 @@ def plan_reels(data: DataSet, options: ReelOptions, rng: np.random.Generator) ->
 def _alternate(clips: Sequence[Example], passive: set[str]) -> list[Example]:
     """An order in which clips of one class rarely follow each other: always the class that has the most clips left.
 
-    Classes without actions count as one. Among clips of one class the given order stays.
+    Classes without actions count as one. Among clips of one class the given order stays. If clips of one action are left over,
+    clips without actions are shown again between them: two neighbours of one class could not be told apart.
     """
     left: dict[tuple[str, ...], list[Example]] = {}
     for clip in clips:
         left.setdefault(() if passive.issuperset(clip.labels) else clip.labels, []).append(clip)
     ordered: list[Example] = []
+    again = cycle(left.get((), [])[:])
     before: tuple[str, ...] | None = None
     while left:
-        others = [kind for kind in left if kind != before] or list(left)
-        before = max(others, key=lambda kind: len(left[kind]))
+        others = [kind for kind in left if kind != before]
+        if not others and before and (between := next(again, None)):
+            ordered.append(between)
+        before = max(others or left, key=lambda kind: len(left[kind]))
         ordered.append(left[before].pop(0))
         if not left[before]:
             del left[before]
