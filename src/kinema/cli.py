@@ -30,7 +30,7 @@ from cyclopts import App, Group, Parameter
 from cyclopts.help import DefaultFormatter
 
 from kinema.choices import ENGINES, REMOVED_ENGINES
-from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError
+from kinema.errors import ConfigError, KinemaError, UnknownName, UsageError, known_error
 from kinema.machine import tune_process
 from kinema.text import printable
 from kinema.version import __version__
@@ -320,14 +320,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def as_kinema_error(error: BaseException) -> KinemaError | None:
     """The error in a user's words; None for a bug in kinema, whose traceback should be printed."""
-    if isinstance(error, cyclopts.CycloptsError):
-        return usage_error(error)
-    if isinstance(error, OSError):
-        what = (error.strerror or str(error)).lower()
-        return KinemaError(what, error.filename or "", "check the path and the free space")
-    if isinstance(error, MemoryError) or any(words in str(error) for words in ("out of memory", "can't allocate")):
-        return KinemaError("not enough memory", "", "give a smaller --batch-size, --clip-len or --size")
-    return error if isinstance(error, KinemaError) else None
+    return usage_error(error) if isinstance(error, cyclopts.CycloptsError) else known_error(error)
 
 
 def hang_up() -> int:

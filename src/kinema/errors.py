@@ -186,3 +186,18 @@ class MissingExtra(KinemaError):
     def __init__(self, purpose: str, package: str, extra: str) -> None:
         super().__init__(f"{purpose} need the package {package}", do=f"pip install 'kinema[{extra}]'")
         self.args = (purpose, package, extra)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether Python's, torch's or OpenVINO's error says that there is not enough memory."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in ("out of memory", "can't allocate"))
+
+
+def known_error(error: BaseException) -> KinemaError | None:
+    """An error of kinema, of the system or for lack of memory in a user's words; None for any other."""
+    if isinstance(error, OSError):
+        what = (error.strerror or str(error)).lower()
+        return KinemaError(what, error.filename or "", "check the path and the free space")
+    if lacks_memory(error):
+        return KinemaError("not enough memory", "", "give a smaller --batch-size, --clip-len or --size")
+    return error if isinstance(error, KinemaError) else None

@@ -63,7 +63,7 @@ def test_prediction_loads_only_the_modules_of_its_network(tmp_path):
         "assert scores.shape == (1, 2)\n"
         "print(*sorted(name for name in sys.modules if name.startswith('kinema.models')))"
     )
-    light = "backbone device limits network registry small state_dict variant"
+    light = "backbone device hub_access limits network registry small state_dict variant"
     layers = "cpu_workarounds depthwise grey_time onednn_conv parts short_clips"
     expected = {"kinema.models", "kinema.models.layers", *(f"kinema.models.{name}" for name in light.split())}
     expected |= {f"kinema.models.layers.{name}" for name in layers.split()}
@@ -100,6 +100,16 @@ def test_whatever_a_constructor_raises_for_its_arguments_is_a_config_error(error
     monkeypatch.setattr("kinema.models.registry.find_variant", lambda name: variant)
     with pytest.raises(ConfigError, match=r"slow_fusion_tiny cannot be built like this: .*width"):
         build("slow_fusion_tiny", width=0)
+
+
+def test_a_lack_of_memory_is_not_taken_for_a_wrong_argument(monkeypatch):
+    def build_tiny(spec, num_classes, width=8):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    variant = dataclasses.replace(VARIANTS["slow_fusion_tiny"], builder=build_tiny, arguments={})
+    monkeypatch.setattr("kinema.models.registry.find_variant", lambda name: variant)
+    with pytest.raises(RuntimeError, match="allocate"):
+        build("slow_fusion_tiny", width=1 << 30)
 
 
 def test_dropout_of_a_fused_network_is_that_of_its_members():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from kinema.inference.options import FeatureOptions, LocalizeOptions, PredictOpt
 from kinema.labels import Labels
 from kinema.localization.grouping import GroupingOptions, group_segments
 from kinema.localizations import Localization
-from kinema.models.located.network import SegmentNetwork
 from kinema.predictions import Failure, Prediction, Segment
 from kinema.types import TimeSpan
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from kinema.choices import Way
     from kinema.engines.options import EngineOptions
     from kinema.inference.features import VideoFeatures
+    from kinema.models.located.network import SegmentNetwork
     from kinema.models.network import Network
     from kinema.types import InputSpec
     from kinema.weights.checkpoint import ModelCard
@@ -111,10 +111,9 @@ class Localizer:
         for label in options.background or ():
             self.labels.index(label)
         paths = [os.fspath(source) for source in sources]
-        network = None if self.way == "clips" else self.model.network
-        if isinstance(network, SegmentNetwork):
-            return self._by_network(network, paths, options)
-        return self._by_clips(paths, options)
+        if self.way == "clips":
+            return self._by_clips(paths, options)
+        return self._by_network(cast("SegmentNetwork", self.model.network), paths, options)
 
     def timelines(self, sources: Sequence[str], options: LocalizeOptions) -> Iterator[Prediction | Failure]:
         """The dense scores that way "clips" makes segments of.

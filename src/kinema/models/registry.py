@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from kinema.errors import ConfigError, UnknownName, UsageError, nearest
+from kinema.errors import ConfigError, UnknownName, UsageError, lacks_memory, nearest
 from kinema.models.backbone import HUB_PREFIX, Backbone, BackboneSource, is_hub_name, list_backbones
 from kinema.models.network import Network
 from kinema.models.variant import Variant
@@ -309,9 +309,10 @@ def _as_config_errors(name: str) -> Iterator[None]:
     """Turn what constructors raise for arguments that they cannot take into one kind of error."""
     try:
         yield
-    except NotImplementedError:  # on the meta device: see `build_without_weights`
-        raise
     except _WRONG_ARGUMENTS as error:
+        # On the meta device a missing operator is expected: see `build_without_weights`.
+        if isinstance(error, NotImplementedError) or lacks_memory(error):
+            raise
         reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
         raise ConfigError(f"{name} cannot be built like this", reason, "correct its arguments or input") from error
 
