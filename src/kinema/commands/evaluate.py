@@ -147,8 +147,7 @@ def _evaluate_network(checkpoint: str, data: str, config: EvaluateConfig) -> int
         log.warning("%s: the network learned from these videos; %s", data, hint or "take others to judge it")
     started = time.monotonic()
     evaluation = judge_network(network, card, examples, config, TerminalProgress())
-    seconds = time.monotonic() - started
-    about = {"model": checkpoint, "data": data, "part": part, "seconds": round(seconds, 2)}
+    about = {"model": checkpoint, "data": data, "part": part, "seconds": round(time.monotonic() - started, 2)}
     if config.json:
         print(json.dumps({**evaluation.to_json(), **about}, ensure_ascii=False), flush=True)
     else:

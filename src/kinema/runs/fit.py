@@ -78,14 +78,13 @@ def fit(
     if is_main_process():
         warn_of_copies(parts.training, parts.validation)
     network = build_network(config, data, parts.training, progress)
-    class_counts = task.class_counts(parts.training, config)
-    counts = {CLASS_COUNTS: class_counts} if class_counts else {}
+    counts = task.class_counts(parts.training, config)
     card = ModelCard.of(
         network, task.outputs(data), multi_label=data.multi_label, task=task.card_task, training=asdict(config),
-        data={"name": data.name, "root": str(data.root), "split_fingerprint": data.fingerprint, **counts},
+        data={"name": data.name, "root": str(data.root), "split_fingerprint": data.fingerprint}
+        | ({CLASS_COUNTS: counts} if counts else {}),
     )  # fmt: skip
-    # Find wrong settings before there is a run folder.
-    rehearse(config, network)
+    rehearse(config, network)  # finds wrong settings before there is a run folder
     config.label_flips(data)
     open_flow_cache(config.flow_cache, parts.training, network.spec)
     if config.resume:

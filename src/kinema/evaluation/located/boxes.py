@@ -111,9 +111,8 @@ def ava_map(
     listed = np.array(sorted({*truth.frames.tolist(), *key_frames} - {*excluded}), dtype=np.str_)
     true = truth.take(np.isin(truth.labels, names) & np.isin(truth.frames, listed))
     if not len(true):
-        raise DataError(
-            "there is no true box to compare with", "", "check the part, the classes and the file of the truth"
-        )
+        do = "check the part, the classes and the file of the truth"
+        raise DataError("there is no true box to compare with", "", do)
     known = np.isin(answers.labels, names)
     judged = known & np.isin(answers.frames, listed)
     ranked = answers.take(judged).by_score()
@@ -131,13 +130,9 @@ def ava_map(
         averages.append(interpolated_precision(hits, len(own)) if len(own) else float("nan"))
         rows.append((hits, best_iou(found, own), best_iou(found, true.take(true.labels != name))))
     return BoxScores(
-        names,
-        tuple(averages),
-        num_over_limit=int((~kept).sum()),
-        num_unknown=int((~known).sum()),
-        num_unlisted=int((known & ~judged).sum()),
-        kinds=count_kinds(rows, len(true), threshold),
-    )
+        names, tuple(averages), num_over_limit=int((~kept).sum()), num_unknown=int((~known).sum()),
+        num_unlisted=int((known & ~judged).sum()), kinds=count_kinds(rows, len(true), threshold),
+    )  # fmt: skip
 
 
 def match_boxes(truth: BoxTable, ranked: BoxTable, threshold: float) -> NDArray[np.bool_]:

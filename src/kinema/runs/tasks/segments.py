@@ -124,15 +124,9 @@ class SegmentsTask(Task):
         from kinema.types import Example
 
         segments = cast("SegmentNetwork", network)
-        segments.encoder.spec = (
-            segments.spec
-        )  # of a network that spreads its frames, the run sets the length of windows
-        device = str(join_processes())
-        options = replace(
-            config.scoring_options(),
-            device=device,
-            feature_cache=feature_folder(config.feature_cache, parts.training, make=True),
-        )
+        segments.encoder.spec = segments.spec  # the run sets the length of windows of networks that spread their frames
+        folder = feature_folder(config.feature_cache, parts.training, make=True)
+        options = replace(config.scoring_options(), device=str(join_processes()), feature_cache=folder)
         training, validation = located_set(parts.training), located_set(parts.validation)
         found = list(features_of(segments, training, options, progress, "features for training"))
         broken = {one.path: str(one.error) for one in found if isinstance(one, Failure)}
