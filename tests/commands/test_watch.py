@@ -142,7 +142,8 @@ def test_a_silent_camera_does_not_outlast_the_time_given(checkpoint, camera, cap
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_with_the_summary(checkpoint, camera, number, tmp_path) -> None:
-    code = "import sys; from kinema.cli import main; main()"
+    # A background job of a shell inherits that SIGINT is ignored.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from kinema.cli import main; main()"
     with camera(3000) as (address, _), (tmp_path / "err").open("w+") as errors:
         command = [sys.executable, "-c", code, "watch", address, "--model", checkpoint, "--device", "cpu", "--json"]
         with subprocess.Popen([*command, "--engine", "torch"], stdout=subprocess.PIPE, stderr=errors) as process:
