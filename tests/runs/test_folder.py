@@ -114,6 +114,6 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
     def refuse(self, timeout=None):
         raise NotImplementedError
 
-    monkeypatch.setattr("kinema.runs.folder.FileLock.acquire", refuse)
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
     with only_process(tmp_path / "run"):
         assert "has no locks" in caplog.text
