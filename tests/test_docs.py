@@ -227,10 +227,14 @@ def near(text: str, value: float) -> bool:
     return abs(float(text) - value) <= 0.51 * 10**-digits
 
 
+@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("page", "num_classes", "unit", "input_axes"), [("index.md", None, 1e9, 4), ("small.md", 17, 1e6, 3)]
 )
-def test_tables_of_networks_hold_their_costs(page: str, num_classes: int | None, unit: float, input_axes: int):
+def test_tables_of_networks_hold_their_costs(
+    page: str, num_classes: int | None, unit: float, input_axes: int, share: int
+):
+    """One network in `share`."""
     from kinema.inspection.summary import summarize
     from kinema.models import VARIANTS, build_without_weights
     from kinema.models import small as fusions
@@ -242,7 +246,7 @@ def test_tables_of_networks_hold_their_costs(page: str, num_classes: int | None,
         if name.endswith(("_small", "_tiny")) and (page != "small.md" or name in fusions.VARIANTS)
     ]
     assert {row[0] for row in rows} >= set(small)
-    for name, *_, input, params, macs in rows:
+    for name, *_, input, params, macs in rows[::share]:
         cost = summarize(build_without_weights(name, num_classes=num_classes))
         assert input == "x".join(map(str, cost.input[-input_axes:])), name
         assert near(params.removesuffix(" M"), cost.params / 1e6), (name, params, cost.params)

@@ -252,7 +252,7 @@ def test_no_argument_of_a_network_ends_otherwise_than_in_one_line(folder, varian
         ({"labels": "no"}, "labels must be a list"),
         ({"labels": ["yes", "yes"]}, "two labels are called 'yes'"),
         ({"labels": [1, 2]}, "labels must be texts"),
-        ({"task": "frames"}, "task must be clip or frame"),
+        ({"task": "frames"}, "task must be boxes or clip or frame or "),
         ({"format": True}, "format must be a int"),
         ({"grouping": {"method": "magic"}}, "unknown self.method='magic'"),
         ({"grouping": {"smoothing_s": "wide"}}, "damaged model card"),
