@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from kinema.errors import DataError, UnknownName
@@ -24,6 +24,22 @@ _SPELLINGS = {
 }
 PART_OF = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
 """Common spellings of the three parts, in lower case."""
+
+
+def find_part(name: str, parts: Collection[str], root: str) -> str:
+    """The part that is meant by a common spelling such as "validation".
+
+    Raises:
+        UnknownName: no such part.
+        DataError: it is not among the parts that have examples.
+    """
+    part = PART_OF.get(name.lower())
+    if part is None:
+        raise UnknownName("part", name, PARTS)
+    if part not in parts:
+        do = f"its parts: {', '.join(parts) or 'none'}; split it first or choose another"
+        raise DataError(f"no {part} part", root, do)
+    return part
 
 
 @dataclass(frozen=True)
@@ -56,14 +72,8 @@ class DataSet:
             UnknownName: no such part.
             DataError: the part is empty.
         """
-        part = PART_OF.get(name.lower())
-        if part is None:
-            raise UnknownName("part", name, PARTS)
-        examples = tuple(example for example in self.examples if example.split == part)
-        if not examples:
-            do = f"its parts: {', '.join(self.parts) or 'none'}; split it first or choose another"
-            raise DataError(f"no {part} part", self.root, do)
-        return self.with_examples(examples)
+        part = find_part(name, self.parts, self.root)
+        return self.with_examples(example for example in self.examples if example.split == part)
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from kinema.datasets.dataset import PART_OF, PARTS, DataSet, first_few, path_within
+from kinema.datasets.dataset import PARTS, DataSet, find_part, first_few, path_within
 from kinema.datasets.durations import video_duration_s
 from kinema.datasets.opening import open_data
-from kinema.errors import DataError, UnknownName
+from kinema.errors import DataError
 from kinema.labels import Labels
 from kinema.predictions import Segment
 from kinema.types import IMAGE_FPS, Example, TimeSpan
@@ -64,14 +64,8 @@ class LocatedSet:
             UnknownName: no such part.
             DataError: the part is empty.
         """
-        part = PART_OF.get(name.lower())
-        if part is None:
-            raise UnknownName("part", name, PARTS)
-        videos = tuple(video for video in self.videos if video.part == part)
-        if not videos:
-            do = f"its parts: {', '.join(self.parts) or 'none'}; split it first or choose another"
-            raise DataError(f"no {part} part", self.root, do)
-        return replace(self, videos=videos)
+        part = find_part(name, self.parts, self.root)
+        return replace(self, videos=tuple(video for video in self.videos if video.part == part))
 
     def counts(self) -> dict[str, int]:
         """Number of actions of each class, in the order of `labels`."""
